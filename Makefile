@@ -1,0 +1,48 @@
+# One environment in .venv, made once from constraints.txt; everything else runs inside it.
+
+PYTHON ?=
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check clean
+
+help:
+	@echo "make demo    set up, then the whole job on data that ships with scikit-learn; prints the report's path"
+	@echo "make test    set up, then every test, with coverage at the end"
+	@echo "make check   set up, then format, lint, types and the fast tests"
+	@echo "make setup   the environment in .venv (PYTHON=/path/to/python3 to choose the interpreter)"
+	@echo "make clean   remove .venv and every cache; runs and data stay"
+
+setup: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/understudy demo
+
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --cov=understudy --cov-report=term
+
+check: $(STAMP)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/pyright
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses=8 -m "not slow and not browser"
+
+# The stamp appears only after everything is installed: an interrupted set-up starts again, a finished one costs nothing.
+$(STAMP): pyproject.toml constraints.txt
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	    "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    echo "Making .venv with $$("$$python" -c 'import sys; print(sys.executable, sys.version.split()[0])')"; \
+	    exec "$$python" -m venv --clear .venv; \
+	  done; \
+	  echo "make: no Python >= 3.11 with the venv module among: $(or $(PYTHON),python3 python3.13 python3.12 python3.11)." >&2; \
+	  echo "Install one (Debian, Ubuntu: apt-get install python3 python3-venv) or name it: make setup PYTHON=/path/to/python3" >&2; \
+	  exit 1; }
+	@echo "Installing what constraints.txt names into .venv (several GB the first time, mostly PyTorch; a few minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

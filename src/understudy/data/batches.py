@@ -1,0 +1,134 @@
+"""Normalised batches of an image set: shuffled and augmented for training, in order for evaluation."""
+
+import hashlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from understudy.data.augment import Augment
+from understudy.data.image_set import ImageSet
+
+
+class Batches:
+    """Training batches. An epoch is a pure function of (seed, epoch number), down to the bit.
+
+    The uint8 images live on `device` and are augmented there; what is drawn for an epoch is drawn at once on
+    the processor, so it is the same on every device and no random state has to be saved to resume in its
+    middle. `mean` and `std` are in units of 0..255, one a channel. `augment=None` leaves images as they are.
+    """
+
+    def __init__(
+        self,
+        image_set: ImageSet,
+        *,
+        batch_size: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        augment: Augment | None,
+        seed: int,
+        device: torch.device | str,
+        dtype: torch.dtype = torch.float32,
+        channels_last: bool = False,
+    ) -> None:
+        _check(image_set, batch_size, mean, std)
+        if augment is not None:
+            augment.check(*image_set.images.shape[2:])
+        self.batch_size = min(batch_size, len(image_set))
+        self.augment = augment
+        self.seed = seed
+        self.images = image_set.images.to(device)
+        self.labels = image_set.labels.to(device)
+        self._mean_C11, self._std_C11 = _constants(mean, std, self.images.device)
+        self._layout = torch.channels_last if channels_last else torch.contiguous_format
+        self._dtype = dtype
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in the set: the rest of an epoch's permutation is left out, in every epoch another.
+
+        A set smaller than a batch is one batch.
+        """
+        return len(self.images) // self.batch_size
+
+    def epoch(self, number: int, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches `first_step`, `first_step + 1`, ... of an epoch: images (B, C, H, W) and labels (B,)."""
+        if not 0 <= first_step <= self.steps_per_epoch:
+            raise ValueError(
+                f"an epoch has {self.steps_per_epoch} steps of {self.batch_size} images, so it cannot go on "
+                f"at step {first_step}"
+            )
+        generator = torch.Generator().manual_seed(_epoch_seed(self.seed, number))
+        device = self.images.device
+        order = torch.randperm(len(self.images), generator=generator).to(device)
+        if self.augment is None:
+            return self._batches(order, None, first_step)
+        plan = [drawn.to(device) for drawn in self.augment.plan(len(self.images), generator)]
+        return self._batches(order, plan, first_step)
+
+    def _batches(self, order: Tensor, plan: list[Tensor] | None, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for step in range(first_step, self.steps_per_epoch):
+            rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
+            chosen = order[rows]
+            images = self.images[chosen]
+            if self.augment is not None and plan is not None:
+                images = self.augment.apply(images, *(drawn[rows] for drawn in plan))
+            images = _normalised(images, self._mean_C11, self._std_C11)
+            yield images.to(dtype=self._dtype, memory_format=self._layout), self.labels[chosen]
+
+
+def in_order(
+    image_set: ImageSet,
+    *,
+    batch_size: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    device: torch.device | str,
+    dtype: torch.dtype = torch.float32,
+    channels_last: bool = False,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every image once, in order and unaugmented: images (B, C, H, W) and labels (B,).
+
+    The last batch may be smaller.
+    """
+    _check(image_set, batch_size, mean, std)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    constants = _constants(mean, std, torch.device(device))
+    pairs = zip(image_set.images.split(batch_size), image_set.labels.split(batch_size), strict=True)
+    return (
+        (
+            _normalised(images.to(device), *constants).to(dtype=dtype, memory_format=layout),
+            labels.to(device),
+        )
+        for images, labels in pairs
+    )
+
+
+def _normalised(images: Tensor, mean_C11: Tensor, std_C11: Tensor) -> Tensor:
+    """(x - mean) / std in float32, whatever the batches' own dtype."""
+    return images.float().sub_(mean_C11).div_(std_C11)
+
+
+def _constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    mean_C = torch.tensor(mean, dtype=torch.float32, device=device)
+    std_C = torch.tensor(std, dtype=torch.float32, device=device)
+    return mean_C[:, None, None], std_C[:, None, None]
+
+
+def _epoch_seed(seed: int, number: int) -> int:
+    """64 bits of both numbers: neighbouring seeds and epochs share nothing, as seed + number would."""
+    return int.from_bytes(hashlib.sha256(f"epoch {number} of seed {seed}".encode()).digest()[:8], "little")
+
+
+def _check(image_set: ImageSet, batch_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    if len(image_set) == 0:
+        raise ValueError("there are no images to make batches of")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, found {batch_size}")
+    channels = image_set.images.shape[1]
+    if len(mean) != channels or len(std) != channels:
+        raise ValueError(
+            f"mean and std need one entry for each of the {channels} channels, found {len(mean)} and {len(std)}"
+        )
+    if min(std) <= 0:
+        raise ValueError(f"std must be above 0 in every channel, found {std}")

@@ -1,0 +1,118 @@
+"""Labelled images held in memory, and the data set that groups them."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from understudy.data.augment import Augment
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageSet:
+    """Images (N, C, H, W) in uint8, labels (N,) in int64 and the name of every class.
+
+    A label is an index into `class_names`. Tensors of another shape or type, and labels outside the
+    classes, are a ValueError. Two sets are the same when their fingerprints are; `==` is identity.
+    """
+
+    images: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+            raise ValueError(
+                f"images must be a uint8 tensor of shape (N, C, H, W), "
+                f"found {self.images.dtype} of shape {tuple(self.images.shape)}"
+            )
+        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
+            raise ValueError(
+                f"labels must be an int64 tensor of shape ({len(self.images)},), one for each image, "
+                f"found {self.labels.dtype} of shape {tuple(self.labels.shape)}"
+            )
+        wrong = (self.labels < 0) | (self.labels >= len(self.class_names))
+        if wrong.any():
+            row = int(wrong.nonzero()[0])
+            raise ValueError(
+                f"{int(wrong.sum())} of {len(self)} labels are outside 0..{len(self.class_names) - 1}; "
+                f"the first is {int(self.labels[row])} at image {row}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, indices: Tensor | Sequence[int]) -> "ImageSet":
+        """The images at `indices`, in that order, with all class names kept."""
+        chosen = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
+        return ImageSet(images=self.images[chosen], labels=self.labels[chosen], class_names=self.class_names)
+
+    def fingerprint(self) -> str:
+        """SHA-256 in hexadecimal over shape, pixels, labels and class names; the device does not matter."""
+        digest = hashlib.sha256(json.dumps([list(self.images.shape), self.class_names]).encode())
+        digest.update(self.images.cpu().contiguous().numpy().data)
+        # Little-endian, so that the same set has one fingerprint on every machine.
+        digest.update(self.labels.cpu().contiguous().numpy().astype("<i8").data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """A train and a test set of the same classes and image shape, and how they are normalised and augmented.
+
+    `mean` and `std` have one entry a channel, in units of 0..255.
+    """
+
+    name: str
+    train: ImageSet
+    test: ImageSet
+    validation: ImageSet | None = None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    augment: Augment
+
+    def __post_init__(self) -> None:
+        for part, images in self._parts():
+            if images.class_names != self.train.class_names:
+                raise ValueError(
+                    f"{self.name}: {part} has the classes {_shortened(images.class_names)}, "
+                    f"train has {_shortened(self.train.class_names)}; they must be equal, in order"
+                )
+            if images.images.shape[1:] != self.train.images.shape[1:]:
+                raise ValueError(
+                    f"{self.name}: {part} has images of {tuple(images.images.shape[1:])}, train of "
+                    f"{self.image_shape} (channels, height, width); they must be the same"
+                )
+        if len(self.mean) != self.image_shape[0] or len(self.std) != self.image_shape[0]:
+            raise ValueError(
+                f"{self.name}: mean and std need one entry for each of the {self.image_shape[0]} channels, "
+                f"found {len(self.mean)} and {len(self.std)}"
+            )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.train.class_names)
+
+    def fingerprint(self) -> str:
+        """SHA-256 in hexadecimal over the fingerprints of the parts, normalisation included."""
+        digest = hashlib.sha256(json.dumps([self.mean, self.std]).encode())
+        for part, images in self._parts():
+            digest.update(f"{part} {images.fingerprint()}\n".encode())
+        return digest.hexdigest()
+
+    def _parts(self) -> list[tuple[str, ImageSet]]:
+        parts = [("train", self.train), ("test", self.test)]
+        return parts if self.validation is None else [*parts, ("validation", self.validation)]
+
+
+def _shortened(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''} ({len(names)} in all)"

@@ -1,0 +1,68 @@
+"""How far student and teacher draw the same activation boundaries, layer by layer."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from understudy.distiller import Distiller
+from understudy.engine.precision import Precision
+from understudy.losses import activation_agreement
+from understudy.taps import Tapped, pairs
+
+ROLE = "before_relu"
+
+
+class Agreement:
+    """The share of equal signs before the activations, measured on one batch.
+
+    Where the widths differ it is read through the method's trained connector; without one such a layer has no value.
+    Built before the networks are compiled, because it attaches readers to them.
+    """
+
+    def __init__(self, student: nn.Module, teacher: nn.Module, distiller: Distiller, images: Tensor):
+        found = pairs(student, teacher, ROLE, images)
+        adapters = _adapters(distiller)
+        self.layers = {
+            s.name: (t.name, adapters.get(s.name, nn.Identity()))
+            for s, t in found
+            if s.name in adapters or s.shape[1:] == t.shape[1:]
+        }
+        self.student = student
+        self.teacher = teacher
+        self.read_student = Tapped(student, list(self.layers), images)
+        self.read_teacher = Tapped(teacher, [name for name, _ in self.layers.values()], images)
+
+    @torch.no_grad()
+    def measure(self, images: Tensor, precision: Precision) -> dict[str, float]:
+        """Student position -> fraction in [0, 1], in evaluation mode; modes are put back."""
+        if not self.layers:
+            return {}
+        modes = [(m, m.training) for net in (self.student, self.teacher) for m in net.modules()]
+        self.student.eval()
+        self.teacher.eval()
+        with precision.autocast():
+            _, student = self.read_student(images)
+            _, teacher = self.read_teacher(images)
+            values = self._compare(student, teacher)
+        for module, was_training in modes:
+            module.training = was_training
+        return values
+
+    def _compare(self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> dict[str, float]:
+        values = {}
+        for name, (teacher_name, adapter) in self.layers.items():
+            was_training = adapter.training
+            adapter.eval()
+            values[name] = float(activation_agreement(adapter(student[name]), teacher[teacher_name]))
+            adapter.train(was_training)
+        return values
+
+
+def _adapters(distiller: Distiller) -> dict[str, nn.Module]:
+    """Student position -> the connector that some term trains there."""
+    return {
+        student.name: distiller.adapters[name][index]  # pyright: ignore[reportIndexIssue]
+        for name in distiller.adapters
+        for index, (student, _) in enumerate(distiller.positions[name])
+    }

@@ -1,0 +1,63 @@
+"""What a number has to carry to be obtained again: versions, hardware, sizes, fingerprints."""
+
+import hashlib
+import os
+import platform
+import shlex
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def versions() -> dict[str, str]:
+    names = ("understudy", "torch", "torchvision", "numpy", "pyarrow", "pillow", "scikit-learn")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def hardware(device: torch.device) -> dict[str, object]:
+    """Processor, cores this process may use, memory in GiB, and the CUDA device in use, if any."""
+    pages, page_size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cpu": torch.cpu.get_capabilities().get("cpu_name") if hasattr(torch.cpu, "get_capabilities") else platform.processor(),
+        "cores": torch.get_num_threads(),
+        "memory_gib": round(pages * page_size / 2**30, 1),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+    }
+
+
+def command() -> str:
+    """The command line that started this process."""
+    program = Path(sys.argv[0]).name
+    return shlex.join(["understudy" if program == "__main__.py" else program, *sys.argv[1:]])
+
+
+def num_parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@torch.no_grad()
+def multiply_adds(network: nn.Module, image: Tensor) -> int:
+    """Multiplications of convolutions and products for one image (1, C, H, W), in evaluation mode."""
+    was_training = network.training
+    network.eval()
+    with FlopCounterMode(display=False) as counter:
+        network(image)
+    network.train(was_training)
+    return counter.get_total_flops() // 2
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def state_sha256(network: nn.Module) -> str:
+    """A fingerprint of a network's weights, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().double().numpy().tobytes())
+    return digest.hexdigest()

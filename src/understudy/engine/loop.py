@@ -1,0 +1,229 @@
+"""The training loop: steps of the phases in the order in which they happen."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from understudy.data import Batches
+from understudy.distiller import Distiller
+from understudy.engine import checkpoint
+from understudy.engine.display import Display
+from understudy.engine.precision import Precision
+from understudy.engine.record import Record
+from understudy.engine.schedule import make_optimizer, make_schedule
+from understudy.engine.stop import StopRequest
+from understudy.spec import Settings
+
+
+class StoppedError(RuntimeError):
+    """The run was asked to stop, and has saved its state."""
+
+
+@dataclass
+class Place:
+    """How far a run has come: the phase, steps done in it, steps done in all, and seconds spent training."""
+
+    phase: int = 0
+    phase_step: int = 0
+    step: int = 0
+    epoch_train_s: float = 0.0
+    phase_train_s: list[float] = field(default_factory=list)
+
+
+class Loop:
+    """Everything that changes while a run goes on, and the loop that changes it.
+
+    `measure` is called after each epoch and returns what the log keeps of it.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        distiller: Distiller,
+        batches: Batches,
+        epochs: tuple[int, ...],
+        precision: Precision,
+        record: Record,
+        display: Display,
+        measure: Callable[[], dict[str, Any]],
+    ):
+        self.settings = settings
+        self.distiller = distiller
+        self.batches = batches
+        self.epochs = epochs
+        self.precision = precision
+        self.record = record
+        self.display = display
+        self.measure = measure
+        self.place = Place(phase_train_s=[0.0] * len(epochs))
+        self.optimizer: Optimizer | None = None
+        self.schedule: LRScheduler | None = None
+        self.stop = StopRequest()
+        self.clock = time.perf_counter()
+
+    def run(self, saved: dict[str, Any] | None) -> Place:
+        """Train all phases, from the checkpoint's place where there is one.
+
+        Raises StoppedError at a signal, after saving; NotFiniteError for a loss that is not finite.
+        """
+        if saved is not None:
+            self._restore_networks(saved)
+        with self.stop:
+            while self.place.phase < len(self.epochs):
+                self._prepare_phase(saved)
+                saved = None
+                self._train_phase()
+                self.place.phase += 1
+                self.place.phase_step = 0
+        return self.place
+
+    def _prepare_phase(self, saved: dict[str, Any] | None) -> None:
+        """A fresh optimiser and schedule for the phase, or the checkpoint's."""
+        self.distiller.enter(self.place.phase)
+        phase = self.distiller.phase
+        optim = self.settings.optim
+        num_steps = self._phase_steps()
+        self.optimizer = make_optimizer(self.distiller.phase_parameters(), optim)
+        self.schedule = make_schedule(self.optimizer, optim, phase.sched or optim.sched, num_steps)
+        if saved is not None:
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.schedule.load_state_dict(saved["schedule"])
+            checkpoint.restore_random_state(saved["random"])
+        self.display.start(f"{phase.name:<10}", num_steps, self.place.phase_step)
+
+    def _train_phase(self) -> None:
+        per_epoch = self.batches.steps_per_epoch
+        while self.place.phase_step < self._phase_steps():
+            self._train_epoch(self._epoch(), first_step=self.place.phase_step % per_epoch)
+        self.display.stop()
+
+    def _train_epoch(self, epoch: int, first_step: int) -> None:
+        """One epoch, or the rest of it."""
+        every = self.settings.run
+        self.distiller.train()
+        self._start_clock()
+        for images, labels in self.batches.epoch(epoch, first_step):
+            self._step(images, labels)
+            epoch_ends = self.place.phase_step % self.batches.steps_per_epoch == 0
+            if epoch_ends or self.place.step % every.log_every == 0:
+                self._note(len(images), epoch)
+            if epoch_ends:
+                self._end_epoch(epoch, len(images))
+            if self.stop.name is not None:
+                self._stop(len(images), epoch)
+            if self.place.step % every.checkpoint_every == 0 or self.place.phase_step == self._phase_steps():
+                self._save(len(images), epoch)
+
+    def _step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        assert self.optimizer is not None and self.schedule is not None
+        with self.precision.autocast():
+            losses = self.distiller(images, labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        self.optimizer.step()
+        self.record.add(losses)
+        self.place.phase_step += 1
+        self.place.step += 1
+        if self.place.phase_step < self._phase_steps():
+            self.schedule.step()
+        self.display.step()
+
+    def _note(self, batch_size: int, epoch: int) -> None:
+        """Read the terms since the last note, check them, and write them down."""
+        assert self.optimizer is not None
+        num_steps = len(self.record.pending)
+        where = f"epoch {epoch}, phase {self.distiller.phase.name}"
+        means = self.record.read(last_step=self.place.step, where=where)
+        if not means:
+            return
+        speed = num_steps * batch_size / self._lap()
+        self.record.write(
+            "steps",
+            phase=self.distiller.phase.name,
+            epoch=epoch,
+            step=self.place.step,
+            lr=self.optimizer.param_groups[0]["lr"],
+            terms=means,
+            images_per_s=round(speed, 1),
+        )
+        self.display.status(f"loss {means['loss']:<8.4g} {speed:,.0f} images/s")
+
+    def _end_epoch(self, epoch: int, batch_size: int) -> None:
+        train_s, self.place.epoch_train_s = self.place.epoch_train_s, 0.0
+        self.record.write(
+            "epoch",
+            phase=self.distiller.phase.name,
+            epoch=epoch,
+            step=self.place.step,
+            terms=self.record.end_epoch(),
+            train_s=round(train_s, 2),
+            images_per_s=round(batch_size * self.batches.steps_per_epoch / max(train_s, 1e-9), 1),
+            **self.measure(),
+        )
+        self.distiller.train()
+        self._start_clock()
+
+    # Stopping and going on ------------------------------------------------------------------------------------------
+
+    def _save(self, batch_size: int, epoch: int) -> None:
+        assert self.optimizer is not None and self.schedule is not None
+        self._note(batch_size, epoch)
+        self._lap()
+        checkpoint.save(
+            self.record.path.parent,
+            {
+                "place": vars(self.place).copy(),
+                "student": self.distiller.student.state_dict(),
+                "adapters": self.distiller.adapters.state_dict(),
+                "teacher": self._moving_teacher(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "random": checkpoint.random_state(),
+                "record": self.record.state(),
+            },
+        )
+        self._start_clock()
+
+    def _moving_teacher(self) -> dict[str, torch.Tensor]:
+        """The teacher's state where the method moves its statistics; nothing elsewhere."""
+        teacher = self.distiller.teacher
+        return teacher.state_dict() if teacher is not None and self.distiller.method.teacher_mode == "train" else {}
+
+    def _restore_networks(self, saved: dict[str, Any]) -> None:
+        self.place = Place(**saved["place"])
+        self.distiller.student.load_state_dict(saved["student"])
+        self.distiller.adapters.load_state_dict(saved["adapters"])
+        if saved["teacher"] and self.distiller.teacher is not None:
+            self.distiller.teacher.load_state_dict(saved["teacher"])
+        self.record.restore(saved["record"])
+
+    def _stop(self, batch_size: int, epoch: int) -> None:
+        self._save(batch_size, epoch)
+        self.display.stop()
+        raise StoppedError(f"stopped by {self.stop.name} at step {self.place.step}; the same command goes on from there")
+
+    # Counting -------------------------------------------------------------------------------------------------------
+
+    def _phase_steps(self) -> int:
+        return self.epochs[self.place.phase] * self.batches.steps_per_epoch
+
+    def _epoch(self) -> int:
+        """The epoch the next step belongs to, from 1 over the whole run."""
+        return sum(self.epochs[: self.place.phase]) + self.place.phase_step // self.batches.steps_per_epoch + 1
+
+    def _start_clock(self) -> None:
+        self.clock = time.perf_counter()
+
+    def _lap(self) -> float:
+        """Seconds of training since the last lap; measuring and saving do not count."""
+        now = time.perf_counter()
+        lap, self.clock = now - self.clock, now
+        self.place.phase_train_s[self.place.phase] += lap
+        self.place.epoch_train_s += lap
+        return max(lap, 1e-9)

@@ -1,0 +1,95 @@
+"""In which numbers a run computes, chosen from what the machine has."""
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from understudy.spec import RunSettings
+
+# Below this, compiling (about a minute on two cores) costs more than it saves: multiply-adds of a whole phase.
+COMPILE_FROM = 1e13
+# Below this, a network's convolutions are too small for bfloat16's conversions to pay: multiply-adds of one image.
+LOW_PRECISION_FROM = 5e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """Device, number format, memory format, and whether the step is compiled."""
+
+    device: torch.device
+    dtype: torch.dtype
+    channels_last: bool
+    compile: bool
+
+    def autocast(self) -> contextlib.AbstractContextManager:
+        """Convolutions and products in `dtype`; parameters, sums and losses stay float32."""
+        if self.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """The network on the device, in the memory format."""
+        if self.channels_last:
+            return network.to(self.device, memory_format=torch.channels_last)
+        return network.to(self.device)
+
+    def facts(self) -> dict[str, object]:
+        return {
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "channels_last": self.channels_last,
+            "compile": self.compile,
+            "device": str(self.device),
+        }
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto` is the first CUDA device, else the processor. Raises ValueError for a device that is not there."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise ValueError(f"run.device={wanted!r}: expected auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"run.device={wanted!r}: expected auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"run.device={wanted!r}: this machine has {torch.cuda.device_count()} CUDA devices; use auto or cpu")
+    return device
+
+
+def choose(settings: RunSettings, *, multiply_adds: int, phase_multiply_adds: float) -> Precision:
+    """What `auto` means here: `multiply_adds` of one image through the larger network, and of the longest phase."""
+    device = choose_device(settings.device)
+    low = settings.precision == "bfloat16" or (
+        settings.precision == "auto" and has_fast_bfloat16(device) and multiply_adds >= LOW_PRECISION_FROM
+    )
+    compiles = settings.compile == "on" or (
+        settings.compile == "auto" and phase_multiply_adds >= COMPILE_FROM and can_compile(device)
+    )
+    if settings.compile == "on" and not can_compile(device):
+        raise ValueError("run.compile=on needs a C++ compiler (g++ or clang++) on the path; install one, or run.compile=off")
+    return Precision(
+        device=device,
+        dtype=torch.bfloat16 if low else torch.float32,
+        channels_last=low or device.type == "cuda",
+        compile=compiles,
+    )
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether products in bfloat16 run on units made for them."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # A torch too old to say counts as without.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether torch.compile finds what it needs: a C++ compiler for the processor, Triton for CUDA."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (7, 0)
+    return any(shutil.which(name) for name in ("g++", "clang++", "c++"))

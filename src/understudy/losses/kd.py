@@ -1,0 +1,21 @@
+"""Knowledge distillation.
+
+Hinton, Vinyals & Dean, "Distilling the Knowledge in a Neural Network", NIPS 2014 workshop, section 2.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from understudy.ops import at_least_float32
+
+
+def kd(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 4.0) -> Tensor:
+    """T^2 times the Kullback-Leibler divergence from the teacher's softened classes to the student's.
+
+    (B, K), (B, K) -> (), summed over classes and averaged over the batch. The factor T^2 keeps the gradient's size
+    when the temperature changes: it is T (p_s - p_t) / B. A constant added to an image's logits changes nothing.
+    """
+    student = F.log_softmax(at_least_float32(student_logits) / temperature, dim=1)
+    teacher = F.log_softmax(at_least_float32(teacher_logits.detach()) / temperature, dim=1)
+    divergence = F.kl_div(student, teacher, log_target=True, reduction="batchmean")
+    return temperature**2 * divergence

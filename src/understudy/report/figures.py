@@ -1,0 +1,130 @@
+"""The charts of the page, each as an SVG string: accuracy, every term, agreement with the teacher."""
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from .axes import SIZE_INCHES, TITLE, Point, chart, draw_line, draw_teacher, mark_phases
+from .palette import Look
+from .progress import measured_accuracy, result, teacher_accuracy
+from .run_folder import Run
+from .svg import inline_svg
+
+MOST_POINTS = 300
+LOG_FROM_DECADES = 1.5
+
+
+def accuracy_chart(runs: Sequence[Run], looks: Sequence[Look], name: str = "accuracy") -> str:
+    """Accuracy after each epoch, one line per run; teachers as dashed lines. Empty if none was measured."""
+    figure, axes = chart("accuracy, %")
+    splits = set()
+    for run, look in zip(runs, looks, strict=True):
+        split, curve = measured_accuracy(run)
+        if curve:
+            splits.add(split)
+            draw_line(axes, curve, look)
+    if not splits:
+        return ""
+    for accuracy_pct in sorted(teacher_accuracies(runs)):
+        draw_teacher(axes, accuracy_pct)
+    if len(splits) == 1:
+        axes.set_title(f"accuracy on the {splits.pop()} images, %", **TITLE)
+    mark_phases(axes, runs)
+    return inline_svg(figure, name=name, description="Accuracy in per cent against epochs")
+
+
+def teacher_accuracies(runs: Sequence[Run]) -> set[float]:
+    """The accuracies of the runs' teachers, in per cent."""
+    return {accuracy_pct for run in runs if (accuracy_pct := teacher_accuracy(run)) is not None}
+
+
+def term_charts(runs: Sequence[Run], looks: Sequence[Look], name: str = "term") -> dict[str, str]:
+    """One chart per term, by its name: single steps faint, each epoch's mean in the middle of the epoch."""
+    terms = dict.fromkeys(
+        term for run in runs for record in (*run.epochs, *run.steps) for term in record.get("terms") or ()
+    )
+    ordered = sorted(terms, key=lambda term: term != "loss")
+    return {term: _term_chart(term, runs, looks, f"{name}{index}") for index, term in enumerate(ordered)}
+
+
+def _term_chart(term: str, runs: Sequence[Run], looks: Sequence[Look], name: str) -> str:
+    figure, axes = chart(term)
+    seen: list[float] = []
+    for run, look in zip(runs, looks, strict=True):
+        steps, means = _steps(run, term), _means(run, term)
+        if steps:
+            _draw_faint(axes, thinned(steps), look)
+        if means:
+            draw_line(axes, means, look)
+        seen += [value for _, value in (*steps, *means)]
+    if decades(seen) > LOG_FROM_DECADES:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades(seen) < 3 else (1.0,)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    mark_phases(axes, runs)
+    return inline_svg(figure, name=name, description=f"{term} against epochs")
+
+
+def _steps(run: Run, term: str) -> list[Point]:
+    found = [record for record in run.steps if term in (record.get("terms") or ())]
+    return [(record["step"] / run.steps_per_epoch, record["terms"][term]) for record in found]
+
+
+def _means(run: Run, term: str) -> list[Point]:
+    found = [record for record in run.epochs if term in (record.get("terms") or ())]
+    return [(record["epoch"] - 0.5, record["terms"][term]) for record in found]
+
+
+def _draw_faint(axes: Axes, points: Sequence[Point], look: Look) -> None:
+    x, y = [x for x, _ in points], [y for _, y in points]
+    axes.plot(x, y, look.dash, color=look.colour, linewidth=0.9, alpha=0.45)
+
+
+def agreement_chart(runs: Sequence[Run], looks: Sequence[Look]) -> str:
+    """How many activations have the teacher's sign, per layer, a dot per run. Empty if none was measured."""
+    found = [(result(run).get("agreement") or {}, look) for run, look in zip(runs, looks, strict=True)]
+    layers = list(dict.fromkeys(layer for agreement, _ in found for layer in agreement))
+    if not layers:
+        return ""
+    height_inches = max(SIZE_INCHES[1], 1.0 + 0.3 * len(layers))
+    figure, axes = chart("activations with the teacher's sign, %", height_inches)
+    for index, (agreement, look) in enumerate(found):
+        # Dots of one layer stand a little apart, so that equal ones do not hide each other.
+        places = [layers.index(layer) + 0.4 * ((index + 0.5) / len(found) - 0.5) for layer in agreement]
+        equal_pct = [100.0 * fraction for fraction in agreement.values()]
+        axes.plot(equal_pct, places, look.marker, color=look.colour, markersize=7, alpha=0.9, clip_on=False)
+    axes.set_yticks(range(len(layers)), layers)
+    axes.set_ylim(len(layers) - 0.5, -0.5)
+    axes.set_xlabel("")
+    axes.margins(x=0.1)
+    axes.set_xlim(right=min(100.0, axes.get_xlim()[1]))
+    return inline_svg(figure, name="agreement", description="Agreement with the teacher per layer")
+
+
+def legend_mark(look: Look, name: str) -> str:
+    """A short line with the run's marker, for the legend."""
+    figure = Figure(figsize=(0.42, 0.2))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_xlim(0, 1)
+    axes.plot((0.08, 0.92), (0, 0), look.dash, color=look.colour, linewidth=1.8)
+    axes.plot((0.5,), (0,), look.marker, color=look.colour, markersize=5)
+    return inline_svg(figure, name=name, description="")
+
+
+def thinned(points: list[Point]) -> list[Point]:
+    """At most MOST_POINTS of the points, evenly, with the first and the last."""
+    if len(points) <= MOST_POINTS:
+        return points
+    stride = (len(points) - 1) / (MOST_POINTS - 1)
+    return [points[round(index * stride)] for index in range(MOST_POINTS)]
+
+
+def decades(values: Sequence[float]) -> float:
+    """How many powers of ten lie between the smallest and the largest; none where one is not positive."""
+    finite = [value for value in values if math.isfinite(value)]
+    return math.log10(max(finite) / min(finite)) if finite and min(finite) > 0 else 0.0

@@ -1,0 +1,95 @@
+"""The report: one HTML file that needs nothing else, neither network nor script."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from . import figures, quantities
+from .headline import best_of, finished_students, headline, outcome, tiles
+from .palette import DARK, LIGHT, Look, looks
+from .progress import progress_text, result
+from .roles import epochs_text, labels, method_title, teachers_among
+from .run_folder import Run
+from .table import columns, comparison
+
+
+def write_page(runs: Sequence[Run], path: str | Path, title: str = "understudy report") -> Path:
+    """Writes the comparison of the runs to `path` and returns it. The same runs give the same bytes."""
+    path = Path(path)
+    source = files("understudy.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    strict = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = strict.from_string(source)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(template.render(title=title, **_content(runs)), encoding="utf-8")
+    return path
+
+
+def _content(runs: Sequence[Run]) -> dict[str, Any]:
+    rows = comparison(runs)
+    shown = columns(rows)
+    finished = finished_students(rows)
+    names = dict(zip((run.folder for run in runs), labels(runs), strict=True))
+    teachers = teachers_among(runs)
+    drawn = [run for run in runs if run not in teachers] or list(runs)
+    drawn_looks = looks(len(drawn))
+    return {
+        "palettes": {"light": LIGHT, "dark": DARK},
+        "headline": headline(rows),
+        "outcome": outcome(rows),
+        "tiles": tiles(rows),
+        "columns": shown,
+        "best": best_of(finished).label if len(finished) > 1 else None,
+        "rows": [(row, [column.cell(row) for column in shown]) for row in rows],
+        "legend": _legend([names[run.folder] for run in drawn], drawn_looks),
+        "teacher_lines": sorted(figures.teacher_accuracies(drawn)),
+        "accuracy": Markup(figures.accuracy_chart(drawn, drawn_looks)),
+        "agreement": Markup(figures.agreement_chart(drawn, drawn_looks)),
+        "layers": _layers(drawn, names),
+        "terms": {term: Markup(svg) for term, svg in figures.term_charts(drawn, drawn_looks).items()},
+        "runs": [
+            _run(index, run, names[run.folder], own_charts=run in teachers) for index, run in enumerate(runs)
+        ],
+        "say": quantities,
+    }
+
+
+def _legend(names: Sequence[str], drawn_looks: Sequence[Look]) -> list[tuple[Markup, str]]:
+    marks = [figures.legend_mark(look, f"mark{index}") for index, look in enumerate(drawn_looks)]
+    return [(Markup(mark), name) for mark, name in zip(marks, names, strict=True)]
+
+
+def _layers(runs: Sequence[Run], names: dict[Path, str]) -> dict[str, Any]:
+    """Agreement per layer and run: the runs that measured it, and a row of cells per layer."""
+    found = {names[run.folder]: result(run).get("agreement") for run in runs}
+    measured = {name: agreement for name, agreement in found.items() if agreement}
+    layers = dict.fromkeys(layer for agreement in measured.values() for layer in agreement)
+    cells = {
+        layer: [quantities.fraction_as_percent(agreement.get(layer)) for agreement in measured.values()]
+        for layer in layers
+    }
+    return {"runs": list(measured), "cells": cells}
+
+
+def _run(index: int, run: Run, label: str, *, own_charts: bool) -> dict[str, Any]:
+    """What the page tells of one run; a teacher's curves stand here, not among its students'."""
+    charts = []
+    if own_charts:
+        look = looks(1)
+        charts = [figures.accuracy_chart([run], look, f"run{index}-accuracy")]
+        charts += figures.term_charts([run], look, f"run{index}-term").values()
+    return {
+        "label": label,
+        "method": method_title(run),
+        "epochs": epochs_text(run),
+        "unfinished": progress_text(run),
+        "folder": run.folder.resolve().name,
+        "facts": run.facts,
+        "result": result(run),
+        "resumed": [record["step"] for record in run.resumed],
+        "settings": run.settings,
+        "charts": [Markup(svg) for svg in charts if svg],
+    }

@@ -1,0 +1,140 @@
+"""A run folder, read from disk. In it are:
+
+- settings.yaml: the resolved settings, kept as text
+- run.json: who learnt from whom, on what, with what
+- metrics.jsonl: one JSON object a line: "steps", "epoch" or "resumed"
+- summary.json: what came out; only there when the run has finished
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+EXPECTED = "run.json, metrics.jsonl, settings.yaml and, once finished, summary.json"
+FACTS = ("task", "name", "method", "student", "teacher", "data")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run as its folder tells it. `summary` is None while the run is unfinished."""
+
+    folder: Path
+    facts: dict[str, Any]
+    settings: str
+    steps: tuple[dict[str, Any], ...]
+    epochs: tuple[dict[str, Any], ...]
+    resumed: tuple[dict[str, Any], ...]
+    summary: dict[str, Any] | None
+
+    @property
+    def phases(self) -> list[dict[str, Any]]:
+        return self.facts["method"]["phases"]
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs asked for, over all phases."""
+        return sum(phase["epochs"] for phase in self.phases)
+
+    @property
+    def num_epochs_done(self) -> int:
+        return self.epochs[-1]["epoch"] if self.epochs else 0
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps in one epoch: as seen if an epoch has ended, otherwise as planned."""
+        if self.epochs:
+            return self.epochs[0]["step"] / self.epochs[0]["epoch"]
+        planned = sum(phase["steps"] for phase in self.phases)
+        return max(planned, 1) / max(self.num_epochs, 1)
+
+
+def read_run(folder: str | Path) -> Run:
+    """The run in `folder`, finished or not. ValueError if it is no run folder or a file in it is broken."""
+    folder = Path(folder)
+    if not (folder / "run.json").is_file():
+        raise ValueError(_no_run_here(folder))
+    facts = _read_object(folder / "run.json")
+    missing = [name for name in FACTS if name not in facts]
+    if missing:
+        found = ", ".join(facts) or "nothing"
+        raise ValueError(f"{folder / 'run.json'}: found {found}; expected {', '.join(missing)} as well")
+    settings, summary = folder / "settings.yaml", folder / "summary.json"
+    records = _still_valid(_read_records(folder / "metrics.jsonl"))
+    return Run(
+        folder=folder,
+        facts=facts,
+        settings=settings.read_text(encoding="utf-8") if settings.is_file() else "",
+        steps=tuple(record for record in records if record["kind"] == "steps"),
+        epochs=tuple(record for record in records if record["kind"] == "epoch"),
+        resumed=tuple(record for record in records if record["kind"] == "resumed"),
+        summary=_read_object(summary) if summary.is_file() else None,
+    )
+
+
+def _no_run_here(folder: Path) -> str:
+    """What was found instead of a run, and the run folders next to it."""
+    if folder.is_dir():
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "an empty folder"
+        near = [str(path.parent) for path in sorted(folder.glob("*/run.json"))[:4]]
+    else:
+        found = "no such folder" if not folder.exists() else "a file"
+        beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
+        names = [path.name for path in beside if path.is_dir()]
+        near = [str(folder.parent / name) for name in get_close_matches(folder.name, names, n=3)]
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"{folder} is not a run folder: found {found}; expected {EXPECTED}{hint}"
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        where = f"{path}, line {error.lineno}"
+        raise ValueError(f"{where}: not JSON ({error.msg}); expected one object") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: found {type(found).__name__}; expected one JSON object")
+    return found
+
+
+def _read_records(path: Path) -> list[dict[str, Any]]:
+    """The records in order. A last line without its line end belongs to a run killed while writing it."""
+    if not path.is_file():
+        return []
+    *whole, last = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    records = [_record(line, path, number) for number, line in enumerate(whole, 1) if line.strip()]
+    if last.strip() and _is_json(last):
+        records.append(_record(last, path, len(whole) + 1))
+    return records
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except json.JSONDecodeError:
+        return False
+    return True
+
+
+def _record(line: str, path: Path, number: int) -> dict[str, Any]:
+    kinds = ("steps", "epoch", "resumed")
+    where = f"{path}, line {number}"
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not JSON ({error.msg}): {line[:60]!r}") from error
+    if not isinstance(record, dict) or record.get("kind") not in kinds:
+        raise ValueError(f"{where}: found {line[:60]!r}; expected an object of kind {', '.join(kinds)}")
+    return record
+
+
+def _still_valid(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records without those a resumed run did again: it went back to a step and wrote them once more."""
+    valid: list[dict[str, Any]] = []
+    for record in records:
+        if record["kind"] == "resumed":
+            valid = [old for old in valid if old["kind"] == "resumed" or old["step"] <= record["step"]]
+        valid.append(record)
+    return valid

@@ -1,0 +1,170 @@
+"""The comparison of several runs: plain rows, and the columns in which terminal and page show them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import quantities
+from .progress import progress_text, result, teacher_accuracy
+from .roles import epochs_text, labels, method_title, taught, teachers_among
+from .run_folder import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What one run came to. None stands for what was not measured."""
+
+    label: str
+    method: str
+    student: str
+    data: str
+    is_teacher: bool = False
+    is_alone: bool = False
+    unfinished: str = ""
+    split: str | None = None
+    epochs: str | None = None
+    num_epochs: float | None = None
+    seed: int | None = None
+    accuracy_pct: float | None = None
+    error_pct: float | None = None
+    best_accuracy_pct: float | None = None
+    best_epoch: int | None = None
+    teacher: str | None = None
+    teacher_accuracy_pct: float | None = None
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    agreement_fraction: float | None = None
+    agreement_by_layer: dict[str, float] | None = None
+    wall_s: float | None = None
+    images_per_s: dict[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A heading, a row's cell as text, and a rank: the higher, the sooner given up where room is short."""
+
+    heading: str
+    cell: Callable[[Row], str]
+    rank: int
+    is_number: bool = True
+    only_if_varied: bool = False
+
+
+def _run(row: Row) -> str:
+    named = f"{row.label} (teacher)" if row.is_teacher and row.label != "teacher" else row.label
+    return f"{named} ({row.unfinished})" if row.unfinished else named
+
+
+def _best(row: Row) -> str:
+    epoch = "" if row.best_epoch is None else f" ({row.best_epoch})"
+    return quantities.percent(row.best_accuracy_pct) + epoch
+
+
+def _agreement(row: Row) -> str:
+    return quantities.fraction_as_percent(row.agreement_fraction)
+
+
+def _images_per_s(row: Row) -> str:
+    return " + ".join(map(quantities.rate, (row.images_per_s or {}).values())) or quantities.NOT_MEASURED
+
+
+def _text(value: object) -> str:
+    return quantities.NOT_MEASURED if value is None else str(value)
+
+
+COLUMNS = (
+    Column(heading="run", cell=_run, rank=0, is_number=False),
+    Column(heading="accuracy %", cell=lambda row: quantities.percent(row.accuracy_pct), rank=1),
+    Column(heading="error %", cell=lambda row: quantities.percent(row.error_pct), rank=8),
+    Column(heading="best % (epoch)", cell=_best, rank=13),
+    Column(heading="teacher %", cell=lambda row: quantities.percent(row.teacher_accuracy_pct), rank=10),
+    Column(heading="agreement %", cell=_agreement, rank=8),
+    Column(heading="epochs", cell=lambda row: _text(row.epochs), rank=2),
+    Column(heading="method", cell=lambda row: row.method, rank=9, is_number=False),
+    Column(heading="student", cell=lambda row: row.student, rank=6, is_number=False),
+    Column(heading="data", cell=lambda row: row.data, rank=3, is_number=False, only_if_varied=True),
+    Column(heading="split", cell=lambda row: _text(row.split), rank=4, is_number=False, only_if_varied=True),
+    Column(heading="seed", cell=lambda row: _text(row.seed), rank=5, only_if_varied=True),
+    Column(heading="parameters", cell=lambda row: quantities.count(row.parameters), rank=7),
+    Column(heading="multiply-adds", cell=lambda row: quantities.count(row.multiply_adds), rank=12),
+    Column(heading="time", cell=lambda row: quantities.duration(row.wall_s), rank=6),
+    Column(heading="images/s", cell=_images_per_s, rank=11),
+)
+
+
+def comparison(runs: Sequence[Run]) -> list[Row]:
+    """One row per run, in order, teachers first. A teacher that came as weights has a row of its own."""
+    if not runs:
+        raise ValueError("found no runs to compare; expected one run folder or more")
+    own = teachers_among(runs)
+    rows = [_row(run, label, is_teacher=run in own) for run, label in zip(runs, labels(runs), strict=True)]
+    teachers = [row for row in rows if row.is_teacher]
+    return [*_given_teachers(runs), *teachers, *(row for row in rows if not row.is_teacher)]
+
+
+def columns(rows: Sequence[Row]) -> list[Column]:
+    """The columns worth showing for these rows: not the empty ones, nor words that the names say already."""
+    shown = []
+    for column in COLUMNS:
+        cells = {column.cell(row) for row in rows} - {quantities.NOT_MEASURED}
+        is_varied = len(cells) > 1 or not column.only_if_varied
+        is_new = column is COLUMNS[0] or any(column.cell(row) not in row.label for row in rows)
+        if cells and is_varied and (is_new or column.is_number):
+            shown.append(column)
+    return shown
+
+
+def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
+    facts, found = run.facts, result(run)
+    student, teacher = facts["student"], facts["teacher"] or {}
+    best, agreement = found.get("best") or {}, found.get("agreement")
+    return Row(
+        label=label,
+        method=method_title(run),
+        student=student["name"],
+        data=facts["data"]["name"],
+        is_teacher=is_teacher,
+        is_alone=not facts["teacher"] or not any(phase["terms"] for phase in run.phases),
+        unfinished=progress_text(run),
+        split=found.get("split"),
+        epochs=epochs_text(run),
+        num_epochs=run.num_epochs,
+        seed=facts.get("seed"),
+        accuracy_pct=found.get("accuracy_pct"),
+        error_pct=found.get("accuracy_pct"),
+        best_accuracy_pct=best.get("accuracy_pct"),
+        best_epoch=best.get("epoch"),
+        teacher=teacher.get("name"),
+        teacher_accuracy_pct=teacher_accuracy(run),
+        parameters=student.get("parameters"),
+        multiply_adds=student.get("multiply_adds"),
+        agreement_fraction=sum(agreement.values()) / len(agreement) if agreement else None,
+        agreement_by_layer=agreement,
+        wall_s=found.get("wall_s"),
+        images_per_s={phase["name"]: phase["images_per_s"] for phase in found.get("phases") or ()},
+    )
+
+
+def _given_teachers(runs: Sequence[Run]) -> list[Row]:
+    """A row for each teacher that no run here made, from what the runs say of it."""
+    rows = {}
+    for run in runs:
+        teacher = run.facts["teacher"]
+        if teacher and not any(taught(other, run) for other in runs):
+            rows.setdefault(teacher.get("sha256") or teacher["name"], _given_teacher(teacher, run))
+    return list(rows.values())
+
+
+def _given_teacher(teacher: dict[str, Any], run: Run) -> Row:
+    accuracy_pct = teacher.get("accuracy_pct")
+    return Row(
+        label="teacher",
+        method="as given",
+        student=teacher["name"],
+        data=run.facts["data"]["name"],
+        is_teacher=True,
+        accuracy_pct=accuracy_pct,
+        error_pct=None if accuracy_pct is None else 100.0 - accuracy_pct,
+        parameters=teacher.get("parameters"),
+        multiply_adds=teacher.get("multiply_adds"),
+    )

@@ -1,0 +1,24 @@
+"""What a run is, and how its settings are read. No torch below here."""
+
+from understudy.spec.reading import SettingsError, read_settings
+from understudy.spec.settings import (
+    DataSettings,
+    MethodSettings,
+    NetworkSettings,
+    OptimSettings,
+    RunSettings,
+    Settings,
+    epochs_per_phase,
+)
+
+__all__ = [
+    "DataSettings",
+    "MethodSettings",
+    "NetworkSettings",
+    "OptimSettings",
+    "RunSettings",
+    "Settings",
+    "SettingsError",
+    "epochs_per_phase",
+    "read_settings",
+]

@@ -1,0 +1,129 @@
+"""What a run is: frozen, validated settings.
+
+Names are timm's where timm has one. This module knows no torch, so that settings can be read and reports made without it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _epochs(value: object) -> object:
+    """'1+5', 6 or [1, 5] -> a tuple of counts, one per phase."""
+    if isinstance(value, str):
+        parts = value.split("+")
+        if not all(part.strip().isdigit() for part in parts):
+            raise ValueError("expected whole numbers joined by +, one per phase: 20 or 1+5")
+        return tuple(int(part) for part in parts)
+    return (value,) if isinstance(value, int) else value
+
+
+class Section(BaseModel):
+    """A group of settings: fixed once made, and no key that is not declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class NetworkSettings(Section):
+    """A network by name, with the file its weights come from (random without)."""
+
+    model: str = Field(description="a name from `understudy list models`, timm:NAME, torchvision:NAME, package.module:function")
+    weights: Path | None = Field(None, description="safetensors, or a plain state dict")
+
+
+class MethodSettings(Section):
+    """How knowledge is transferred."""
+
+    name: str = Field("none", description="a name from `understudy list methods`, or several joined by +")
+    labels: bool | None = Field(None, description="cross-entropy in the last phase: true, false, or as the paper (empty)")
+    teacher_mode: Literal["eval", "batch", "train"] | None = Field(
+        None, description="the teacher's BatchNorm: running statistics, the batch's, or the batch's moving the buffers"
+    )
+
+
+class DataSettings(Section):
+    """The images."""
+
+    name: str = Field("digits", description="a name from `understudy list data`")
+    folder: Path | None = Field(None, description="where data sets lie (default: $UNDERSTUDY_DATA, else ./data)")
+    download: bool = Field(False, description="fetch the set through torchvision when it is not there")
+    percent: Annotated[float, Field(gt=0.0, le=100.0)] | None = Field(
+        None, description="this share of the training images, balanced over classes"
+    )
+    per_class: Count | None = Field(None, description="this many training images of each class")
+    validation: Fraction = Field(0.0, description="share of the training images held out to choose by")
+    seed: int = Field(0, description="chooses the subset and the held-out images")
+    augment: bool = Field(True, description="crop and flip as is usual for the set")
+
+
+class OptimSettings(Section):
+    """Optimiser and schedule. The defaults are the AB authors' CIFAR recipe."""
+
+    opt: Literal["sgd"] = "sgd"
+    lr: Positive = 0.1
+    momentum: Fraction = 0.9
+    nesterov: bool = True
+    weight_decay: Annotated[float, Field(ge=0.0)] = 5e-4
+    sched: Literal["multistep", "onecycle", "constant"] = Field("multistep", description="how lr moves within a phase")
+    milestones: tuple[Fraction, ...] = Field((0.3, 0.6, 0.8), description="multistep: after these shares of the phase's steps")
+    decay_rate: Positive = Field(0.2, description="multistep: lr is multiplied by this at each milestone")
+    warmup: Fraction = Field(0.3, description="onecycle: share of the steps in which lr rises")
+
+
+class RunSettings(Section):
+    """How the run is carried out; none of these changes what is learnt but `seed` and `precision`."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, ...")
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: when the run is long enough to earn it back")
+    checkpoint_every: Count = Field(500, description="steps between checkpoints")
+    log_every: Count = Field(50, description="steps between lines of the log, and between checks that losses are finite")
+
+
+class Settings(Section):
+    """A whole run, as it is written to settings.yaml in its folder."""
+
+    task: Literal["train", "distill"] = "distill"
+    student: NetworkSettings
+    teacher: NetworkSettings | None = None
+    method: MethodSettings = MethodSettings()
+    terms: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="a term's numbers: terms.ab.margin=2, terms.kd.temperature=3, terms.ab.weight=0.01"
+    )
+    data: DataSettings = DataSettings()
+    epochs: Annotated[tuple[Count, ...], BeforeValidator(_epochs), Field(min_length=1)] = (20,)
+    batch_size: Count = 128
+    optim: OptimSettings = OptimSettings()
+    run: RunSettings = RunSettings()
+
+    @model_validator(mode="after")
+    def _task_and_teacher_fit(self) -> "Settings":
+        if self.task == "train" and (self.teacher is not None or self.method.name != "none"):
+            raise ValueError("a train run has no teacher and no method; use distill")
+        return self
+
+
+def epochs_per_phase(epochs: tuple[int, ...], shares: tuple[float, ...]) -> tuple[int, ...]:
+    """Whole epochs for each phase from what was asked.
+
+    As many numbers as phases are taken as they are. One phase gets the sum of all numbers, so that methods without an
+    initialisation train as long as those with one. One number is divided by the phases' shares, at least one each.
+    Raises ValueError for anything else.
+    """
+    if len(epochs) == len(shares):
+        return epochs
+    if len(shares) == 1:
+        return (sum(epochs),)
+    if len(epochs) > 1:
+        raise ValueError(f"found {len(epochs)} numbers of epochs for {len(shares)} phases; give one for each, or one in all")
+    total = epochs[0]
+    if total < len(shares):
+        raise ValueError(f"{total} epoch in all is too few for {len(shares)} phases; give at least {len(shares)}")
+    early = [max(1, round(total * share / sum(shares))) for share in shares[:-1]]
+    return (*early, max(1, total - sum(early)))

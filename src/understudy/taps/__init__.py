@@ -1,0 +1,22 @@
+"""Read named positions of any network during its one forward.
+
+The grammar of a position's name; MODULE is a name as in `network.named_modules()`:
+
+    MODULE              the output of that module:                 "layer1.0.bn1"
+    before:MODULE       the (first) tensor that enters it:         "before:layer1.0.relu"
+    MODULE.relu()       the output of the functional relu that the forward of MODULE itself calls, written as
+                        F.relu, torch.relu, x.relu() or x.relu_(): "layer1.0.relu()", of the network "relu()"
+    before:MODULE.relu()   the tensor that enters it:              "before:layer1.0.relu()"
+    ...#2               the second such call in one forward:       "before:layer1.0.relu#2"
+
+"after:" may be written before an output. "#1" may be left out where there is one call only.
+
+`positions` lists what a network has, `Tapped` reads, `named_positions` says which names play a role
+("before_relu", "group_end"), `pairs` matches a student's with a teacher's.
+"""
+
+from understudy.taps.positions import Position, positions
+from understudy.taps.roles import named_positions, pairs
+from understudy.taps.tapped import Tapped
+
+__all__ = ["Position", "Tapped", "named_positions", "pairs", "positions"]

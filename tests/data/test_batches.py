@@ -1,0 +1,162 @@
+from collections import Counter
+
+import pytest
+import torch
+from torch import Tensor
+
+from understudy.data import Augment, Batches, ImageSet, in_order
+
+MEAN, STD = (120.0, 110.0, 100.0), (60.0, 70.0, 80.0)
+
+
+def batches(image_set: ImageSet, **changes) -> Batches:
+    settings = {
+        "batch_size": 8,
+        "mean": MEAN,
+        "std": STD,
+        "augment": Augment(pad=2),
+        "seed": 7,
+        "device": "cpu",
+    }
+    return Batches(image_set, **(settings | changes))
+
+
+def joined(epoch) -> tuple[Tensor, Tensor]:
+    images, labels = zip(*epoch, strict=True)
+    return torch.cat(images), torch.cat(labels)
+
+
+def numbered(num_images: int) -> ImageSet:
+    """One-pixel images whose value is their own number."""
+    values = torch.arange(num_images, dtype=torch.uint8)
+    return ImageSet(images=values.view(-1, 1, 1, 1), labels=torch.zeros(num_images).long(), class_names=("one",))
+
+
+def numbers_in(epoch) -> list[int]:
+    return joined(epoch)[0].flatten().round().int().tolist()
+
+
+PLAIN = {"mean": (0.0,), "std": (1.0,), "augment": None}
+
+
+@pytest.mark.parametrize("first_step", [0, 1, 4, 6])
+@pytest.mark.parametrize("augment", [None, Augment(pad=2)])
+def test_an_epoch_entered_in_the_middle_is_the_tail_of_the_whole(image_set, first_step, augment):
+    made = batches(image_set, augment=augment)
+    images, labels = joined(made.epoch(3))
+    tail_images, tail_labels = joined(made.epoch(3, first_step=first_step))
+    assert torch.equal(tail_images, images[first_step * 8 :])
+    assert torch.equal(tail_labels, labels[first_step * 8 :])
+
+
+def test_an_epoch_entered_at_its_end_is_empty_and_beyond_is_refused(image_set):
+    made = batches(image_set)
+    assert list(made.epoch(0, first_step=7)) == []
+    with pytest.raises(ValueError, match="7 steps of 8 images, so it cannot go on at step 8"):
+        made.epoch(0, first_step=8)
+
+
+def test_an_epoch_depends_on_seed_and_number_and_on_nothing_else(image_set):
+    first = joined(batches(image_set).epoch(2))[0]
+    torch.manual_seed(12345)
+    made = batches(image_set)
+    list(made.epoch(0))
+    assert torch.equal(joined(made.epoch(2))[0], first)
+    for other in (made.epoch(1), made.epoch(3), batches(image_set, seed=8).epoch(2)):
+        assert not torch.equal(joined(other)[0], first)
+    # A sum of both numbers would make these two the same.
+    assert not torch.equal(joined(batches(image_set, seed=8).epoch(1))[0], first)
+
+
+def test_an_epoch_leaves_the_global_generator_alone(image_set):
+    before = torch.get_rng_state()
+    list(batches(image_set).epoch(0))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_epoch_sees_every_image_once_except_the_incomplete_batch():
+    made = batches(numbered(60), **PLAIN)
+    assert made.steps_per_epoch == 7
+    seen = Counter(numbers_in(made.epoch(0)))
+    assert len(seen) == 56 and set(seen.values()) == {1}
+    left_out = [frozenset(range(60)) - set(numbers_in(made.epoch(number))) for number in range(5)]
+    assert len(set(left_out)) == 5
+
+
+def test_a_set_smaller_than_a_batch_is_one_batch():
+    made = batches(numbered(5), batch_size=128, **PLAIN)
+    assert made.steps_per_epoch == 1
+    assert sorted(numbers_in(made.epoch(0))) == [0, 1, 2, 3, 4]
+
+
+def test_labels_stay_with_their_images_and_pixels_are_normalised(image_set):
+    images, labels = joined(batches(image_set, augment=None).epoch(0))
+    known = {}
+    for image, label in zip(image_set.images, image_set.labels, strict=True):
+        for channel in range(3):
+            pixel = (image[channel, 0, 0].item() - MEAN[channel]) / STD[channel]
+            known.setdefault(label.item(), set()).add(round(pixel, 4))
+    for image, label in zip(images, labels, strict=True):
+        assert all(round(pixel, 4) in known[label.item()] for pixel in image[:, 0, 0].tolist())
+    whole = torch.stack([(image.double() - torch.tensor(MEAN)[:, None, None]) for image in image_set.images])
+    whole = whole / torch.tensor(STD)[:, None, None]
+    torch.testing.assert_close(images.double().std(), whole.std(), rtol=0.02, atol=0)
+
+
+def test_augmentation_changes_the_images_but_not_the_order(image_set):
+    plain_images, plain_labels = joined(batches(image_set, augment=None).epoch(0))
+    images, labels = joined(batches(image_set, augment=Augment(pad=2)).epoch(0))
+    assert torch.equal(labels, plain_labels)
+    changed = (images != plain_images).flatten(1).any(dim=1)
+    assert changed.float().mean() > 0.9
+    still, _ = joined(batches(image_set, augment=Augment(pad=0, flip=False)).epoch(0))
+    assert torch.equal(still, plain_images)
+
+
+def test_every_batch_of_an_epoch_has_its_own_augmentation(image_set):
+    copies = image_set.subset([0] * 60)
+    images, _ = joined(batches(copies, augment=Augment(pad=4)).epoch(0))
+    # 56 draws out of 162 crops and flips; eight would mean that one batch's draws were used for all.
+    assert len(images.flatten(1).unique(dim=0)) > 30
+
+
+def test_type_and_layout_are_as_asked_for_and_change_no_value(image_set):
+    plain, _ = joined(batches(image_set).epoch(0))
+    turned = next(batches(image_set, channels_last=True).epoch(0))[0]
+    assert turned.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(turned, plain[:8])
+    halved = next(batches(image_set, dtype=torch.bfloat16).epoch(0))[0]
+    assert halved.dtype == torch.bfloat16 and torch.equal(halved, plain[:8].bfloat16())
+
+
+def test_in_order_gives_every_image_once_and_the_last_batch_is_smaller(image_set):
+    made = list(in_order(image_set, batch_size=8, mean=MEAN, std=STD, device="cpu"))
+    assert [len(labels) for _, labels in made] == [8] * 7 + [4]
+    images, labels = joined(made)
+    assert torch.equal(labels, image_set.labels)
+    expected = image_set.images.double() - torch.tensor(MEAN).double()[:, None, None]
+    expected = expected / torch.tensor(STD).double()[:, None, None]
+    torch.testing.assert_close(images, expected.float())
+    turned, _ = next(in_order(image_set, batch_size=8, mean=MEAN, std=STD, device="cpu", channels_last=True))
+    assert turned.is_contiguous(memory_format=torch.channels_last) and torch.equal(turned, images[:8])
+
+
+def test_what_cannot_be_batched_is_refused_before_the_first_batch(image_set):
+    with pytest.raises(ValueError, match="no images"):
+        batches(image_set.subset([]))
+    with pytest.raises(ValueError, match="batch_size must be 1 or more, found 0"):
+        batches(image_set, batch_size=0)
+    with pytest.raises(ValueError, match="each of the 3 channels, found 1 and 3"):
+        batches(image_set, mean=(0.0,))
+    with pytest.raises(ValueError, match="std must be above 0"):
+        in_order(image_set, batch_size=8, mean=MEAN, std=(1.0, 0.0, 1.0), device="cpu")
+    with pytest.raises(ValueError, match="pad 7 is too large for images of 9x7"):
+        batches(image_set, augment=Augment(pad=7))
+
+
+@pytest.mark.gpu
+def test_a_device_gets_the_same_batches_as_the_processor(image_set):
+    here, labels = joined(batches(image_set).epoch(4))
+    there, labels_there = joined(batches(image_set, device="cuda").epoch(4))
+    assert torch.equal(labels_there.cpu(), labels)
+    torch.testing.assert_close(there.cpu(), here)

@@ -1,0 +1,121 @@
+import json
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from understudy.report import read_run
+from understudy.report.figures import (
+    MOST_POINTS,
+    accuracy_chart,
+    agreement_chart,
+    decades,
+    legend_mark,
+    term_charts,
+    thinned,
+)
+from understudy.report.palette import DARK, LIGHT, looks
+
+
+def words_in(svg):
+    return [element.text for element in ElementTree.fromstring(svg).iter("text")]
+
+
+def num_markers(svg, colour):
+    """How many markers stand in this colour: one for each point drawn."""
+    uses = ElementTree.fromstring(svg).iter("use")
+    return sum(f"fill: var(--{colour})" in use.get("style", "") for use in uses)
+
+
+@pytest.fixture
+def runs(four_runs):
+    return [read_run(path) for path in four_runs]
+
+
+def test_accuracy_has_a_point_per_measured_epoch_of_every_run(runs):
+    svg = accuracy_chart(runs, looks(4))
+    assert [num_markers(svg, f"series-{index}") for index in range(4)] == [6, 6, 6, 2]
+    assert "accuracy on the test images, %" in words_in(svg)
+
+
+def test_phases_are_named_where_a_run_has_several(runs):
+    assert {" train", "initialise "} <= set(words_in(accuracy_chart(runs, looks(4))))
+    assert "initialise " not in words_in(accuracy_chart(runs[:2], looks(2)))
+
+
+def test_the_teacher_is_a_dashed_line_and_missing_where_there_is_none(runs):
+    assert "stroke-dasharray: 6,3.6" in accuracy_chart(runs, looks(4))
+    assert "stroke-dasharray: 6,3.6" not in accuracy_chart(runs[:1], looks(1))
+
+
+def test_there_is_one_chart_per_term_and_loss_comes_first(runs):
+    charts = term_charts(runs, looks(4))
+    assert list(charts) == ["loss", "task", "kd", "ab"]
+    assert num_markers(charts["ab"], "series-2") == 1
+    assert num_markers(charts["kd"], "series-2") == 5
+    assert num_markers(charts["ab"], "series-0") == 0
+
+
+def test_a_run_without_a_whole_epoch_still_shows_its_steps(folders):
+    run = read_run(folders.make("kd", 80.0, finished_epochs=0, steps_behind=200))
+    assert accuracy_chart([run], looks(1)) == ""
+    assert "var(--series-0)" in term_charts([run], looks(1))["kd"]
+
+
+def test_agreement_has_a_row_per_layer_and_none_where_it_was_not_measured(runs):
+    svg = agreement_chart(runs, looks(4))
+    assert {"block1.layer.1.bn1", "block2.layer.1.bn1", "block3.layer.1.bn1", "bn1"} <= set(words_in(svg))
+    assert [num_markers(svg, f"series-{index}") for index in range(4)] == [0, 4, 4, 4]
+    assert agreement_chart(runs[:1], looks(1)) == ""
+
+
+def test_names_with_dollars_and_angles_are_written_as_they_are(folders):
+    name = "$\\frac{<script>}$ & $x"
+    path = folders.make("kd", 80.0, phases=[("train", 2, {name: 1.0}, True)])
+    svg = term_charts([read_run(path)], looks(1))[name]
+    assert name in words_in(svg)
+    assert "<script" not in svg
+
+
+def test_two_drawings_share_no_id_and_refer_only_to_their_own(runs):
+    drawings = [*term_charts(runs, looks(4)).values(), accuracy_chart(runs, looks(4)), legend_mark(looks(1)[0], "m")]
+    seen = set()
+    for svg in drawings:
+        ids = set(re.findall(r'\sid="([^"]+)"', svg))
+        assert set(re.findall(r'(?:href="|url\()#([^")]+)', svg)) == ids
+        assert not ids & seen
+        seen |= ids
+
+
+def test_every_colour_of_a_drawing_follows_the_scheme_of_the_page(runs):
+    assert set(LIGHT) == set(DARK)
+    for svg in (accuracy_chart(runs, looks(4)), *term_charts(runs, looks(4)).values(), agreement_chart(runs, looks(4))):
+        assert not re.findall(r"(?:stroke|fill): #\w+", svg)
+
+
+def test_the_same_runs_give_the_same_drawing(runs):
+    assert accuracy_chart(runs, looks(4)) == accuracy_chart(runs, looks(4))
+
+
+@pytest.mark.parametrize(("values", "spanned"), [([1, 100], 2), ([0, 100], 0), ([5, float("nan")], 0), ([], 0)])
+def test_decades_between_the_smallest_and_the_largest(values, spanned):
+    assert decades(values) == pytest.approx(spanned)
+
+
+def test_a_wide_term_is_drawn_on_a_logarithmic_scale_and_a_narrow_one_is_not(folders):
+    path = folders.make("kd", 80.0)
+    records = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    for record in records:
+        record["terms"] = {"wide": 10.0 ** -record["epoch"], "narrow": 1.0 + record["epoch"]}
+    (path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    charts = term_charts([read_run(path)], looks(1))
+    assert {"1e-05", "0.001", "0.1"} <= set(words_in(charts["wide"]))
+    assert {"2", "3", "4"} <= set(words_in(charts["narrow"]))
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_ends():
+    points = [(float(index), 0.0) for index in range(10_000)]
+    kept = thinned(points)
+    assert (len(kept), kept[0], kept[-1]) == (MOST_POINTS, points[0], points[-1])
+    assert len(set(kept)) == MOST_POINTS
+    assert thinned(points[:5]) == points[:5]

@@ -1,0 +1,96 @@
+import json
+from statistics import mean
+
+import pytest
+
+from understudy.report import comparison, read_run
+from understudy.report.table import columns
+
+
+def rows_of(paths):
+    return comparison([read_run(path) for path in paths])
+
+
+def test_every_number_of_a_finished_run_is_the_one_in_its_files(folders):
+    path = folders.make("ab+kd", 88.84)
+    facts, summary = (json.loads((path / name).read_text()) for name in ("run.json", "summary.json"))
+    row = rows_of([path])[-1]
+    assert row.accuracy_pct == summary["accuracy_pct"]
+    assert row.error_pct == summary["error_pct"]
+    assert (row.best_accuracy_pct, row.best_epoch) == (summary["best"]["accuracy_pct"], 6)
+    assert row.teacher_accuracy_pct == summary["teacher_accuracy_pct"] == 91.62
+    assert (row.parameters, row.multiply_adds) == (691674, 101_000_000)
+    assert row.agreement_by_layer == summary["agreement"]
+    assert row.agreement_fraction == pytest.approx(mean(summary["agreement"].values()))
+    assert row.images_per_s == {"initialise": 217.25, "train": 203.5}
+    assert (row.method, row.student, row.data) == ("AB+KD", "wrn16-2", "cifar10")
+    assert (row.wall_s, row.epochs, row.seed) == (1432.5, "1+5", facts["seed"])
+
+
+def test_an_unfinished_run_shows_how_far_it_came(four_runs):
+    row = rows_of(four_runs)[-1]
+    last = [record for record in read_run(four_runs[-1]).epochs][-1]
+    assert row.unfinished == "unfinished, 2 of 6 epochs"
+    assert row.accuracy_pct == last["accuracy"]["test"]["accuracy_pct"]
+    assert row.error_pct == pytest.approx(100 - last["accuracy"]["test"]["accuracy_pct"])
+    assert row.agreement_by_layer == last["agreement"]
+    assert row.wall_s == pytest.approx(231.5 + 232.5)
+    assert row.images_per_s == pytest.approx({"initialise": 217.25, "train": 203.5})
+
+
+def test_a_run_that_measured_nothing_yet_has_no_numbers(folders):
+    row = rows_of([folders.make("kd", 80.0, finished_epochs=0)])[-1]
+    assert row.unfinished == "unfinished, 0 of 6 epochs"
+    assert (row.accuracy_pct, row.best_epoch, row.wall_s, row.agreement_fraction) == (None,) * 4
+
+
+def test_a_teacher_given_as_weights_comes_first_and_once(four_runs):
+    rows = rows_of(four_runs)
+    assert [row.is_teacher for row in rows] == [True, False, False, False, False]
+    assert (rows[0].student, rows[0].accuracy_pct, rows[0].parameters) == ("wrn22-4", 91.62, 4302202)
+
+
+@pytest.mark.parametrize("known_by", ["fingerprint", "folder"])
+def test_a_run_that_taught_others_is_marked_as_their_teacher(folders, known_by):
+    own = folders.make("none", 91.0, name="big", teacher=None, task="train", student="wrn22-4")
+    weights = str(own / "student.safetensors")
+    fingerprint = "a5" * 32 if known_by == "fingerprint" else None
+    teacher = {"name": "wrn22-4", "weights": weights, "sha256": fingerprint, "accuracy_pct": 91.0}
+    rows = rows_of([folders.make("kd", 80.0, teacher=teacher), own])
+    assert [(row.label, row.is_teacher) for row in rows] == [("big", True), ("KD", False)]
+
+
+def test_a_teacher_with_another_fingerprint_is_another_teacher(folders):
+    own = folders.make("none", 91.0, name="big", teacher=None, task="train", student="wrn22-4")
+    rows = rows_of([folders.make("kd", 80.0), own])
+    assert [(row.label, row.is_teacher) for row in rows] == [("teacher", True), ("KD", False), ("big", False)]
+
+
+def test_runs_of_one_name_are_told_apart_by_epochs_and_then_by_folder(folders):
+    short = [("initialise", 1, {"ab": 0.003}, False), ("train", 1, {"kd": 1.0}, False)]
+    paths = [
+        folders.make("ab+kd", 83.0, folder="a", phases=short),
+        folders.make("ab+kd", 88.0, folder="b"),
+        folders.make("ab+kd", 88.5, folder="c"),
+        folders.make("kd", 80.0),
+    ]
+    labels = [row.label for row in rows_of(paths)[1:]]
+    assert labels == ["AB+KD, 1+1 epochs", "AB+KD, 1+5 epochs, b", "AB+KD, 1+5 epochs, c", "KD"]
+
+
+def test_columns_that_say_nothing_are_left_out(folders):
+    alone = rows_of([folders.make("none", 82.0, teacher=None, task="train")])
+    headings = {column.heading for column in columns(alone)}
+    assert {"run", "accuracy %", "parameters", "time", "images/s"} <= headings
+    assert not headings & {"teacher %", "agreement %", "data", "split", "seed", "method"}
+
+
+def test_a_column_appears_when_the_runs_differ_in_it(folders):
+    paths = [folders.make("kd", 80.0), folders.make("kd", 81.0, folder="b", seed=1, split="validation")]
+    headings = {column.heading for column in columns(rows_of(paths))}
+    assert {"seed", "split"} <= headings
+
+
+def test_nothing_to_compare_is_an_error():
+    with pytest.raises(ValueError, match="found no runs"):
+        comparison([])
