@@ -13,13 +13,13 @@ PACKAGE = Path(understudy.__file__).parent
 
 LAYERS = [  # the lowest first; modules on one layer do not know each other
     {"ops", "spec"},
-    {"positions"},
     {"taps", "connectors", "losses", "models", "data"},
     {"methods"},
     {"distiller"},
     {"engine"},
     {"transfer", "analysis"},
     {"experiments", "report"},
+    {"demo", "reproduce"},
     {"cli"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

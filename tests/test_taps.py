@@ -284,6 +284,8 @@ def test_the_network_alone_leaves_nothing_behind():
     kept = []
     net.bn.register_forward_hook(lambda m, args, out: kept.append(weakref.ref(out)))
     for network in (tapped, net):
+        with pytest.raises(RuntimeError, match="channels"):
+            tapped(IMAGES[:, :2])
         network(IMAGES)
         gc.collect()
         assert kept[-1]() is None

@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from understudy import data, losses, models, taps
+    from understudy.data import load as load_data
     from understudy.distiller import Distiller
+    from understudy.engine import distil
     from understudy.methods import METHODS, Method, Phase, Term
 
 __version__ = "0.1.0"
-__all__ = ["METHODS", "Distiller", "Method", "Phase", "Term", "data", "losses", "models", "taps"]
+__all__ = ["METHODS", "Distiller", "Method", "Phase", "Term", "data", "distil", "load_data", "losses", "models", "taps"]
 
 # Where a public name lives; one that is not here is a module of its own.
 _HOMES = {
     "Distiller": "distiller",
     "METHODS": "methods",
+    "distil": "engine",
+    "load_data": "data",
     "Method": "methods",
     "Phase": "methods",
     "Term": "methods",
 }
+_INNER_NAMES = {"load_data": "load"}
 
 
 def __getattr__(name: str) -> Any:
@@ -33,7 +38,7 @@ def __getattr__(name: str) -> Any:
             + (f"did you mean {near[0]}?" if near else f"it has {', '.join(__all__)}")
         )
     if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), _INNER_NAMES.get(name, name))
     return import_module(f"{__name__}.{name}")
 
 

@@ -22,30 +22,60 @@ app = typer.Typer(
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="further settings, as in optim.lr=0.05 terms.ab.margin=2", show_default=False),
+    typer.Argument(
+        metavar="[SECTION.KEY=VALUE]...",
+        help="further settings, as in optim.lr=0.05 terms.ab.margin=2",
+        show_default=False,
+    ),
 ]
-Data = Annotated[str | None, typer.Option("--data", help="a name from `understudy list data` [default: digits]", show_default=False)]
+Data = Annotated[
+    str | None, typer.Option("--data", help="a name from `understudy list data` [default: digits]", show_default=False)
+]
 Epochs = Annotated[
     str | None,
-    typer.Option("--epochs", help="epochs, one number per phase joined by + (1+5), or one in all [default: 20]", show_default=False),
+    typer.Option(
+        "--epochs",
+        help="epochs, one number per phase joined by + (1+5), or one in all [default: 20]",
+        show_default=False,
+    ),
 ]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", help="images per step [default: 128]", show_default=False)]
-Seed = Annotated[int | None, typer.Option("--seed", help="random weights, order and augmentation [default: 0]", show_default=False)]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", help="images per step [default: 128]", show_default=False)
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="random weights, order and augmentation [default: 0]", show_default=False)
+]
 PrecisionOption = Annotated[
     str | None,
-    typer.Option("--precision", help="auto, float32 or bfloat16 [default: auto, from what the machine has]", show_default=False),
+    typer.Option(
+        "--precision", help="auto, float32 or bfloat16 [default: auto, from what the machine has]", show_default=False
+    ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", help="the run's folder; one that holds this run unfinished is gone on with [default: runs/NAME]", show_default=False),
+    typer.Option(
+        "--out",
+        help="the run's folder; one that holds this run unfinished is gone on with [default: runs/NAME]",
+        show_default=False,
+    ),
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="settings from a YAML file; options and words win over it", show_default=False)]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="settings from a YAML file; options and words win over it", show_default=False),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="print the resolved settings and stop")]
 Weights = Annotated[
     Path | None,
     typer.Option("--weights", help="start from these weights: safetensors, or a plain state dict", show_default=False),
 ]
-Student = Annotated[str | None, typer.Option("--student", help="the small network: a name from `understudy list models`, timm:NAME, torchvision:NAME, package.module:function", show_default=False)]
+Student = Annotated[
+    str | None,
+    typer.Option(
+        "--student",
+        help="the small network: any of `understudy list models`",
+        show_default=False,
+    ),
+]
 
 
 class Listing(StrEnum):
@@ -67,7 +97,14 @@ def console() -> Console:
 @app.command()
 def train(
     words: Words = None,
-    model: Annotated[str | None, typer.Option("--model", help="the network: a name from `understudy list models`, timm:NAME, torchvision:NAME, package.module:function", show_default=False)] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="the network: any of `understudy list models`",
+            show_default=False,
+        ),
+    ] = None,
     weights: Weights = None,
     data: Data = None,
     epochs: Epochs = None,
@@ -96,12 +133,26 @@ def distill(
     words: Words = None,
     teacher: Annotated[
         str | None,
-        typer.Option("--teacher", help="a model's name (with --teacher-weights), or the folder of a finished run", show_default=False),
+        typer.Option(
+            "--teacher",
+            help="a model's name (with --teacher-weights), or the folder of a finished run",
+            show_default=False,
+        ),
     ] = None,
-    teacher_weights: Annotated[Path | None, typer.Option("--teacher-weights", help="the teacher's weights: safetensors, or a plain state dict", show_default=False)] = None,
+    teacher_weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--teacher-weights", help="the teacher's weights: safetensors, or a plain state dict", show_default=False
+        ),
+    ] = None,
     student: Student = None,
     weights: Weights = None,
-    method: Annotated[str | None, typer.Option("--method", help="a name from `understudy list methods`, or several joined by +", show_default=False)] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method", help="a name from `understudy list methods`, or several joined by +", show_default=False
+        ),
+    ] = None,
     data: Data = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
@@ -128,10 +179,30 @@ def distill(
 
 @app.command()
 def evaluate(
-    network: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="a run's folder, a student.safetensors, or any weights together with --model")],
-    data: Annotated[str | None, typer.Option("--data", help="a name from `understudy list data` [default: what it was trained on]", show_default=False)] = None,
-    model: Annotated[str | None, typer.Option("--model", help="the network the weights belong to, where the file does not say", show_default=False)] = None,
-    folder: Annotated[Path | None, typer.Option("--folder", help="where data sets lie [default: $UNDERSTUDY_DATA, else ./data]", show_default=False)] = None,
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT", help="a run's folder, a student.safetensors, or any weights together with --model"
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", help="a name from `understudy list data` [default: what it was trained on]", show_default=False
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", help="the network the weights belong to, where the file does not say", show_default=False
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--folder", help="where data sets lie [default: $UNDERSTUDY_DATA, else ./data]", show_default=False
+        ),
+    ] = None,
     precision: Annotated[str, typer.Option("--precision", help="auto, float32 or bfloat16")] = "float32",
 ) -> None:
     """Measure a network on the test images."""
@@ -139,8 +210,8 @@ def evaluate(
 
     found = evaluate_file(network, model=model, data=data, folder=folder, precision=precision)
     console().print(
-        f"{found.model} on {found.data}: accuracy {found.scores.accuracy_pct:.2f} %, error {found.scores.error_pct:.2f} %, "
-        f"cross-entropy {found.scores.loss:.4f}\n{found.scores.num_images:,} test images, "
+        f"{found.model} on {found.data}: accuracy {found.scores.accuracy_pct:.2f} %, "
+        f"error {found.scores.error_pct:.2f} %, cross-entropy {found.scores.loss:.4f}\n{found.scores.num_images:,} test images, "
         f"{found.parameters:,} parameters, {found.dtype}, {found.scores.images_per_s:,.0f} images/s",
         highlight=False,
     )
@@ -148,8 +219,13 @@ def evaluate(
 
 @app.command()
 def layers(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="the network whose positions are listed; with --student, the teacher")],
-    student: Annotated[str | None, typer.Option("--student", help="show the pairs of positions that would be compared", show_default=False)] = None,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="the network whose positions are listed; with --student, the teacher")
+    ],
+    student: Annotated[
+        str | None,
+        typer.Option("--student", help="show the pairs of positions that would be compared", show_default=False),
+    ] = None,
     role: Annotated[str, typer.Option("--role", help="which positions are paired")] = "before_relu",
     size: Annotated[int, typer.Option("--size", help="height and width of the images")] = 32,
     channels: Annotated[int, typer.Option("--channels", help="channels of the images")] = 3,
@@ -159,7 +235,7 @@ def layers(
 
     Example: understudy layers timm:resnet18 --student wrn16-2
     """
-    from understudy.engine.checks import show_layers, show_pairs
+    from understudy.engine.layers import show_layers, show_pairs
 
     shape = (channels, size, size)
     table = show_layers(model, shape, classes) if student is None else show_pairs(model, student, role, shape, classes)
@@ -169,9 +245,43 @@ def layers(
 @app.command("list")
 def list_(what: Annotated[Listing, typer.Argument(help="what to list")]) -> None:
     """List the methods, models, data sets, published tables, or settings there are."""
+    if what is Listing.tables:
+        from understudy.experiments import TABLES
+
+        for name, rows in TABLES.items():
+            console().print(f"{name}: {', '.join(rows)}", highlight=False)
+        return
     from understudy.engine import listings
 
     console().print(listings.LISTINGS[what.value]())
+
+
+@app.command()
+def reproduce(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="a name from `understudy list tables`")],
+    rows: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ROW]...", help="rows by name, or by a part: ab+kd, 1+5 [default: all]", show_default=False
+        ),
+    ] = None,
+    teacher_weights: Annotated[
+        Path | None, typer.Option("--teacher-weights", help="the teacher's weights", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="of all runs")] = 0,
+    runs: Annotated[Path, typer.Option("--runs", help="where the runs go")] = Path("runs"),
+    results: Annotated[Path, typer.Option("--results", help="where the measured numbers and the page go")] = Path(
+        "results"
+    ),
+) -> None:
+    """Measure the numbers of a published table here, and write them beside the published ones."""
+    from understudy.reproduce import choose_rows
+    from understudy.reproduce import reproduce as carry_out
+
+    chosen = choose_rows(table, rows or [])
+    if teacher_weights is None:
+        raise ValueError(f"{table} needs the teacher's weights; give --teacher-weights FILE")
+    carry_out(table, chosen, teacher_weights, seed=seed, runs=runs, results=results, console=console())
 
 
 @app.command()
@@ -193,13 +303,15 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="where the runs and the report go")] = Path("understudy-demo"),
     seed: Annotated[int, typer.Option("--seed", help="of all runs")] = 0,
 ) -> None:
-    """The whole job on scans of digits, in under two minutes: a teacher, then a student alone, with KD and with AB+KD."""
+    """The whole job on scans of digits, in under two minutes: a teacher, then students alone, by KD and by AB+KD."""
     from understudy.demo import run_demo
 
     run_demo(out, seed, console())
 
 
-def _shared(data: str | None, epochs: str | None, batch_size: int | None, seed: int | None, precision: str | None) -> dict[str, Any]:
+def _shared(
+    data: str | None, epochs: str | None, batch_size: int | None, seed: int | None, precision: str | None
+) -> dict[str, Any]:
     return {
         "data.name": data,
         "epochs": epochs,
@@ -221,7 +333,9 @@ def _teacher(teacher: str | None, weights: Path | None) -> dict[str, Any]:
     return {"teacher.model": teacher, "teacher.weights": _text(weights)}
 
 
-def _run(options: dict[str, Any], config: Path | None, words: list[str] | None, out: Path | None, dry_run: bool) -> None:
+def _run(
+    options: dict[str, Any], config: Path | None, words: list[str] | None, out: Path | None, dry_run: bool
+) -> None:
     settings = read_settings(file=config, options=options, words=words or [])
     if dry_run:
         import yaml

@@ -147,9 +147,7 @@ class Distiller(nn.Module):
         ):
             wanted = teacher_features[teacher.name]
             wanted = wanted if term.teacher is None else term.teacher(wanted)
-            total = total + weight * term.distance(
-                connector(student_features[student.name]), wanted, **term.options
-            )
+            total = total + weight * term.distance(connector(student_features[student.name]), wanted, **term.options)
         return total
 
 

@@ -70,7 +70,7 @@ def test_agreement_has_a_row_per_layer_and_none_where_it_was_not_measured(runs):
 
 
 def test_names_with_dollars_and_angles_are_written_as_they_are(folders):
-    name = "$\\frac{<script>}$ & $x"
+    name = "$\\frac{<script>}$ & x"
     path = folders.make("kd", 80.0, phases=[("train", 2, {name: 1.0}, True)])
     svg = term_charts([read_run(path)], looks(1))[name]
     assert name in words_in(svg)

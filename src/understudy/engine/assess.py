@@ -33,7 +33,9 @@ def evaluate_file(
     if model is None:
         wanted = locate(checkpoint, None)
         if wanted.weights is None:
-            raise ValueError(f"found {checkpoint!r}; give a run's folder, a .safetensors file, or --model with the file")
+            raise ValueError(
+                f"found {checkpoint!r}; give a run's folder, a .safetensors file, or --model with the file"
+            )
     else:
         wanted = NetworkSettings(model=model, weights=Path(checkpoint))
     assert wanted.weights is not None

@@ -22,7 +22,9 @@ def hardware(device: torch.device) -> dict[str, object]:
     """Processor, cores this process may use, memory in GiB, and the CUDA device in use, if any."""
     pages, page_size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return {
-        "cpu": torch.cpu.get_capabilities().get("cpu_name") if hasattr(torch.cpu, "get_capabilities") else platform.processor(),
+        "cpu": torch.cpu.get_capabilities().get("cpu_name")
+        if hasattr(torch.cpu, "get_capabilities")
+        else platform.processor(),
         "cores": torch.get_num_threads(),
         "memory_gib": round(pages * page_size / 2**30, 1),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
@@ -51,6 +53,7 @@ def multiply_adds(network: nn.Module, image: Tensor) -> int:
 
 
 def sha256(path: Path) -> str:
+    """A file's fingerprint."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

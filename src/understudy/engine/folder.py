@@ -59,9 +59,7 @@ def write_whole(path: Path, text: str) -> None:
 def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     old, new = flatten(there), flatten(wanted)
     keys = [key for key in {**old, **new} if key not in MAY_DIFFER]
-    return [
-        f"{key} is {old.get(key)!r} there, {new.get(key)!r} here" for key in keys if old.get(key) != new.get(key)
-    ]
+    return [f"{key} is {old.get(key)!r} there, {new.get(key)!r} here" for key in keys if old.get(key) != new.get(key)]
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -26,11 +26,15 @@ class StoppedError(RuntimeError):
 
 @dataclass
 class Place:
-    """How far a run has come: the phase, steps done in it, steps done in all, and seconds spent training."""
+    """How far a run has come: the phase, steps done in it, steps done in all, and seconds spent.
+
+    `wall_s` counts everything since the first step, the lists only training: measuring and saving are left out.
+    """
 
     phase: int = 0
     phase_step: int = 0
     step: int = 0
+    wall_s: float = 0.0
     epoch_train_s: float = 0.0
     phase_train_s: list[float] = field(default_factory=list)
 
@@ -65,7 +69,7 @@ class Loop:
         self.optimizer: Optimizer | None = None
         self.schedule: LRScheduler | None = None
         self.stop = StopRequest()
-        self.clock = time.perf_counter()
+        self.clock = self.wall_clock = time.perf_counter()
 
     def run(self, saved: dict[str, Any] | None) -> Place:
         """Train all phases, from the checkpoint's place where there is one.
@@ -74,6 +78,7 @@ class Loop:
         """
         if saved is not None:
             self._restore_networks(saved)
+        self.wall_clock = time.perf_counter()
         with self.stop:
             while self.place.phase < len(self.epochs):
                 self._prepare_phase(saved)
@@ -175,6 +180,8 @@ class Loop:
         assert self.optimizer is not None and self.schedule is not None
         self._note(batch_size, epoch)
         self._lap()
+        now = time.perf_counter()
+        self.place.wall_s, self.wall_clock = self.place.wall_s + now - self.wall_clock, now
         checkpoint.save(
             self.record.path.parent,
             {
@@ -206,7 +213,9 @@ class Loop:
     def _stop(self, batch_size: int, epoch: int) -> None:
         self._save(batch_size, epoch)
         self.display.stop()
-        raise StoppedError(f"stopped by {self.stop.name} at step {self.place.step}; the same command goes on from there")
+        raise StoppedError(
+            f"stopped by {self.stop.name} at step {self.place.step}; the same command goes on from there"
+        )
 
     # Counting -------------------------------------------------------------------------------------------------------
 

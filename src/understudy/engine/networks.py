@@ -40,7 +40,9 @@ def locate(name: str, weights: Path | None) -> NetworkSettings:
     if path.is_dir():
         path = path / folder.STUDENT
         if not path.exists():
-            raise ValueError(f"{name} holds no finished run (no {folder.STUDENT}); give a model's name or a finished run")
+            raise ValueError(
+                f"{name} holds no finished run (no {folder.STUDENT}); give a model's name or a finished run"
+            )
     elif path.suffix != ".safetensors":
         return NetworkSettings(model=name, weights=weights)
     if weights is not None:

@@ -56,7 +56,9 @@ def choose_device(wanted: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise ValueError(f"run.device={wanted!r}: expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"run.device={wanted!r}: this machine has {torch.cuda.device_count()} CUDA devices; use auto or cpu")
+        raise ValueError(
+            f"run.device={wanted!r}: this machine has {torch.cuda.device_count()} CUDA devices; use auto or cpu"
+        )
     return device
 
 
@@ -70,7 +72,9 @@ def choose(settings: RunSettings, *, multiply_adds: int, phase_multiply_adds: fl
         settings.compile == "auto" and phase_multiply_adds >= COMPILE_FROM and can_compile(device)
     )
     if settings.compile == "on" and not can_compile(device):
-        raise ValueError("run.compile=on needs a C++ compiler (g++ or clang++) on the path; install one, or run.compile=off")
+        raise ValueError(
+            "run.compile=on needs a C++ compiler (g++ or clang++) on the path; install one, or run.compile=off"
+        )
     return Precision(
         device=device,
         dtype=torch.bfloat16 if low else torch.float32,

@@ -30,6 +30,10 @@ class Record:
         self.epoch_sum: list[float] = []
         self.epoch_steps = 0
 
+    def start(self) -> None:
+        """An empty log: lines of a run that never came to its first checkpoint are dropped."""
+        self.path.write_text("", encoding="utf-8")
+
     def add(self, losses: dict[str, Tensor]) -> None:
         """Note one step's `loss` and terms."""
         self.names = tuple(name for name in losses if name != "output")
@@ -54,9 +58,7 @@ class Record:
 
     def end_epoch(self) -> dict[str, float]:
         """The mean of each term over the epoch; starts the next one."""
-        means = {
-            name: value / self.epoch_steps for name, value in zip(self.names, self.epoch_sum, strict=True)
-        }
+        means = {name: value / self.epoch_steps for name, value in zip(self.names, self.epoch_sum, strict=True)}
         self.epoch_sum, self.epoch_steps = [], 0
         return means
 
@@ -88,7 +90,9 @@ class Record:
     def _complain(self, rows: Tensor, row: int, step: int, where: str) -> None:
         values = dict(zip(self.names, rows[row].tolist(), strict=True))
         terms = {name: value for name, value in values.items() if name != "loss" and not math.isfinite(value)}
-        named = ", ".join(f"term {name} is {value}" for name, value in terms.items()) or f"their sum is {values['loss']}"
+        named = (
+            ", ".join(f"term {name} is {value}" for name, value in terms.items()) or f"their sum is {values['loss']}"
+        )
         raise NotFiniteError(
             f"the loss is not finite at step {step} ({where}): {named}. "
             f"Lower optim.lr or the term's weight (terms.NAME.weight=...), or try --precision float32"

@@ -45,9 +45,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"{path} does not hold plain tensors (safetensors or a state dict): {error}"
-        ) from error
+        raise ValueError(f"{path} does not hold plain tensors (safetensors or a state dict): {error}") from error
     state = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds a {type(content).__name__}, expected tensors by name")

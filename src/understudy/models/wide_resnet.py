@@ -28,9 +28,7 @@ class Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.convShortcut = (
-            None
-            if in_channels == out_channels
-            else nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
+            None if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
         )
 
     def forward(self, x: Tensor) -> Tensor:

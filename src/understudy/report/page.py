@@ -50,9 +50,7 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
         "agreement": Markup(figures.agreement_chart(drawn, drawn_looks)),
         "layers": _layers(drawn, names),
         "terms": {term: Markup(svg) for term, svg in figures.term_charts(drawn, drawn_looks).items()},
-        "runs": [
-            _run(index, run, names[run.folder], own_charts=run in teachers) for index, run in enumerate(runs)
-        ],
+        "runs": [_run(index, run, names[run.folder], own_charts=run in teachers) for index, run in enumerate(runs)],
         "say": quantities,
     }
 

@@ -131,7 +131,7 @@ def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
         num_epochs=run.num_epochs,
         seed=facts.get("seed"),
         accuracy_pct=found.get("accuracy_pct"),
-        error_pct=found.get("accuracy_pct"),
+        error_pct=found.get("error_pct"),
         best_accuracy_pct=best.get("accuracy_pct"),
         best_epoch=best.get("epoch"),
         teacher=teacher.get("name"),

@@ -1,6 +1,6 @@
 """What a run is, and how its settings are read. No torch below here."""
 
-from understudy.spec.reading import SettingsError, read_settings
+from understudy.spec.reading import SettingsError, known_keys, read_settings
 from understudy.spec.settings import (
     DataSettings,
     MethodSettings,
@@ -20,5 +20,6 @@ __all__ = [
     "Settings",
     "SettingsError",
     "epochs_per_phase",
+    "known_keys",
     "read_settings",
 ]

@@ -132,7 +132,9 @@ def _nearest(key: str) -> str:
     """The known key that is meant, most likely: the same last word in another section, or a similar spelling."""
     known = list(known_keys())
     last = key.rpartition(".")[2]
-    near = [one for one in known if one.rpartition(".")[2] == last] or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    near = [one for one in known if one.rpartition(".")[2] == last] or difflib.get_close_matches(
+        key, known, n=1, cutoff=0.6
+    )
     if not near:
         by_last = difflib.get_close_matches(last, [one.rpartition(".")[2] for one in known], n=1, cutoff=0.6)
         near = [one for one in known if by_last and one.rpartition(".")[2] == by_last[0]]

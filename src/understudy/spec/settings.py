@@ -1,6 +1,6 @@
 """What a run is: frozen, validated settings.
 
-Names are timm's where timm has one. This module knows no torch, so that settings can be read and reports made without it.
+Names are timm's where timm has one. No torch here: settings can be read and reports made without it.
 """
 
 from pathlib import Path
@@ -32,7 +32,9 @@ class Section(BaseModel):
 class NetworkSettings(Section):
     """A network by name, with the file its weights come from (random without)."""
 
-    model: str = Field(description="a name from `understudy list models`, timm:NAME, torchvision:NAME, package.module:function")
+    model: str = Field(
+        description="a name from `understudy list models`, timm:NAME, torchvision:NAME, package.module:function"
+    )
     weights: Path | None = Field(None, description="safetensors, or a plain state dict")
 
 
@@ -40,7 +42,9 @@ class MethodSettings(Section):
     """How knowledge is transferred."""
 
     name: str = Field("none", description="a name from `understudy list methods`, or several joined by +")
-    labels: bool | None = Field(None, description="cross-entropy in the last phase: true, false, or as the paper (empty)")
+    labels: bool | None = Field(
+        None, description="cross-entropy in the last phase: true, false, or as the paper (empty)"
+    )
     teacher_mode: Literal["eval", "batch", "train"] | None = Field(
         None, description="the teacher's BatchNorm: running statistics, the batch's, or the batch's moving the buffers"
     )
@@ -70,7 +74,9 @@ class OptimSettings(Section):
     nesterov: bool = True
     weight_decay: Annotated[float, Field(ge=0.0)] = 5e-4
     sched: Literal["multistep", "onecycle", "constant"] = Field("multistep", description="how lr moves within a phase")
-    milestones: tuple[Fraction, ...] = Field((0.3, 0.6, 0.8), description="multistep: after these shares of the phase's steps")
+    milestones: tuple[Fraction, ...] = Field(
+        (0.3, 0.6, 0.8), description="multistep: after these shares of the phase's steps"
+    )
     decay_rate: Positive = Field(0.2, description="multistep: lr is multiplied by this at each milestone")
     warmup: Fraction = Field(0.3, description="onecycle: share of the steps in which lr rises")
 
@@ -81,9 +87,13 @@ class RunSettings(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, ...")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: when the run is long enough to earn it back")
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto", description="torch.compile; auto: when the run is long enough to earn it back"
+    )
     checkpoint_every: Count = Field(500, description="steps between checkpoints")
-    log_every: Count = Field(50, description="steps between lines of the log, and between checks that losses are finite")
+    log_every: Count = Field(
+        50, description="steps between lines of the log, and between checks that losses are finite"
+    )
 
 
 class Settings(Section):
@@ -94,7 +104,8 @@ class Settings(Section):
     teacher: NetworkSettings | None = None
     method: MethodSettings = MethodSettings()
     terms: dict[str, dict[str, float]] = Field(
-        default_factory=dict, description="a term's numbers: terms.ab.margin=2, terms.kd.temperature=3, terms.ab.weight=0.01"
+        default_factory=dict,
+        description="a term's numbers: terms.ab.margin=2, terms.kd.temperature=3, terms.ab.weight=0.01",
     )
     data: DataSettings = DataSettings()
     epochs: Annotated[tuple[Count, ...], BeforeValidator(_epochs), Field(min_length=1)] = (20,)
@@ -121,7 +132,9 @@ def epochs_per_phase(epochs: tuple[int, ...], shares: tuple[float, ...]) -> tupl
     if len(shares) == 1:
         return (sum(epochs),)
     if len(epochs) > 1:
-        raise ValueError(f"found {len(epochs)} numbers of epochs for {len(shares)} phases; give one for each, or one in all")
+        raise ValueError(
+            f"found {len(epochs)} numbers of epochs for {len(shares)} phases; give one for each, or one in all"
+        )
     total = epochs[0]
     if total < len(shares):
         raise ValueError(f"{total} epoch in all is too few for {len(shares)} phases; give at least {len(shares)}")

@@ -1,0 +1,56 @@
+"""The Python call: a pair of networks, data, a method."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from understudy.data import Dataset
+from understudy.engine.display import Display, silent
+from understudy.engine.networks import locate
+from understudy.engine.run import Result, execute
+from understudy.spec import read_settings
+
+
+def distil(
+    student: nn.Module | str,
+    teacher: nn.Module | str | None,
+    data: Dataset | str,
+    *,
+    method: str = "kd",
+    epochs: str | int = 20,
+    folder: str | Path,
+    words: Iterable[str] = (),
+    display: Display | None = None,
+    **options: Any,
+) -> Result:
+    """Train `student` by `method` and return it with its accuracy; the run's folder holds the rest.
+
+    Networks are modules of your own, or names as on the command line (a teacher by name: the folder of its run).
+    `data` is a Dataset or a name. `options` are settings with their dots written as two underscores
+    (`optim__lr=0.05`), `words` the same as on the command line ("optim.lr=0.05"). Called again with the same
+    arguments and folder, a run that was cut off goes on where it was.
+
+    Raises ValueError for what cannot be carried out, before anything is trained.
+    """
+    wanted: dict[str, Any] = {
+        "student.model": student if isinstance(student, str) else type(student).__name__,
+        "method.name": method,
+        "data.name": data if isinstance(data, str) else data.name,
+        "epochs": epochs,
+        **{key.replace("__", "."): value for key, value in options.items()},
+    }
+    if isinstance(teacher, str):
+        found = locate(teacher, None)
+        wanted |= {"teacher.model": found.model, "teacher.weights": found.weights and str(found.weights)}
+    elif teacher is not None:
+        wanted["teacher.model"] = type(teacher).__name__
+    return execute(
+        read_settings(options=wanted, words=words),
+        Path(folder),
+        student=None if isinstance(student, str) else student,
+        teacher=teacher if isinstance(teacher, nn.Module) else None,
+        data=data if isinstance(data, Dataset) else None,
+        display=display or silent(),
+    )

@@ -1,0 +1,83 @@
+"""The end of a run: the student is measured in float32 and written, and the summary says what came out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from understudy.data import Dataset
+from understudy.engine import facts, folder
+from understudy.engine.agreement import Agreement
+from understudy.engine.evaluate import evaluate
+from understudy.engine.loop import Place
+from understudy.engine.measure import agree
+from understudy.engine.networks import student_metadata
+from understudy.engine.precision import Precision
+from understudy.engine.record import FILE
+from understudy.models import save_weights
+
+
+def finish(
+    out: Path,
+    student: nn.Module,
+    data: Dataset,
+    precision: Precision,
+    place: Place,
+    run_facts: dict[str, Any],
+    agreement: Agreement | None,
+) -> dict[str, Any]:
+    """Measure the student in float32, write it and the summary; the summary."""
+    exact = Precision(
+        device=precision.device, dtype=torch.float32, channels_last=precision.channels_last, compile=False
+    )
+    scores = evaluate(student, data.test, data, exact)
+    save_weights(student, out / folder.STUDENT, student_metadata(run_facts["student"]["name"], data))
+    lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
+    summary = {
+        "accuracy_pct": scores.accuracy_pct,
+        "error_pct": scores.error_pct,
+        "split": "test",
+        "epoch": sum(phase["epochs"] for phase in run_facts["method"]["phases"]),
+        "best": _best(lines),
+        "teacher_accuracy_pct": run_facts["teacher"]["accuracy_pct"] if run_facts["teacher"] else None,
+        "parameters": run_facts["student"]["parameters"],
+        "multiply_adds": run_facts["student"]["multiply_adds"],
+        "agreement": agree(agreement, data, exact),
+        "wall_s": round(place.wall_s, 1),
+        "phases": [
+            _phase_speed(phase, spent, lines, run_facts)
+            for phase, spent in zip(run_facts["method"]["phases"], place.phase_train_s, strict=True)
+        ],
+        "student_sha256": facts.sha256(out / folder.STUDENT),
+    }
+    folder.write_json(out / folder.SUMMARY, summary)
+    return summary
+
+
+def _best(lines: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The best epoch of the curve, and on which images it is the best."""
+    measured = [
+        {"accuracy_pct": scores["accuracy_pct"], "epoch": line["epoch"], "split": split}
+        for line in lines
+        if line["kind"] == "epoch" and line["accuracy"]
+        for split, scores in line["accuracy"].items()
+    ]
+    return max(measured, key=lambda one: one["accuracy_pct"]) if measured else None
+
+
+def _phase_speed(
+    phase: dict[str, Any], train_s: float, lines: list[dict[str, Any]], run_facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Time of a phase, and its images/s as the median over its log lines, so that compiling does not count."""
+    speeds = sorted(
+        line["images_per_s"] for line in lines if line["kind"] == "steps" and line["phase"] == phase["name"]
+    )
+    return {
+        "name": phase["name"],
+        "epochs": phase["epochs"],
+        "train_s": round(train_s, 1),
+        "images": phase["steps"] * min(run_facts["batch_size"], run_facts["data"]["train_images"]),
+        "images_per_s": speeds[len(speeds) // 2] if speeds else None,
+    }

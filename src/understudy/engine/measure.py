@@ -1,0 +1,49 @@
+"""What is measured of a student while it trains, and once it has."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from understudy.data import Dataset
+from understudy.distiller import Distiller
+from understudy.engine.agreement import Agreement
+from understudy.engine.evaluate import evaluate
+from understudy.engine.precision import Precision
+
+AGREEMENT_IMAGES = 512
+
+
+def make_agreement(
+    student: nn.Module, teacher: nn.Module | None, distiller: Distiller, example: Tensor
+) -> Agreement | None:
+    """The measure of equal activations; None where the networks have no positions that can be compared."""
+    if teacher is None:
+        return None
+    try:
+        return Agreement(student, teacher, distiller, example)
+    except ValueError:
+        # A pair without comparable positions can still be distilled by its logits; only this measure is lost.
+        return None
+
+
+def measure_epoch(
+    student: nn.Module, data: Dataset, agreement: Agreement | None, precision: Precision, distiller: Distiller
+) -> dict[str, Any]:
+    """What the log keeps after an epoch: accuracy where the classifier is being trained, and the agreement."""
+    accuracy = None
+    if distiller.phase.labels or any(term.tap == "logits" for term in distiller.phase.terms):
+        split, images = ("test", data.test) if data.validation is None else ("validation", data.validation)
+        scores = evaluate(student, images, data, precision)
+        accuracy = {split: {"accuracy_pct": scores.accuracy_pct, "loss": scores.loss}}
+    return {"accuracy": accuracy, "agreement": agree(agreement, data, precision)}
+
+
+def agree(agreement: Agreement | None, data: Dataset, precision: Precision) -> dict[str, float] | None:
+    if agreement is None:
+        return None
+    some = data.test.subset(torch.arange(min(AGREEMENT_IMAGES, len(data.test))))
+    mean = torch.tensor(data.mean).view(1, -1, 1, 1)
+    std = torch.tensor(data.std).view(1, -1, 1, 1)
+    images = ((some.images.float() - mean) / std).to(precision.device)
+    return agreement.measure(images, precision) or None

@@ -1,0 +1,9 @@
+"""The papers' tables as data, and their pages. Reads settings and run folders only, never torch."""
+
+from understudy.experiments.ab_table1 import AB_TABLE1
+from understudy.experiments.row import Row
+
+# Table name -> row name -> row. One table per file.
+TABLES: dict[str, dict[str, Row]] = {"ab_table1": AB_TABLE1}
+
+__all__ = ["TABLES", "Row"]

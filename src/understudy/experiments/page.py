@@ -1,0 +1,60 @@
+"""A table's page: published beside measured, generated from the cells and never typed."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from understudy.experiments.cells import Cell
+from understudy.experiments.row import Row
+
+
+def write_page(name: str, rows: Mapping[str, Row], cells: Sequence[Cell], path: Path) -> None:
+    """Markdown: for each teacher one table of error, with the rows that were not run shown as such."""
+    teachers = dict.fromkeys((cell["teacher_sha256"], cell["teacher_error_percent"]) for cell in cells)
+    parts = [f"# {name}", "Generated from the JSON file beside it. Error in per cent on the test images, last epoch."]
+    for fingerprint, error in sorted(teachers, key=lambda teacher: -teacher[1]):
+        own = [cell for cell in cells if cell["teacher_sha256"] == fingerprint]
+        parts += [
+            f"## Teacher with {error:.2f} % error (sha256 {fingerprint[:12]})",
+            _errors(rows, own),
+            _speeds(own),
+        ]
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _errors(rows: Mapping[str, Row], cells: Sequence[Cell]) -> str:
+    budgets = list(dict.fromkeys((row.epochs_init, row.epochs_train) for row in rows.values()))
+    lines = ["| method | " + " | ".join(f"{init}+{train}" for init, train in budgets) + " |"]
+    lines.append("| --- |" + " --- |" * len(budgets))
+    for label in dict.fromkeys(row.label for row in rows.values()):
+        of_method = {(row.epochs_init, row.epochs_train): row for row in rows.values() if row.label == label}
+        lines.append(f"| {label} | " + " | ".join(_entry(of_method[budget], cells) for budget in budgets) + " |")
+    return "\n".join(lines) + "\n\nMeasured (published)."
+
+
+def _entry(row: Row, cells: Sequence[Cell]) -> str:
+    """'16.80 (16.39)', with deviation and count where there are several seeds."""
+    published = "none" if row.published is None else f"{row.published:.2f}"
+    values = [
+        cell["value"]
+        for cell in cells
+        if all(cell[key] == getattr(row, key) for key in ("method", "epochs_init", "epochs_train", "percent_data"))
+    ]
+    if not values:
+        return f"not run ({published})"
+    spread = f" +- {statistics.stdev(values):.2f}, n={len(values)}" if len(values) > 1 else ""
+    return f"**{statistics.mean(values):.2f}**{spread} ({published})"
+
+
+def _speeds(cells: Sequence[Cell]) -> str:
+    lines = ["| run | phase | epochs | images/s | training, s | precision |", "| --- | --- | --- | --- | --- | --- |"]
+    for cell in cells:
+        used = cell["precision"]
+        compiled = ", compiled" if used["compile"] else ""
+        for phase in cell["phases"]:
+            lines.append(
+                f"| {cell['method']} {cell['epochs_init']}+{cell['epochs_train']}, seed {cell['seed']} | {phase['name']} "
+                f"| {phase['epochs']} | {phase['images_per_s'] or 0:,.0f} | {phase['train_s']:,.0f} "
+                f"| {used['dtype']}, {used['device']}{compiled} |"
+            )
+    return "\n".join(lines)
