@@ -119,3 +119,12 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends():
     assert (len(kept), kept[0], kept[-1]) == (MOST_POINTS, points[0], points[-1])
     assert len(set(kept)) == MOST_POINTS
     assert thinned(points[:5]) == points[:5]
+
+
+def test_a_term_does_not_run_on_from_one_phase_into_the_next(runs):
+    """AB+KD's loss is two lines, one per phase: those of 1 and of 5 epochs."""
+    drawing = ElementTree.fromstring(term_charts(runs[2:3], looks(1))["loss"])
+    lines = [path.attrib["d"].count("L") for path in drawing.iter("path")
+             if "stroke: var(--series-0)" in path.get("style", "") and "stroke-width: 1.8" in path.get("style", "")
+             and "stroke-opacity" not in path.get("style", "")]  # fmt: skip
+    assert lines == [0, 4]

@@ -19,9 +19,7 @@ FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 POLICY = r'<meta http-equiv="Content-Security-Policy"[^>]*>'
 ELSEWHERE = "fonts.googleapis.com"
 # Services that Chromium asks for whatever the page is.
-OWN_HOSTS = re.compile(
-    r" (http://)?((clients\d*|accounts)\.google|(update|optimizationguide-pa)\.googleapis)\.com[:/]"
-)
+OWN_HOSTS = re.compile(r" (http://)?((clients\d*|accounts)\.google|(update|optimizationguide-pa)\.googleapis)\.com[:/]")
 MEASURE = """
 <script>
 const page = document.querySelector("iframe");
@@ -38,9 +36,10 @@ page.addEventListener("load", () => {
 </script>
 """
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium here: install the package chromium to see the report in a browser"
-)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium to look at the page"),
+]
 
 
 @contextmanager

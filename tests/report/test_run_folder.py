@@ -84,3 +84,20 @@ def test_a_run_file_that_lacks_something_says_what(folders):
     (path / "run.json").write_text("{\n,")
     with pytest.raises(ValueError, match="run.json, line 2: not JSON"):
         read_run(path)
+
+
+def test_a_whole_last_line_counts_even_without_its_line_end(folders):
+    path = folders.make("kd", 80.0)
+    log = path / "metrics.jsonl"
+    whole = read_run(path)
+    log.write_text(log.read_text().rstrip("\n"))
+    assert read_run(path).epochs == whole.epochs
+
+
+def test_a_run_that_has_not_logged_yet_is_read_and_a_list_is_no_run(folders):
+    path = folders.make("kd", 80.0, finished_epochs=0)
+    (path / "metrics.jsonl").unlink()
+    assert (read_run(path).epochs, read_run(path).steps) == ((), ())
+    (path / "run.json").write_text("[]")
+    with pytest.raises(ValueError, match="run.json: found list; expected one JSON object"):
+        read_run(path)

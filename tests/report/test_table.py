@@ -4,7 +4,7 @@ from statistics import mean
 import pytest
 
 from understudy.report import comparison, read_run
-from understudy.report.table import columns
+from understudy.report.table import COLUMNS, columns
 
 
 def rows_of(paths):
@@ -25,6 +25,15 @@ def test_every_number_of_a_finished_run_is_the_one_in_its_files(folders):
     assert row.images_per_s == {"initialise": 217.25, "train": 203.5}
     assert (row.method, row.student, row.data) == ("AB+KD", "wrn16-2", "cifar10")
     assert (row.wall_s, row.epochs, row.seed) == (1432.5, "1+5", facts["seed"])
+
+
+def test_a_best_accuracy_on_other_images_says_so(folders):
+    path = folders.make("kd", 80.0)
+    summary = json.loads((path / "summary.json").read_text())
+    summary["best"] = {"accuracy_pct": 81.5, "epoch": 5, "split": "validation"}
+    (path / "summary.json").write_text(json.dumps(summary))
+    best = next(column for column in COLUMNS if column.heading.startswith("best"))
+    assert best.cell(rows_of([path])[-1]) == "81.50 (5, validation)"
 
 
 def test_an_unfinished_run_shows_how_far_it_came(four_runs):

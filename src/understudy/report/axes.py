@@ -38,7 +38,7 @@ def style(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=(1, 2, 5, 10)))
 
 
-def draw_line(axes: Axes, points: Sequence[Point], look: Look, label: str | None = None) -> None:
+def draw_line(axes: Axes, points: Sequence[Point], look: Look) -> None:
     """A line through the points with the run's markers, on every point where there are few."""
     axes.plot(
         [x for x, _ in points],
@@ -49,12 +49,11 @@ def draw_line(axes: Axes, points: Sequence[Point], look: Look, label: str | None
         markevery=1 if len(points) <= 30 else len(points) // 12,
         markersize=5,
         linewidth=1.8,
-        label=label,
     )
 
 
-def draw_teacher(axes: Axes, accuracy_pct: float, label: str | None = None) -> None:
-    axes.axhline(accuracy_pct, color=LIGHT["ink"], linewidth=1.2, linestyle=(0, (5, 3)), label=label)
+def draw_teacher(axes: Axes, accuracy_pct: float) -> None:
+    axes.axhline(accuracy_pct, color=LIGHT["ink"], linewidth=1.2, linestyle=(0, (5, 3)))
 
 
 def mark_phases(axes: Axes, runs: Sequence[Run]) -> None:

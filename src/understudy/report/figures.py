@@ -42,10 +42,8 @@ def teacher_accuracies(runs: Sequence[Run]) -> set[float]:
 
 
 def term_charts(runs: Sequence[Run], looks: Sequence[Look], name: str = "term") -> dict[str, str]:
-    """One chart per term, by its name: single steps faint, each epoch's mean in the middle of the epoch."""
-    terms = dict.fromkeys(
-        term for run in runs for record in (*run.epochs, *run.steps) for term in record.get("terms") or ()
-    )
+    """One chart per term, by its name: logged steps faint, each epoch's mean in the middle of the epoch."""
+    terms = dict.fromkeys(term for run in runs for record in (*run.epochs, *run.steps) for term in record["terms"])
     ordered = sorted(terms, key=lambda term: term != "loss")
     return {term: _term_chart(term, runs, looks, f"{name}{index}") for index, term in enumerate(ordered)}
 
@@ -54,12 +52,13 @@ def _term_chart(term: str, runs: Sequence[Run], looks: Sequence[Look], name: str
     figure, axes = chart(term)
     seen: list[float] = []
     for run, look in zip(runs, looks, strict=True):
-        steps, means = _steps(run, term), _means(run, term)
-        if steps:
-            _draw_faint(axes, thinned(steps), look)
-        if means:
-            draw_line(axes, means, look)
-        seen += [value for _, value in (*steps, *means)]
+        for phase in run.phases:
+            steps, means = _steps(run, phase["name"], term), _means(run, phase["name"], term)
+            if steps:
+                _draw_faint(axes, thinned(steps), look)
+            if means:
+                draw_line(axes, means, look)
+            seen += [value for _, value in (*steps, *means)]
     if decades(seen) > LOG_FROM_DECADES:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades(seen) < 3 else (1.0,)))
@@ -69,13 +68,19 @@ def _term_chart(term: str, runs: Sequence[Run], looks: Sequence[Look], name: str
     return inline_svg(figure, name=name, description=f"{term} against epochs")
 
 
-def _steps(run: Run, term: str) -> list[Point]:
-    found = [record for record in run.steps if term in (record.get("terms") or ())]
-    return [(record["step"] / run.steps_per_epoch, record["terms"][term]) for record in found]
+def _steps(run: Run, phase: str, term: str) -> list[Point]:
+    """What was logged in a phase: each value is a mean since the one before, so it stands midway between the two."""
+    starts = [0, *(record["step"] for record in run.steps)]
+    return [
+        ((start + record["step"]) / 2 / run.steps_per_epoch, record["terms"][term])
+        for start, record in zip(starts, run.steps, strict=False)
+        if record["phase"] == phase and term in record["terms"]
+    ]
 
 
-def _means(run: Run, term: str) -> list[Point]:
-    found = [record for record in run.epochs if term in (record.get("terms") or ())]
+def _means(run: Run, phase: str, term: str) -> list[Point]:
+    """The mean of each epoch of a phase, in the middle of the epoch."""
+    found = [record for record in run.epochs if record["phase"] == phase and term in record["terms"]]
     return [(record["epoch"] - 0.5, record["terms"][term]) for record in found]
 
 
@@ -86,7 +91,8 @@ def _draw_faint(axes: Axes, points: Sequence[Point], look: Look) -> None:
 
 def agreement_chart(runs: Sequence[Run], looks: Sequence[Look]) -> str:
     """How many activations have the teacher's sign, per layer, a dot per run. Empty if none was measured."""
-    found = [(result(run).get("agreement") or {}, look) for run, look in zip(runs, looks, strict=True)]
+    agreements = [result(run).get("agreement") for run in runs]
+    found = [(agreement, look) for agreement, look in zip(agreements, looks, strict=True) if agreement]
     layers = list(dict.fromkeys(layer for agreement, _ in found for layer in agreement))
     if not layers:
         return ""

@@ -6,6 +6,7 @@ from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import offset_copy
 
 from .axes import draw_line, draw_teacher, mark_phases, style
 from .figures import teacher_accuracies
@@ -15,15 +16,9 @@ from .progress import measured_accuracy
 from .roles import labels, teachers_among
 from .run_folder import Run
 from .svg import words_as_they_are
-from .table import Row, comparison
+from .table import Row, comparison, run_name
 
-LEGEND = {
-    "fontsize": 8.5,
-    "facecolor": LIGHT["paper"],
-    "edgecolor": "none",
-    "framealpha": 1.0,
-    "labelcolor": LIGHT["ink"],
-}
+TEACHER = {"fontsize": 8.5, "color": LIGHT["ink"]}
 FINAL = {"fontsize": 11, "weight": "bold", "color": LIGHT["ink"]}
 SIZE_INCHES, DOTS_PER_INCH = (8.0, 4.5), 200
 
@@ -36,9 +31,9 @@ def picture(runs: Sequence[Run], path: str | Path) -> Path:
     drawn = [run for run in runs if run not in teachers] or list(runs)
     look_of = dict(zip((labels(runs)[runs.index(run)] for run in drawn), looks(len(drawn)), strict=True))
     figure = Figure(figsize=SIZE_INCHES, facecolor=LIGHT["paper"])
-    curves = figure.add_axes((0.065, 0.12, 0.50, 0.57))
-    bars = figure.add_axes((0.70, 0.12, 0.245, 0.57))
-    _curves(curves, drawn, look_of)
+    curves = figure.add_axes((0.065, 0.12, 0.49, 0.57))
+    bars = figure.add_axes((0.71, 0.12, 0.215, 0.57))
+    _curves(curves, drawn, list(look_of.values()))
     _bars(bars, rows, look_of)
     figure.text(0.03, 0.935, headline(rows), fontsize=15, weight="bold", color=LIGHT["ink"], va="center")
     figure.text(0.03, 0.885, fill(outcome(rows), 112), fontsize=8.5, color=LIGHT["quiet"], va="top")
@@ -48,32 +43,35 @@ def picture(runs: Sequence[Run], path: str | Path) -> Path:
     return path
 
 
-def _curves(axes: Axes, runs: Sequence[Run], look_of: dict[str, Look]) -> None:
+def _curves(axes: Axes, runs: Sequence[Run], run_looks: Sequence[Look]) -> None:
     style(axes)
-    for run, (label, look) in zip(runs, look_of.items(), strict=True):
+    for run, look in zip(runs, run_looks, strict=True):
         curve = measured_accuracy(run)[1]
         if curve:
-            draw_line(axes, curve, look, label=fill(label, 28))
+            draw_line(axes, curve, look)
     for accuracy_pct in sorted(teacher_accuracies(runs)):
-        draw_teacher(axes, accuracy_pct, label=f"teacher, {accuracy_pct:.1f} %")
-    if axes.lines:
-        axes.legend(loc="lower right", **LEGEND)
+        draw_teacher(axes, accuracy_pct)
+        axes.annotate("teacher", (0, accuracy_pct), (5, -4), textcoords="offset points", va="top", **TEACHER)
     mark_phases(axes, runs)
     axes.set_title("accuracy, %", loc="left", fontsize=10, color=LIGHT["quiet"], pad=22)
     axes.set_xlabel("epochs", color=LIGHT["quiet"], fontsize=9)
 
 
 def _bars(axes: Axes, rows: Sequence[Row], look_of: dict[str, Look]) -> None:
-    """A bar per row, its name before and its accuracy behind it; grey for a teacher, pale if unfinished."""
+    """A bar per row with its curve's colour and marker, so that no legend is needed; pale if unfinished."""
     style(axes)
     axes.grid(visible=False)
+    inside = offset_copy(axes.transData, axes.get_figure(root=True), x=0.12, y=0.0, units="inches")
     measured = [row for row in rows if row.accuracy_pct is not None]
     for place, row in enumerate(measured):
         accuracy_pct = row.accuracy_pct or 0.0
-        colour = LIGHT["quiet"] if row.is_teacher else look_of[row.label].colour
+        look = None if row.is_teacher else look_of[row.label]
+        colour = look.colour if look else LIGHT["quiet"]
         axes.barh(place, accuracy_pct, 0.62, color=colour, alpha=0.35 if row.unfinished else 1.0)
+        if look:
+            axes.plot(0, place, look.marker, color=LIGHT["paper"], markersize=6, transform=inside)
         axes.text(accuracy_pct + 1.5, place, f"{accuracy_pct:.1f}", va="center_baseline", **FINAL)
-    names = [fill(f"{row.label} (unfinished)" if row.unfinished else row.label, 15) for row in measured]
+    names = [fill(run_name(row), 14) for row in measured]
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", colors=LIGHT["ink"], labelsize=10 if len(names) <= 5 else 8.5)
     for words in axes.get_yticklabels():

@@ -29,6 +29,7 @@ class Row:
     error_pct: float | None = None
     best_accuracy_pct: float | None = None
     best_epoch: int | None = None
+    best_split: str | None = None
     teacher: str | None = None
     teacher_accuracy_pct: float | None = None
     parameters: int | None = None
@@ -50,14 +51,18 @@ class Column:
     only_if_varied: bool = False
 
 
-def _run(row: Row) -> str:
+def run_name(row: Row) -> str:
+    """What the run is called, whether it taught others, and how far it came if it is unfinished."""
     named = f"{row.label} (teacher)" if row.is_teacher and row.label != "teacher" else row.label
     return f"{named} ({row.unfinished})" if row.unfinished else named
 
 
 def _best(row: Row) -> str:
-    epoch = "" if row.best_epoch is None else f" ({row.best_epoch})"
-    return quantities.percent(row.best_accuracy_pct) + epoch
+    """With its epoch, and with its images where they are others than those of the final accuracy."""
+    if row.best_epoch is None:
+        return quantities.percent(row.best_accuracy_pct)
+    split = "" if row.best_split == row.split else f", {row.best_split}"
+    return f"{quantities.percent(row.best_accuracy_pct)} ({row.best_epoch}{split})"
 
 
 def _agreement(row: Row) -> str:
@@ -73,7 +78,7 @@ def _text(value: object) -> str:
 
 
 COLUMNS = (
-    Column(heading="run", cell=_run, rank=0, is_number=False),
+    Column(heading="run", cell=run_name, rank=0, is_number=False),
     Column(heading="accuracy %", cell=lambda row: quantities.percent(row.accuracy_pct), rank=1),
     Column(heading="error %", cell=lambda row: quantities.percent(row.error_pct), rank=8),
     Column(heading="best % (epoch)", cell=_best, rank=13),
@@ -134,6 +139,7 @@ def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
         error_pct=found.get("error_pct"),
         best_accuracy_pct=best.get("accuracy_pct"),
         best_epoch=best.get("epoch"),
+        best_split=best.get("split", found.get("split")),
         teacher=teacher.get("name"),
         teacher_accuracy_pct=teacher_accuracy(run),
         parameters=student.get("parameters"),
