@@ -117,10 +117,7 @@ WITHOUT_TORCH = sorted(
 def test_nothing_that_reads_run_folders_imports_torch():
     program = "\n".join(
         ["import importlib, sys"]
-        + [
-            f"importlib.import_module({name!r}); assert 'torch' not in sys.modules, {name!r}"
-            for name in WITHOUT_TORCH
-        ]
+        + [f"importlib.import_module({name!r}); assert 'torch' not in sys.modules, {name!r}" for name in WITHOUT_TORCH]
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr

@@ -16,7 +16,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 class Distiller(nn.Module):
     """A student that learns from a teacher by `method`; called as `distiller(images, labels)`.
 
-    The answer is a dict: `loss` (a scalar to call backward on), `output` (the student's logits), and each term's own
+    The answer is a dict: `loss` (a scalar to call backward on), `output` (the logits, detached), and each term's own
     contribution to the loss, detached, under its name; the labels' cross-entropy is called `task`. This is the form of
     timm's training tasks, so other loops can hold it.
 
@@ -133,7 +133,9 @@ class Distiller(nn.Module):
                 terms[term.name] = self._compare(term, student_features, teacher_features)
         loss = torch.stack(list(terms.values())).sum()
         detached = {name: value.detach() for name, value in terms.items()}
-        return {"loss": loss, "output": student_logits, **detached}
+        # Detached as well: as a differentiable output it would give unused parameters zero gradients when compiled,
+        # and weight decay would then shrink them.
+        return {"loss": loss, "output": student_logits.detach(), **detached}
 
     def _compare(
         self, term: Term, student_features: Mapping[str, Tensor], teacher_features: Mapping[str, Tensor]

@@ -109,8 +109,6 @@ def test_computes_low_precision_in_float32(maps):
 
 def test_agreement_counts_equal_signs(maps):
     student, teacher = maps
-    equal = [
-        (s > 0) == (t > 0) for s, t in zip(student.flatten().tolist(), teacher.flatten().tolist(), strict=True)
-    ]
+    equal = [(s > 0) == (t > 0) for s, t in zip(student.flatten().tolist(), teacher.flatten().tolist(), strict=True)]
     assert activation_agreement(student, teacher).item() == pytest.approx(sum(equal) / len(equal))
     assert activation_agreement(teacher, teacher) == 1

@@ -19,7 +19,9 @@ def test_saving_and_loading_gives_the_same_bits(network, tmp_path):
     save_weights(network, path, {"model": "own"})
     twin = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     load_weights(twin, path)
-    assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), twin.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(network.state_dict().values(), twin.state_dict().values(), strict=True)
+    )
     assert read_metadata(path)["model"] == "own"
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
 

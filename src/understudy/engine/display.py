@@ -38,9 +38,10 @@ class Display:
             self.progress.update(self.bar, status=text)  # pyright: ignore[reportArgumentType]
 
     def stop(self) -> None:
-        """The bar stays as it is; the terminal is free again."""
-        self.progress.stop()
-        self.bar = None
+        """The bars stay as they are; the terminal is free again."""
+        if self.bar is not None:
+            self.progress.stop()
+            self.bar = None
 
 
 def silent() -> Display:

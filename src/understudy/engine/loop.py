@@ -106,7 +106,6 @@ class Loop:
         per_epoch = self.batches.steps_per_epoch
         while self.place.phase_step < self._phase_steps():
             self._train_epoch(self._epoch(), first_step=self.place.phase_step % per_epoch)
-        self.display.stop()
 
     def _train_epoch(self, epoch: int, first_step: int) -> None:
         """One epoch, or the rest of it."""
@@ -212,7 +211,6 @@ class Loop:
 
     def _stop(self, batch_size: int, epoch: int) -> None:
         self._save(batch_size, epoch)
-        self.display.stop()
         raise StoppedError(
             f"stopped by {self.stop.name} at step {self.place.step}; the same command goes on from there"
         )

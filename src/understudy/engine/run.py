@@ -129,7 +129,8 @@ def _carry_out(
     record, saved = Record(out), checkpoint.load(out, precision.device)
     if saved is None:
         record.start()
-        display.say("measuring the teacher ..." if teacher is not None else "")
+        if teacher is not None:
+            display.say("measuring the teacher ...")
         run_facts = describe(settings, data, method, epochs, distiller, batches, precision, sizes)
         run_facts["teacher"] = describe_teacher(settings, teacher, data, precision, sizes)
         folder.write_json(out / folder.FACTS, run_facts)

@@ -1,0 +1,82 @@
+"""Settings from a file, options and words: which wins, and what a mistake is told."""
+
+import pytest
+
+from understudy.spec import SettingsError, known_keys, read_settings
+
+
+def write(tmp_path, text):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    return path
+
+
+def mistake(**sources) -> str:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(**sources)
+    return str(caught.value)
+
+
+def test_words_win_over_options_and_options_over_the_file(tmp_path):
+    file = write(
+        tmp_path, "student: {model: wrn16-2}\nepochs: 3\noptim:\n  lr: 1e-3\n  momentum: 0.5\nbatch_size: 32\n"
+    )
+    settings = read_settings(file=file, options={"epochs": "1+5", "batch_size": None}, words=["optim.momentum=0.7"])
+    assert (settings.epochs, settings.batch_size) == ((1, 5), 32)
+    assert (settings.optim.lr, settings.optim.momentum) == (1e-3, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("optim: {wieght_decay: 1}", "optim.wieght_decay: there is no such setting; nearest: optim.weight_decay"),
+        ("optim: {lr: fast}", "optim.lr: found 'fast', expected a valid number"),
+        ("batch_size: 0", "batch_size: found 0, expected greater than or equal to 1"),
+        ("run: {precision: half}", "run.precision: found 'half', expected 'auto', 'float32' or 'bfloat16'"),
+        ("lr: 0.1", "lr: there is no such setting; nearest: optim.lr"),
+        ("epochs: 1-5", "epochs: found '1-5', expected whole numbers joined by +"),
+    ],
+)
+def test_a_mistake_in_a_file_is_told_with_file_line_key_and_what_is_allowed(tmp_path, line, words):
+    file = write(tmp_path, f"student: {{model: wrn16-2}}\n\n{line}\n")
+    assert mistake(file=file) == mistake(file=file) and f"{file}, line 3, {words}" in mistake(file=file)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    file = write(tmp_path, "student: {model: wrn16-2}\nbatch_size: 0\noptim:\n  lr: -1\n")
+    lines = mistake(file=file, words=["run.seed=x"]).splitlines()
+    assert [line.split(": ")[0].rpartition(" ")[2] for line in lines] == ["batch_size", "optim.lr", "run.seed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [1", "not valid YAML"),
+        ("- a\n- b", "expected keys with values, found a sequence"),
+        ("epochs: 1\nepochs: 2", "line 2, epochs: found twice, first in line 1"),
+    ],
+)
+def test_a_file_that_is_no_settings_file_is_named(tmp_path, text, words):
+    assert words in mistake(file=write(tmp_path, text))
+
+
+def test_a_missing_file_and_a_word_without_value_are_named(tmp_path):
+    assert "cannot be read" in mistake(file=tmp_path / "none.yaml")
+    assert mistake(words=["optim.lr"]) == "found 'optim.lr', expected section.key=value, as in optim.lr=0.05"
+
+
+def test_a_missing_student_and_a_train_run_with_a_method_are_told():
+    assert mistake().startswith("student: missing")
+    told = mistake(options={"task": "train", "student.model": "wrn16-2", "method.name": "kd"})
+    assert told == "a train run has no teacher and no method; use distill"
+
+
+def test_a_terms_numbers_are_read_by_its_name():
+    settings = read_settings(options={"student.model": "wrn16-2"}, words=["terms.ab.margin=2", "terms.ab.weight=1e-2"])
+    assert settings.terms == {"ab": {"margin": 2.0, "weight": 0.01}}
+
+
+def test_known_keys_are_those_that_can_be_set():
+    keys = known_keys()
+    assert {"optim.lr", "run.seed", "data.percent", "teacher.weights", "epochs"} <= set(keys)
+    assert "optim" not in keys

@@ -1,0 +1,188 @@
+"""The distiller: named scalars, gradients where they belong, the teacher in each mode, one real forward."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from understudy.distiller import Distiller, set_teacher_mode
+from understudy.losses import activation_boundary
+from understudy.methods import METHODS, adjust, find
+from understudy.models import build
+
+SHAPE = (1, 8, 8)
+
+
+def pair(student="digits-1x4", teacher="digits-2x6"):
+    torch.manual_seed(0)
+    networks = [build(name, num_classes=5, in_channels=1) for name in (student, teacher)]
+    return networks[0], networks[1]
+
+
+def batch(size=6):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(size, *SHAPE, generator=generator), torch.randint(5, (size,), generator=generator)
+
+
+def make(name, networks=None, **changes):
+    student, teacher = networks or pair()
+    return Distiller(student, teacher, adjust(find(name), **changes), torch.zeros(2, *SHAPE))
+
+
+@pytest.mark.parametrize("name", [*METHODS, "kd+none", "ab+kd_only"])
+def test_answers_the_loss_as_the_sum_of_its_detached_terms(name):
+    distiller = make(name)
+    for index in range(len(distiller.method.phases)):
+        distiller.enter(index)
+        answer = distiller(*batch())
+        terms = {key: value for key, value in answer.items() if key not in ("loss", "output")}
+        assert answer["output"].shape == (6, 5) and terms
+        assert not any(value.requires_grad for value in terms.values())
+        torch.testing.assert_close(answer["loss"], torch.stack(list(terms.values())).sum())
+
+
+def test_the_terms_are_those_of_the_declaration():
+    student, teacher = pair()
+    twin, images, labels = copy.deepcopy(student), *batch()
+    answer = make("kd", (student, teacher))(images, labels)
+    logits = twin(images)
+    torch.testing.assert_close(answer["task"], F.cross_entropy(logits, labels))
+    wanted = (teacher.eval()(images) / 4).softmax(1)
+    divergence = (wanted * (wanted.log() - (logits / 4).log_softmax(1))).sum(1).mean() * 16
+    torch.testing.assert_close(answer["kd"], divergence)
+
+
+def test_ab_compares_each_pair_before_its_activation_with_the_ladder():
+    networks = pair("digits-1x6", "digits-2x6")
+    twins = copy.deepcopy(networks)
+    images, labels = batch()
+    answer = make("ab", networks)(images, labels)
+    x, y, expected = images, images, 0.0
+    twins[1].eval()
+    for name, weight in (("stage1", 0.75e-3), ("stage2", 1.5e-3), ("stage3", 3e-3)):
+        x, y = getattr(twins[0], name)(x), getattr(twins[1], name)(y)
+        expected += weight * activation_boundary(x, y)
+        x, y = x.relu(), y.relu()
+    torch.testing.assert_close(answer["ab"], expected.detach())
+    assert answer["loss"].item() == answer["ab"].item()
+
+
+def test_connectors_are_there_exactly_where_widths_differ():
+    assert not list(make("ab", pair("digits-1x6", "digits-2x6")).adapters.parameters())
+    different = make("ab", pair("digits-1x4", "digits-2x6"))
+    assert [connector.conv.weight.shape[:2] for connector in different.adapters["ab"]] == [(6, 4), (12, 8), (24, 16)]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_gradient_reaches_the_student_and_every_connector_and_never_the_teacher(name):
+    distiller = make(name)
+    for index in range(len(distiller.method.phases)):
+        distiller.enter(index)
+        distiller.zero_grad(set_to_none=True)
+        distiller(*batch())["loss"].backward()
+        assert any(p.grad is not None and p.grad.any() for p in distiller.student.parameters())
+        connectors = [
+            p for p in distiller.phase_parameters() if not any(p is own for own in distiller.student.parameters())
+        ]
+        assert all(p.grad is not None for p in connectors)
+        if distiller.teacher is not None:
+            assert all(p.grad is None and not p.requires_grad for p in distiller.teacher.parameters())
+
+
+def test_the_classifier_gets_no_gradient_while_boundaries_are_learnt():
+    distiller = make("ab+kd")
+    distiller(*batch())["loss"].backward()
+    # None, not zeros: a zero gradient would let weight decay shrink it.
+    assert distiller.student.fc.weight.grad is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "moves", "uses_batch"), [("eval", False, False), ("batch", False, True), ("train", True, True)]
+)
+def test_the_teachers_mode_decides_which_statistics_it_uses_and_whether_they_move(mode, moves, uses_batch):
+    student, teacher = pair()
+    reference = copy.deepcopy(teacher).train(uses_batch)
+    before = {name: value.clone() for name, value in teacher.named_buffers()}
+    distiller = make("kd_only", (student, teacher), teacher_mode=mode)
+    images, labels = batch()
+    answer = distiller(images, labels)
+    moved = any(not torch.equal(value, before[name]) for name, value in teacher.named_buffers())
+    assert moved == moves
+    wanted = (reference(images) / 3).softmax(1)
+    expected = (wanted * (wanted.log() - (answer["output"] / 3).log_softmax(1))).sum(1).mean()
+    torch.testing.assert_close(answer["kd"], expected.detach())
+
+
+def test_a_teacher_in_batch_mode_can_be_put_back():
+    _, teacher = pair()
+    images, _ = batch()
+    expected = copy.deepcopy(teacher).eval()(images)
+    set_teacher_mode(teacher, "batch")
+    set_teacher_mode(teacher, "eval")
+    torch.testing.assert_close(teacher(images), expected)
+
+
+def test_the_students_batch_norm_is_updated_once_a_step():
+    student, teacher = pair()
+    twin, (images, labels) = copy.deepcopy(student), batch()
+    make("ab", (student, teacher))(images, labels)
+    twin(images)
+    for own, wanted in zip(student.buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(own, wanted)
+
+
+def test_the_order_of_the_batch_does_not_matter():
+    images, labels = batch()
+    order = torch.tensor([3, 1, 5, 0, 2, 4])
+    for index in (0, 1):
+        one, other = make("ab+kd"), make("ab+kd")
+        other.load_state_dict(one.state_dict())
+        one.enter(index), other.enter(index)
+        torch.testing.assert_close(one(images, labels)["loss"], other(images[order], labels[order])["loss"])
+
+
+def test_the_student_stays_the_plain_network():
+    student, teacher = pair()
+    keys, size = list(student.state_dict()), sum(p.numel() for p in student.parameters())
+    distiller = make("ab+kd", (student, teacher))
+    assert distiller.student is student and list(student.state_dict()) == keys
+    assert sum(p.numel() for p in distiller.student.parameters()) == size
+
+
+def test_compiled_it_answers_the_same_in_both_phases():
+    images, labels = batch()
+    plain, compiled = make("ab+kd"), make("ab+kd")
+    compiled.load_state_dict(plain.state_dict())
+    compiled.compile(fullgraph=True, backend="aot_eager")
+    for index in (0, 1):
+        plain.enter(index), compiled.enter(index)
+        expected, found = plain(images, labels), compiled(images, labels)
+        torch.testing.assert_close(dict(found), dict(expected))
+        for distiller, answer in ((plain, expected), (compiled, found)):
+            distiller.zero_grad(set_to_none=True)
+            answer["loss"].backward()
+        for own, wanted in zip(compiled.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(own.grad, wanted.grad)
+
+
+def test_a_method_without_its_teacher_is_an_error():
+    with pytest.raises(ValueError, match="AB needs a teacher"):
+        Distiller(pair()[0], None, find("ab"), torch.zeros(2, *SHAPE))
+
+
+def test_positions_of_other_sizes_are_an_error_that_names_both():
+    class Small(nn.Module):
+        taps = {"before_relu": ("conv",)}
+
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 4, 3, stride=4)
+            self.fc = nn.Linear(4, 5)
+
+        def forward(self, x):
+            return self.fc(F.relu(self.conv(x)).mean(dim=(2, 3)))
+
+    with pytest.raises(ValueError, match="conv"):
+        make("ab", (Small(), pair()[1]))

@@ -1,0 +1,89 @@
+"""Methods as declarations: what is declared, how they combine, and what a user may change."""
+
+import pytest
+
+from understudy.losses import activation_boundary, kd
+from understudy.methods import METHODS, Method, Phase, Term, adjust, combine, find
+
+
+def term(method, name):
+    return next(one for phase in method.phases for one in phase.terms if one.name == name)
+
+
+def test_ab_with_kd_is_as_the_authors_trained():
+    initialise, train = find("ab+kd").phases
+    assert (initialise.name, initialise.labels, initialise.sched) == ("initialise", 0.0, "constant")
+    assert (train.name, train.labels) == ("train", 0.0)
+    (divergence,) = train.terms
+    # Temperature 3 without the factor T^2.
+    assert divergence.options == {"temperature": 3.0} and divergence.weight == pytest.approx(1 / 9)
+    assert (initialise.share, train.share) == (20 / 120, 100 / 120)
+
+
+def test_ab_halves_the_weight_of_each_earlier_layer():
+    boundaries = term(find("ab"), "ab")
+    assert boundaries.distance is activation_boundary and boundaries.tap == "before_relu"
+    assert boundaries.layer_weights(3) == pytest.approx((0.75e-3, 1.5e-3, 3e-3))
+
+
+def test_kd_alone_is_hintons():
+    (phase,) = find("kd").phases
+    (divergence,) = phase.terms
+    assert phase.labels == 1.0 and divergence.distance is kd
+    assert (divergence.weight, divergence.options) == (1.0, {"temperature": 4.0})
+
+
+def test_a_published_combination_is_found_in_any_order():
+    assert find("kd+ab") is find("ab+kd") is METHODS["ab+kd"]
+
+
+def test_other_combinations_learn_phases_of_one_name_together_and_train_last():
+    method = combine([METHODS["kd"], METHODS["ab"]])
+    assert [phase.name for phase in method.phases] == ["initialise", "train"]
+    assert [one.name for one in method.phases[1].terms] == ["kd"] and method.phases[1].labels == 1.0
+    assert method.phases[0].share == 20 / 120 and method.phases[1].share == 100 / 120
+
+
+@pytest.mark.parametrize("name", ["kd+kd", "kd+kd_only"])
+def test_a_term_can_be_there_only_once(name):
+    with pytest.raises(ValueError, match="term kd twice"):
+        find(name)
+
+
+def test_methods_that_want_the_teacher_in_different_modes_do_not_combine_by_themselves():
+    phases = (Phase(name="train", terms=(Term(name="other", tap="logits", distance=kd),)),)
+    other = Method(title="Other", paper="", phases=phases, teacher_mode="batch")
+    with pytest.raises(ValueError, match="different modes"):
+        combine([METHODS["kd"], other])
+
+
+@pytest.mark.parametrize(("name", "words"), [("kdd", "nearest: kd"), ("ab+fitnett", "'fitnett'.*there are none, kd")])
+def test_an_unknown_method_is_answered_with_the_known(name, words):
+    with pytest.raises(ValueError, match=words):
+        find(name)
+
+
+def test_labels_can_be_added_to_the_second_phase():
+    changed = adjust(find("ab+kd"), labels=True)
+    assert [phase.labels for phase in changed.phases] == [0.0, 1.0]
+    with pytest.raises(ValueError, match="nothing to learn"):
+        adjust(find("none"), labels=False)
+
+
+def test_a_terms_numbers_can_be_changed():
+    changed = adjust(find("ab+kd"), terms={"ab": {"margin": 2.0, "weight": 1.0}, "kd": {"temperature": 5.0}})
+    assert term(changed, "ab").options == {"margin": 2.0} and term(changed, "ab").weight == 1.0
+    assert term(changed, "kd").options == {"temperature": 5.0}
+    assert term(find("ab+kd"), "ab").options == {"margin": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("terms", "words"),
+    [
+        ({"ab": {"margn": 2.0}}, "terms.ab.margn: allowed are weight, ladder, margin; nearest: margin"),
+        ({"at": {"power": 2.0}}, "terms.at: AB . KD has no such term; it has ab, kd"),
+    ],
+)
+def test_a_number_that_a_term_does_not_have_is_an_error(terms, words):
+    with pytest.raises(ValueError, match=words):
+        adjust(find("ab+kd"), terms=terms)
