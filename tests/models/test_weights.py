@@ -26,6 +26,13 @@ def test_saving_and_loading_gives_the_same_bits(network, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+def test_equal_networks_give_equal_files(network, tmp_path):
+    metadata = {f"key{index}": "value" for index in range(20)}
+    for name in "abc":
+        save_weights(network, tmp_path / name, metadata)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
+
+
 def test_half_precision_files_without_batch_norm_counters_are_read(network, tmp_path):
     state = {name: value.half() for name, value in network.state_dict().items() if not name.endswith("tracked")}
     save_file(state, tmp_path / "half.safetensors")

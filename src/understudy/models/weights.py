@@ -1,6 +1,7 @@
 """Weights on disk: safetensors, or plain tensor files read without running a pickle."""
 
 import difflib
+import json
 import os
 import pickle
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 # Counters that BatchNorm needs only when its momentum is None; files in circulation often lack them.
@@ -16,11 +17,20 @@ OPTIONAL = "num_batches_tracked"
 
 
 def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write the network's state to `path` as safetensors, whole or not at all."""
+    """Write the network's state to `path` as safetensors, whole or not at all; equal states give equal files."""
     state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+    content = _with_sorted_header(save(state, metadata={"format": "pt", **(metadata or {})}))
     partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata={"format": "pt", **(metadata or {})})
+    partial.write_bytes(content)
     os.replace(partial, path)
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """The same safetensors file with its header in alphabetical order; the library writes metadata in a random one."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -1,0 +1,162 @@
+"""Schedule, checkpoint, record, precision, evaluation and agreement, each by itself."""
+
+import copy
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from understudy.data import load
+from understudy.distiller import Distiller
+from understudy.engine import checkpoint, facts
+from understudy.engine.agreement import Agreement
+from understudy.engine.evaluate import evaluate
+from understudy.engine.precision import Precision, choose
+from understudy.engine.record import NotFiniteError, Record
+from understudy.engine.schedule import make_optimizer, make_schedule
+from understudy.methods import find
+from understudy.models import build
+from understudy.spec import OptimSettings, RunSettings
+
+PLAIN = Precision(device=torch.device("cpu"), dtype=torch.float32, channels_last=False, compile=False)
+
+
+def rates(sched, num_steps, **changes):
+    settings = OptimSettings(**changes)
+    optimizer = make_optimizer([nn.Parameter(torch.zeros(1))], settings)
+    schedule = make_schedule(optimizer, settings, sched, num_steps)
+    found = []
+    for step in range(num_steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if step + 1 < num_steps:
+            schedule.step()
+    return found
+
+
+def test_multistep_falls_at_shares_of_the_phase():
+    expected = [0.1] * 3 + [0.02] * 3 + [0.004] * 2 + [0.0008] * 2
+    assert rates("multistep", 10) == pytest.approx(expected)
+
+
+def test_constant_stays_and_onecycle_rises_once_and_falls_to_nothing():
+    assert rates("constant", 5) == [0.1] * 5
+    one = rates("onecycle", 20)
+    top = one.index(max(one))
+    assert max(one) == pytest.approx(0.1) and top == 5
+    assert one[: top + 1] == sorted(one[: top + 1]) and one[top:] == sorted(one[top:], reverse=True)
+    assert one[-1] < 1e-4 * 0.1
+
+
+def test_a_checkpoint_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, {"step": 1})
+
+    def breaks(state, file):
+        file.write(b"half of it")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", breaks)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.save(tmp_path, {"step": 2})
+    monkeypatch.undo()
+    assert checkpoint.load(tmp_path, torch.device("cpu")) == {"step": 1}
+
+
+def test_a_broken_checkpoint_is_named(tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt cannot be read"):
+        checkpoint.load(tmp_path, torch.device("cpu"))
+    assert checkpoint.load(tmp_path / "nowhere", torch.device("cpu")) is None
+
+
+def test_the_record_gives_means_and_names_the_first_bad_step(tmp_path):
+    record = Record(tmp_path)
+    for value in (1.0, 3.0):
+        record.add({"loss": torch.tensor(value), "output": torch.zeros(2), "kd": torch.tensor(2 * value)})
+    assert record.read(last_step=2, where="") == {"loss": 2.0, "kd": 4.0}
+    for value in (1.0, math.inf, 1.0):
+        record.add({"loss": torch.tensor(value), "kd": torch.tensor(value)})
+    with pytest.raises(NotFiniteError, match=r"step 4 \(epoch 1\): term kd is inf"):
+        record.read(last_step=5, where="epoch 1")
+
+
+def test_a_restored_record_forgets_what_came_after_the_checkpoint(tmp_path):
+    record = Record(tmp_path)
+    record.start()
+    record.write("steps", step=1)
+    state = record.state()
+    record.write("steps", step=2)
+    Record(tmp_path).restore(state)
+    assert [json.loads(line)["step"] for line in record.path.read_text().splitlines()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "low", "compiled"),
+    [
+        ({"precision": "float32", "compile": "off"}, False, False),
+        ({"precision": "bfloat16", "compile": "off"}, True, False),
+        ({"precision": "float32", "compile": "auto"}, False, False),
+    ],
+)
+def test_precision_is_as_asked(wanted, low, compiled):
+    found = choose(RunSettings(device="cpu", **wanted), multiply_adds=10**9, phase_multiply_adds=0.0)
+    assert (found.dtype == torch.bfloat16, found.compile) == (low, compiled)
+
+
+@pytest.mark.parametrize(
+    ("has_units", "multiply_adds", "low"), [(True, 10**9, True), (True, 10**4, False), (False, 10**9, False)]
+)
+def test_auto_takes_bfloat16_where_units_for_it_are_and_the_network_is_large_enough(
+    monkeypatch, has_units, multiply_adds, low
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_units}, raising=False)
+    found = choose(RunSettings(device="cpu"), multiply_adds=multiply_adds, phase_multiply_adds=0.0)
+    assert (found.dtype == torch.bfloat16) == low and found.channels_last == low
+
+
+def test_auto_compiles_a_long_run_where_a_compiler_is(monkeypatch):
+    from understudy.engine import precision
+
+    for has_compiler in (True, False):
+        monkeypatch.setattr(
+            precision.shutil, "which", lambda name, found=has_compiler: "/bin/" + name if found else None
+        )
+        assert choose(RunSettings(device="cpu"), multiply_adds=1, phase_multiply_adds=1e15).compile == has_compiler
+    with pytest.raises(ValueError, match=r"C\+\+ compiler"):
+        choose(RunSettings(device="cpu", compile="on"), multiply_adds=1, phase_multiply_adds=0.0)
+
+
+def test_evaluation_counts_right_images_and_leaves_the_network_as_it_was():
+    data = load("digits")
+    torch.manual_seed(0)
+    network = build("digits-1x4", num_classes=10, in_channels=1).train()
+    before = copy.deepcopy(network.state_dict())
+    scores = evaluate(network, data.test, data, PLAIN, batch_size=100)
+    assert network.training and all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    mean, std = torch.tensor(data.mean).view(1, -1, 1, 1), torch.tensor(data.std).view(1, -1, 1, 1)
+    network.eval()
+    right = [
+        int(network((image[None].float() - mean) / std).argmax() == label)
+        for image, label in zip(data.test.images, data.test.labels, strict=True)
+    ]
+    assert scores.accuracy_pct == pytest.approx(100 * sum(right) / 360) and scores.num_images == 360
+
+
+def test_agreement_is_one_for_a_copy_and_leaves_modes_alone():
+    torch.manual_seed(0)
+    teacher = build("digits-1x4", num_classes=10, in_channels=1)
+    student, images = copy.deepcopy(teacher), torch.randn(8, 1, 8, 8)
+    distiller = Distiller(student, teacher, find("ab"), images)
+    agreement = Agreement(student, teacher, distiller, images)
+    assert set(agreement.measure(images, PLAIN).values()) == {1.0}
+    assert student.training and not teacher.training
+    with torch.no_grad():
+        student.stage3[1].bias += 100.0
+    assert agreement.measure(images, PLAIN)["stage3"] < 0.9
+
+
+def test_multiply_adds_are_counted_as_by_hand():
+    network = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1, bias=False), nn.Flatten(), nn.Linear(5 * 16, 7))
+    assert facts.multiply_adds(network, torch.zeros(1, 3, 4, 4)) == 16 * 5 * 27 + 5 * 16 * 7

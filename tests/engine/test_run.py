@@ -1,0 +1,138 @@
+"""Runs from settings to folder: what is written, what is refused, and what is told when a loss breaks."""
+
+import json
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from understudy.engine import execute
+from understudy.engine.record import NotFiniteError
+from understudy.models import build, read_metadata
+
+
+def lines(folder, kind):
+    return [
+        found
+        for line in (folder / "metrics.jsonl").read_text().splitlines()
+        if (found := json.loads(line))["kind"] == kind
+    ]
+
+
+@pytest.mark.parametrize("method", ["none", "kd", "kd_only", "ab", "ab+kd"])
+def test_every_method_trains_end_to_end(settings, tmp_path, method):
+    result = execute(settings(method), tmp_path / "run")
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    phases = [phase["name"] for phase in facts["method"]["phases"]]
+    epochs = lines(tmp_path / "run", "epoch")
+    assert [line["epoch"] for line in epochs] == [1, 2, 3]
+    assert list(dict.fromkeys(line["phase"] for line in epochs)) == phases
+    assert epochs[-1]["terms"]["loss"] < epochs[len(phases) - 1]["terms"]["loss"]
+    assert 0 <= result.accuracy_pct <= 100 and epochs[-1]["accuracy"]["test"]["accuracy_pct"] >= 0
+
+
+def test_the_folder_holds_what_it_takes_to_do_it_again(settings, tmp_path):
+    result = execute(settings(), tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "checkpoint.pt",
+        "metrics.jsonl",
+        "run.json",
+        "settings.yaml",
+        "student.safetensors",
+        "summary.json",
+    ]
+    written = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
+    assert written["optim"]["lr"] == 0.1 and written["epochs"] == [1, 2]
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert len(facts["teacher"]["sha256"]) == len(facts["data"]["sha256"]) == 64
+    assert facts["data"]["train_images"] == pytest.approx(0.2 * 1437, abs=5)
+    assert result.summary["parameters"] == sum(p.numel() for p in result.student.parameters())
+
+
+def test_the_student_alone_is_written_without_connectors(settings, tmp_path):
+    execute(settings("ab"), tmp_path / "run")
+    path = tmp_path / "run" / "student.safetensors"
+    plain = build("digits-1x4", num_classes=10, in_channels=1)
+    assert sorted(load_file(path)) == sorted(plain.state_dict())
+    assert read_metadata(path)["model"] == "digits-1x4" and json.loads(read_metadata(path)["mean"])
+
+
+def test_the_same_seed_gives_the_same_student_and_another_seed_another(settings, tmp_path):
+    weights = [
+        load_file(execute(settings("none", f"run.seed={seed}"), tmp_path / name).folder / "student.safetensors")
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    assert not torch.equal(weights[0]["fc.weight"], weights[2]["fc.weight"])
+
+
+def test_runs_of_one_seed_start_from_the_same_student_whatever_the_method(settings, tmp_path, monkeypatch):
+    from understudy.engine import run
+
+    started = []
+    monkeypatch.setattr(run, "_carry_out", lambda *arguments: started.append(arguments[5][0].state_dict()))
+    for method in ("none", "kd", "ab+kd"):
+        execute(settings(method), tmp_path / method)
+    assert all(torch.equal(started[0][key], other[key]) for other in started for key in started[0])
+
+
+def test_a_loss_that_is_not_finite_is_told_with_step_and_term(settings, tmp_path):
+    with pytest.raises(NotFiniteError, match=r"not finite at step \d+ \(epoch 1, phase train\): term task is nan"):
+        execute(settings("none", "optim.lr=1e30"), tmp_path / "run")
+    assert not (tmp_path / "run" / "summary.json").exists()
+
+
+def test_the_step_that_is_told_is_the_first_bad_one(settings, tmp_path):
+    with pytest.raises(NotFiniteError) as first:
+        execute(settings("none", "optim.lr=1e30", "run.log_every=1"), tmp_path / "a")
+    with pytest.raises(NotFiniteError) as later:
+        execute(settings("none", "optim.lr=1e30", "run.log_every=50"), tmp_path / "b")
+    assert str(first.value) == str(later.value)
+
+
+def test_a_folder_with_other_settings_is_refused_naming_each(settings, tmp_path):
+    execute(settings("none"), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"optim.lr is 0.1 there, 0.05 here.*--out"):
+        execute(settings("none", "optim.lr=0.05"), tmp_path / "run")
+    # How often something is written does not make another run.
+    execute(settings("none", "run.log_every=7"), tmp_path / "run")
+
+
+def test_a_folder_that_holds_something_else_is_refused_and_left_alone(settings, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("cat")
+    with pytest.raises(ValueError, match="holds something else"):
+        execute(settings("none"), tmp_path / "photos")
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "words"),
+    [
+        ("kd", {"teacher.weights": None}, "has no weights"),
+        ("none", {"method.name": "kd"}, "needs a teacher"),
+        ("none", {"student.model": "digits_1x4"}, "nearest: digits-1x4"),
+        ("none", {"data.name": "digit"}, "digits"),
+        ("ab", {"epochs": "1+1+1"}, "3 numbers of epochs for 2 phases"),
+        ("none", {"run.device": "gpu"}, "expected auto, cpu, cuda"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_written(settings, tmp_path, method, options, words):
+    with pytest.raises(ValueError, match=words):
+        execute(settings(method, **options), tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_with_a_validation_split_the_test_images_are_read_once(settings, tmp_path):
+    execute(settings("none", **{"data.validation": 0.2}), tmp_path / "run")
+    assert all(set(line["accuracy"]) == {"validation"} for line in lines(tmp_path / "run", "epoch"))
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["split"] == "test" and summary["best"]["split"] == "validation"
+
+
+def test_only_agreement_is_measured_while_the_classifier_is_not_trained(settings, tmp_path):
+    execute(settings("ab+kd"), tmp_path / "run")
+    first, second, _ = lines(tmp_path / "run", "epoch")
+    assert first["accuracy"] is None and set(first["agreement"]) == {"stage1", "stage2", "stage3"}
+    assert second["accuracy"] is not None and all(0 <= value <= 1 for value in second["agreement"].values())
