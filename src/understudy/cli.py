@@ -89,9 +89,9 @@ class Listing(StrEnum):
 
 
 def console() -> Console:
-    """The terminal; as wide as it is, or 100 columns where there is none."""
+    """The terminal; as wide as it is, or 120 columns where there is none."""
     out = Console()
-    return out if out.is_terminal else Console(width=100)
+    return out if out.is_terminal or "COLUMNS" in os.environ else Console(width=120)
 
 
 @app.command()
@@ -209,10 +209,11 @@ def evaluate(
     from understudy.engine.assess import evaluate_file
 
     found = evaluate_file(network, model=model, data=data, folder=folder, precision=precision)
+    scores = found.scores
     console().print(
-        f"{found.model} on {found.data}: accuracy {found.scores.accuracy_pct:.2f} %, "
-        f"error {found.scores.error_pct:.2f} %, cross-entropy {found.scores.loss:.4f}\n{found.scores.num_images:,} test images, "
-        f"{found.parameters:,} parameters, {found.dtype}, {found.scores.images_per_s:,.0f} images/s",
+        f"{found.model} on {found.data}: accuracy {scores.accuracy_pct:.2f} %, error {scores.error_pct:.2f} %, "
+        f"cross-entropy {scores.loss:.4f}\n{scores.num_images:,} test images, {found.parameters:,} parameters, "
+        f"{found.dtype}, {scores.images_per_s:,.0f} images/s",
         highlight=False,
     )
 
@@ -248,8 +249,10 @@ def list_(what: Annotated[Listing, typer.Argument(help="what to list")]) -> None
     if what is Listing.tables:
         from understudy.experiments import TABLES
 
-        for name, rows in TABLES.items():
-            console().print(f"{name}: {', '.join(rows)}", highlight=False)
+        for table, rows in TABLES.items():
+            for name, row in rows.items():
+                published = f"{row.published:.2f} {row.metric.replace('_', ' ')}" if row.published is not None else "-"
+                console().print(f"{table} {name}: {row.teacher} -> {row.student}, {published}", highlight=False)
         return
     from understudy.engine import listings
 

@@ -14,7 +14,7 @@ from understudy.spec import read_settings
 
 
 def choose_rows(table: str, wanted: Sequence[str]) -> dict[str, Row]:
-    """The rows whose name, or a part of it between slashes, is wanted; all where none is. ValueError if nothing fits."""
+    """The rows whose name, or a part of it between slashes, is wanted; all where none is. ValueError for a misfit."""
     if table not in TABLES:
         raise ValueError(f"there is no table {table!r}; there are {', '.join(TABLES)}")
     rows = TABLES[table]

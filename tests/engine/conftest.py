@@ -20,7 +20,7 @@ def teacher_file(tmp_path_factory):
 
 @pytest.fixture
 def settings(teacher_file):
-    """A function from a method and words (section.key=value) to the settings of a short run on a tenth of the digits."""
+    """A function from a method and words (section.key=value) to the settings of a short run on some digits."""
 
     def make(method="ab+kd", *words, **options):
         teacher = {"teacher.model": "digits-2x6", "teacher.weights": str(teacher_file)} if method != "none" else {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-# Student with dropout, so that torch's own generator has to be restored too. SIGKILL (or SIGTERM) strikes in a given step.
+# A student with dropout, so that torch's own generator has to be restored too. The signal strikes in a given step.
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
@@ -92,7 +92,7 @@ def check_same(untouched: Path, resumed: Path) -> None:
 
 
 def test_killed_inside_both_phases_it_ends_in_the_same_bits(untouched, teacher_file, tmp_path):
-    # Steps 6 and 15 lie in the first phase, the second one in its last step; 22 in the middle of an epoch of the second.
+    # Inside the first phase, in its very last step, and in the middle of an epoch of the second.
     for kill_at in (6, 2 * STEPS_PER_EPOCH, 22):
         assert start(teacher_file, tmp_path / "run", kill_at).returncode == -KILL
         assert not (tmp_path / "run" / "summary.json").exists()

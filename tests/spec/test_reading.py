@@ -66,7 +66,7 @@ def test_a_missing_file_and_a_word_without_value_are_named(tmp_path):
 
 
 def test_a_missing_student_and_a_train_run_with_a_method_are_told():
-    assert mistake().startswith("student: missing")
+    assert mistake().startswith("student.model: missing; give a name from `understudy list models`")
     told = mistake(options={"task": "train", "student.model": "wrn16-2", "method.name": "kd"})
     assert told == "a train run has no teacher and no method; use distill"
 

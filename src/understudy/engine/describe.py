@@ -27,7 +27,7 @@ def measure_sizes(student: nn.Module, teacher: nn.Module | None, image: Tensor) 
 def describe_teacher(
     settings: Settings, teacher: nn.Module | None, data: Dataset, precision: Precision, sizes: dict[str, dict[str, int]]
 ) -> dict[str, Any] | None:
-    """The teacher's name, size, fingerprint (of its file, or of its tensors where there is none), and accuracy on the test images, measured here."""
+    """The teacher's name, size, accuracy on the test images, and fingerprint: of its file, or else of its tensors."""
     if teacher is None:
         return None
     weights = settings.teacher.weights if settings.teacher else None

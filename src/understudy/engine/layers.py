@@ -49,7 +49,7 @@ def show_pairs(teacher: str, student: str, role: str, shape: tuple[int, int, int
             wanted.name,
             _shape(wanted.shape),
             own.activation,
-            "1x1 convolution + BatchNorm" if has_weights else "none: equal widths",
+            "1x1 conv + BN" if has_weights else "none: equal widths",
         )
     return table
 

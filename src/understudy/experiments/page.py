@@ -52,8 +52,9 @@ def _speeds(cells: Sequence[Cell]) -> str:
         used = cell["precision"]
         compiled = ", compiled" if used["compile"] else ""
         for phase in cell["phases"]:
+            run = f"{cell['method']} {cell['epochs_init']}+{cell['epochs_train']}, seed {cell['seed']}"
             lines.append(
-                f"| {cell['method']} {cell['epochs_init']}+{cell['epochs_train']}, seed {cell['seed']} | {phase['name']} "
+                f"| {run} | {phase['name']} "
                 f"| {phase['epochs']} | {phase['images_per_s'] or 0:,.0f} | {phase['train_s']:,.0f} "
                 f"| {used['dtype']}, {used['device']}{compiled} |"
             )

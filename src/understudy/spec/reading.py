@@ -120,7 +120,8 @@ def _explain(error: Any, values: Mapping[str, Any], origins: Mapping[str, str]) 
     if error["type"] == "extra_forbidden":
         return f"{origin}{key}: there is no such setting{_nearest(key)}"
     if error["type"] == "missing":
-        return f"{origin}{key}: missing; " + (known_keys().get(key) or "it has to be given")
+        inside = next((one for one in known_keys() if one.startswith(f"{key}.")), key)
+        return f"{origin}{inside}: missing; give {known_keys()[inside]}"
     if not key:
         return error["msg"].removeprefix("Value error, ")
     expected = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")

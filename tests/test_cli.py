@@ -1,0 +1,145 @@
+"""The command line: exit status, one message for a mistake, and what is printed."""
+
+import json
+import sys
+
+import pytest
+import torch
+import yaml
+
+from understudy import cli
+from understudy.models import build, save_weights
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Run a command in an empty folder; (exit status, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["understudy", *map(str, words)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            status = stop.code or 0
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def test_trains_a_teacher_distils_a_student_evaluates_it_and_reports(call, tmp_path):
+    status, out, _ = call("train", "--model", "digits-1x6", "--epochs", 1, "--out", "teacher")
+    assert status == 0 and "teacher/student.safetensors" in out
+    words = [
+        "distill",
+        "--teacher",
+        "teacher",
+        "--student",
+        "digits-1x4",
+        "--method",
+        "ab+kd",
+        "--epochs",
+        "1+1",
+        "--out",
+        "run",
+    ]
+    status, out, _ = call(*words)
+    assert status == 0 and "teacher digits-1x6" in out
+    accuracy = json.loads((tmp_path / "run" / "summary.json").read_text())["accuracy_pct"]
+    status, again, _ = call(*words)
+    assert status == 0 and "already finished" in again
+    status, out, _ = call("evaluate", "run")
+    assert status == 0 and f"accuracy {accuracy:.2f} %" in out
+    status, out, _ = call("evaluate", "run/student.safetensors", "--data", "digits", "--model", "digits-1x4")
+    assert status == 0 and f"accuracy {accuracy:.2f} %" in out
+    status, out, _ = call("report", "teacher", "run", "--out", "page.html")
+    assert status == 0 and f"{accuracy:.2f}" in out and (tmp_path / "page.html").exists()
+
+
+def test_a_dry_run_prints_settings_that_can_be_given_back(call, tmp_path):
+    status, out, _ = call("distill", "--student", "wrn16-2", "--epochs", "1+5", "--dry-run", "optim.lr=0.05")
+    assert status == 0 and yaml.safe_load(out)["optim"]["lr"] == 0.05
+    (tmp_path / "run.yaml").write_text(out)
+    assert call("distill", "--config", "run.yaml", "--dry-run")[1] == out
+    assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["train", "--model", "wrn16-2", "optim.lrr=1"], "optim.lrr: there is no such setting; nearest: optim.lr"),
+        (["train", "--model", "digits_1x4"], "nearest: digits-1x4"),
+        (["train"], "student.model: missing"),
+        (["distill", "--student", "digits-1x4", "--method", "abb"], "nearest: ab"),
+        (["distill", "--student", "digits-1x4", "--method", "ab"], "needs a teacher"),
+        (["distill", "--student", "digits-1x4", "--teacher", "digits-1x6", "--method", "ab"], "no weights"),
+        (["distill", "--student", "digits-1x4", "--teacher", ".", "--method", "ab"], "no finished run"),
+        (["train", "--model", "digits-1x4", "--data", "digts"], "digits"),
+        (["evaluate", "nothing.safetensors"], "there is no file nothing.safetensors"),
+        (["evaluate", "digits-1x4"], "give a run's folder"),
+        (["layers", "wrn16_2"], "nearest: wrn16-2"),
+        (["report", "nowhere"], "nowhere"),
+        (["reproduce", "ab_table9"], "there are ab_table1"),
+        (["reproduce", "ab_table1", "2+2"], "has no row 2+2"),
+        (["reproduce", "ab_table1"], "--teacher-weights"),
+        (["train", "--config", "none.yaml"], "none.yaml: cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_message_and_status_2(call, tmp_path, words, told):
+    status, _, error = call(*words)
+    assert status == 2 and told in error and "Traceback" not in error
+    assert not list(tmp_path.rglob("metrics.jsonl"))
+
+
+@pytest.mark.parametrize("words", [["--no-such-option"], ["lists"], ["list", "colours"]])
+def test_what_is_no_command_is_status_2(call, words):
+    assert call(*words)[0] == 2
+
+
+def test_a_run_that_fails_is_status_1_and_tells_step_and_term(call):
+    status, _, error = call("train", "--model", "digits-1x4", "--epochs", 1, "optim.lr=1e30")
+    assert status == 1 and "not finite at step" in error and "term task" in error
+
+
+@pytest.mark.parametrize("command", ["train", "distill", "evaluate", "layers", "list", "report", "demo", "reproduce"])
+def test_every_command_explains_itself(call, command):
+    status, out, _ = call(command, "--help")
+    assert status == 0 and "Usage" in out and len(out) > 300
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ("methods", ["none", "kd", "ab", "ab+kd", "match_width", "activation_boundary"]),
+        ("models", ["wrn16-2", "timm:NAME"]),
+        ("data", ["digits", "cifar10", "cifar100"]),
+        ("tables", ["ab_table1", "ab+kd/20+100"]),
+        ("settings", ["optim.lr", "run.precision"]),
+    ],
+)
+def test_lists_what_there_is(call, what, names):
+    status, out, _ = call("list", what)
+    assert status == 0 and all(name in out for name in names)
+
+
+def test_layers_shows_positions_with_shape_parameters_and_activation(call):
+    status, out, _ = call("layers", "wrn10-1")
+    (line,) = [line for line in out.splitlines() if line.startswith("bn1 ")]
+    assert status == 0 and line.split() == ["bn1", "BatchNorm2d", "64x8x8", "128", "before", "ReLU", "before_relu"]
+
+
+def test_layers_of_a_pair_shows_what_would_connect_them(call):
+    status, out, _ = call("layers", "wrn16-4", "--student", "wrn16-2")
+    assert status == 0 and "128x8x8" in out and "256x8x8" in out and out.count("1x1 conv + BN") == 3
+    status, out, _ = call("layers", "wrn16-2", "--student", "wrn10-2")
+    assert status == 0 and out.count("none: equal widths") == 3
+
+
+def test_a_teachers_file_that_does_not_name_its_model_is_an_error(call, tmp_path):
+    torch.manual_seed(0)
+    save_weights(build("digits-1x4", num_classes=10, in_channels=1), tmp_path / "bare.safetensors")
+    status, _, error = call("evaluate", "bare.safetensors")
+    assert status == 2 and "does not say which model it is" in error
