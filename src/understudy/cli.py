@@ -234,7 +234,7 @@ def layers(
 ) -> None:
     """List a network's positions: names to tap, shapes, parameters, before or after which activation.
 
-    Example: understudy layers timm:resnet18 --student wrn16-2
+    Example: understudy layers wrn22-4 --student wrn16-2
     """
     from understudy.engine.layers import show_layers, show_pairs
 

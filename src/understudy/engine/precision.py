@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,8 @@ from understudy.spec import RunSettings
 
 # Below this, compiling (about a minute on two cores) costs more than it saves: multiply-adds of a whole phase.
 COMPILE_FROM = 1e13
+# Below this, a step is too short to be divided between cores: multiply-adds of one batch through the larger network.
+THREADS_FROM = 1e9
 # Below this, a network's convolutions are too small for bfloat16's conversions to pay: multiply-adds of one image.
 LOW_PRECISION_FROM = 5e6
 
@@ -43,6 +46,17 @@ class Precision:
             "compile": self.compile,
             "device": str(self.device),
         }
+
+
+@contextlib.contextmanager
+def threads_for(multiply_adds: float) -> Iterator[None]:
+    """One thread for steps too short to divide, as many as before for others; put back at the end."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if multiply_adds < THREADS_FROM else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def choose_device(wanted: str) -> torch.device:

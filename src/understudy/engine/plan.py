@@ -1,0 +1,106 @@
+"""What a run will do: its settings with the networks, data and phases they name."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from understudy.data import Dataset, load
+from understudy.engine import facts
+from understudy.engine.networks import build_network
+from understudy.engine.precision import Precision, choose
+from understudy.methods import Method, adjust, find
+from understudy.spec import Settings, epochs_per_phase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """`epochs` has one count for each phase of the method; `sizes` the parameters and multiply-adds of each network."""
+
+    settings: Settings
+    method: Method
+    epochs: tuple[int, ...]
+    data: Dataset
+    student: nn.Module
+    teacher: nn.Module | None
+    sizes: dict[str, dict[str, int]]
+
+    @property
+    def batch_multiply_adds(self) -> float:
+        """Of one batch through the larger network, forward."""
+        return float(self.settings.batch_size * max(size["multiply_adds"] for size in self.sizes.values()))
+
+    def choose_precision(self) -> Precision:
+        """What the settings' `auto` means for these networks on this machine."""
+        # Backward costs twice the forward; the teacher only goes forward.
+        per_image = 3 * self.sizes["student"]["multiply_adds"]
+        if self.method.needs_teacher:
+            per_image += self.sizes["teacher"]["multiply_adds"]
+        return choose(
+            self.settings.run,
+            multiply_adds=max(size["multiply_adds"] for size in self.sizes.values()),
+            phase_multiply_adds=float(max(self.epochs) * len(self.data.train) * per_image),
+        )
+
+
+def make_plan(
+    settings: Settings, student: nn.Module | None = None, teacher: nn.Module | None = None, data: Dataset | None = None
+) -> Plan:
+    """The plan for these settings; networks and data that are not given are built from them.
+
+    Raises ValueError for whatever cannot be carried out.
+    """
+    method = adjust(
+        find(settings.method.name),
+        labels=settings.method.labels,
+        teacher_mode=settings.method.teacher_mode,
+        terms=settings.terms,
+    )
+    epochs = epochs_per_phase(settings.epochs, tuple(phase.share for phase in method.phases))
+    _check_teacher(settings, method, teacher)
+    data = data or _load_data(settings)
+    # The student's random weights depend on the seed alone, so that runs of different methods can be paired.
+    torch.manual_seed(settings.run.seed)
+    student = student or build_network(settings.student, data)
+    if teacher is None and settings.teacher is not None:
+        teacher = build_network(settings.teacher, data)
+    torch.manual_seed(settings.run.seed + 1)
+    networks = {"student": student} if teacher is None else {"student": student, "teacher": teacher}
+    image = torch.zeros(1, *data.image_shape)
+    return Plan(
+        settings=settings,
+        method=method,
+        epochs=epochs,
+        data=data,
+        student=student,
+        teacher=teacher,
+        sizes={
+            role: {"parameters": facts.num_parameters(network), "multiply_adds": facts.multiply_adds(network, image)}
+            for role, network in networks.items()
+        },
+    )
+
+
+def _check_teacher(settings: Settings, method: Method, given: nn.Module | None) -> None:
+    if given is not None:
+        return
+    if settings.teacher is None and method.needs_teacher:
+        raise ValueError(f"method {settings.method.name} needs a teacher; give --teacher")
+    if settings.teacher is not None and settings.teacher.weights is None:
+        raise ValueError(
+            f"teacher {settings.teacher.model} has no weights; give --teacher-weights FILE, "
+            f"or the folder of a run that trained it as --teacher"
+        )
+
+
+def _load_data(settings: Settings) -> Dataset:
+    wanted = settings.data
+    return load(
+        wanted.name,
+        folder=wanted.folder,
+        percent=wanted.percent,
+        per_class=wanted.per_class,
+        validation=wanted.validation,
+        seed=wanted.seed,
+        download=wanted.download,
+    )
