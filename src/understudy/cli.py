@@ -383,6 +383,8 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        _fail(error, 1)
 
 
 def _fail(error: Exception, status: int) -> None:

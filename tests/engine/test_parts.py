@@ -159,4 +159,4 @@ def test_agreement_is_one_for_a_copy_and_leaves_modes_alone():
 
 def test_multiply_adds_are_counted_as_by_hand():
     network = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1, bias=False), nn.Flatten(), nn.Linear(5 * 16, 7))
-    assert facts.multiply_adds(network, torch.zeros(1, 3, 4, 4)) == 16 * 5 * 27 + 5 * 16 * 7
+    assert facts.multiply_adds(network, torch.zeros(1, 3, 4, 4)) == ((1, 7), 16 * 5 * 27 + 5 * 16 * 7)

@@ -46,7 +46,7 @@ def evaluate_file(
     network = build_network(wanted, images)
     chosen = choose(
         RunSettings.model_validate({"precision": precision, "compile": "off"}),
-        multiply_adds=facts.multiply_adds(network, images.test.images[:1].float()),
+        multiply_adds=facts.multiply_adds(network, images.test.images[:1].float())[1],
         phase_multiply_adds=0.0,
     )
     chosen.place(network)

@@ -42,14 +42,14 @@ def num_parameters(network: nn.Module) -> int:
 
 
 @torch.no_grad()
-def multiply_adds(network: nn.Module, image: Tensor) -> int:
-    """Multiplications of convolutions and products for one image (1, C, H, W), in evaluation mode."""
+def multiply_adds(network: nn.Module, image: Tensor) -> tuple[torch.Size, int]:
+    """The output's shape, and the multiplications of convolutions and products, for one image (1, C, H, W)."""
     was_training = network.training
     network.eval()
     with FlopCounterMode(display=False) as counter:
-        network(image)
+        output = network(image)
     network.train(was_training)
-    return counter.get_total_flops() // 2
+    return output.shape, counter.get_total_flops() // 2
 
 
 def sha256(path: Path) -> str:

@@ -66,7 +66,6 @@ def make_plan(
         teacher = build_network(settings.teacher, data)
     torch.manual_seed(settings.run.seed + 1)
     networks = {"student": student} if teacher is None else {"student": student, "teacher": teacher}
-    image = torch.zeros(1, *data.image_shape)
     return Plan(
         settings=settings,
         method=method,
@@ -74,10 +73,7 @@ def make_plan(
         data=data,
         student=student,
         teacher=teacher,
-        sizes={
-            role: {"parameters": facts.num_parameters(network), "multiply_adds": facts.multiply_adds(network, image)}
-            for role, network in networks.items()
-        },
+        sizes={role: _measure(role, network, data) for role, network in networks.items()},
     )
 
 
@@ -91,6 +87,22 @@ def _check_teacher(settings: Settings, method: Method, given: nn.Module | None) 
             f"teacher {settings.teacher.model} has no weights; give --teacher-weights FILE, "
             f"or the folder of a run that trained it as --teacher"
         )
+
+
+def _measure(role: str, network: nn.Module, data: Dataset) -> dict[str, int]:
+    """Parameters and multiply-adds for one image. Raises ValueError where the network does not fit the data."""
+    image = torch.zeros(1, *data.image_shape)
+    shape = "x".join(str(size) for size in data.image_shape)
+    try:
+        output, multiply_adds = facts.multiply_adds(network, image)
+    except RuntimeError as error:
+        raise ValueError(f"the {role} cannot take the images of {data.name} ({shape}): {error}") from error
+    if tuple(output) != (1, data.num_classes):
+        raise ValueError(
+            f"the {role} answers {tuple(output)} to one image, expected (1, {data.num_classes}): "
+            f"one logit for each class of {data.name}"
+        )
+    return {"parameters": facts.num_parameters(network), "multiply_adds": multiply_adds}
 
 
 def _load_data(settings: Settings) -> Dataset:

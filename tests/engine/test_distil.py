@@ -1,0 +1,78 @@
+"""The Python call, with networks of one's own."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import understudy
+from understudy import distil, load_data
+from understudy.models import build, load_weights
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+class MyStudent(nn.Module):
+    """Nobody edited it: no names for positions, functional and in-place ReLUs, a residual sum."""
+
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.first = nn.Conv2d(1, 6, 3, padding=1)
+        self.second = nn.Conv2d(6, 6, 3, padding=1)
+        self.third = nn.Conv2d(6, 12, 3, stride=2, padding=1)
+        self.relu = nn.ReLU(inplace=True)
+        self.fc = nn.Linear(12, num_classes)
+
+    def forward(self, images):
+        x = F.relu(self.first(images))
+        x = F.relu(x + self.second(x))
+        return self.fc(self.relu(self.third(x)).mean(dim=(2, 3)))
+
+
+@pytest.fixture
+def teacher(teacher_file):
+    network = build("digits-2x6", num_classes=10, in_channels=1)
+    network.taps = {"before_relu": ("stage1", "stage2")}
+    load_weights(network, teacher_file)
+    return network
+
+
+def test_distils_networks_of_ones_own_and_returns_the_plain_student(teacher, tmp_path):
+    data = load_data("digits", per_class=10)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    run = distil(MyStudent(), teacher, data, method="ab+kd", epochs="1+2", folder=tmp_path / "run", batch_size=32)
+    assert type(run.student) is MyStudent and 0 <= run.accuracy_pct <= 100
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+    facts = json.loads((run.folder / "run.json").read_text())
+    positions = facts["method"]["phases"][0]["terms"]["ab"]["positions"]
+    assert [teacher_name for _, teacher_name in positions] == ["stage1", "stage2"]
+    again = distil(MyStudent(), teacher, data, method="ab+kd", epochs="1+2", folder=tmp_path / "run", batch_size=32)
+    assert again.accuracy_pct == run.accuracy_pct
+    assert all(torch.equal(a, b) for a, b in zip(run.student.parameters(), again.student.parameters(), strict=True))
+
+
+def test_a_network_with_another_number_of_classes_is_an_error(teacher, tmp_path):
+    with pytest.raises(ValueError, match=r"student answers \(1, 7\) to one image, expected \(1, 10\)"):
+        distil(MyStudent(7), teacher, "digits", folder=tmp_path / "run")
+
+
+def test_a_misspelt_setting_is_an_error(teacher, tmp_path):
+    with pytest.raises(ValueError, match="nearest: optim.lr"):
+        distil(MyStudent(), teacher, "digits", folder=tmp_path / "run", optim__lrr=0.1)
+
+
+def test_the_readmes_five_lines_run(teacher, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    assert 'load_data("cifar10")' in code
+    short = code.replace('load_data("cifar10")', 'load_data("digits", per_class=5)').replace("1+5", "1+1")
+    exec(short, {"MyStudent": MyStudent, "my_trained_teacher": teacher})
+    assert capsys.readouterr().out and (tmp_path / "runs" / "mine" / "student.safetensors").exists()
+
+
+def test_the_public_names_are_there():
+    assert all(hasattr(understudy, name) for name in understudy.__all__)

@@ -1,0 +1,78 @@
+"""Published tables as data: what is kept of a run, and the page made from it."""
+
+import json
+
+import pytest
+
+from understudy.experiments import TABLES
+from understudy.experiments.cells import cell_of, keep_cell, read_cells
+from understudy.experiments.page import write_page
+from understudy.spec import read_settings
+
+ROWS = TABLES["ab_table1"]
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A function that writes the folder of a finished run with this error and seed."""
+
+    def write(error_pct, seed=0, teacher="a" * 64):
+        folder = tmp_path / f"run-{seed}-{teacher[:1]}"
+        folder.mkdir(exist_ok=True)
+        run = {
+            "seed": seed,
+            "teacher": {"sha256": teacher, "accuracy_pct": 91.6, "weights": "somewhere/teacher.safetensors"},
+            "data": {"sha256": "d" * 64},
+            "precision": {"dtype": "bfloat16", "device": "cpu", "compile": True, "channels_last": True},
+            "versions": {"torch": "2.15.0"},
+            "hardware": {"cores": 2},
+        }
+        phases = [{"name": "train", "epochs": 2, "train_s": 100.0, "images": 99840, "images_per_s": 437.0}]
+        summary = {"error_pct": error_pct, "student_sha256": "s", "wall_s": 1.0, "agreement": None, "phases": phases}
+        (folder / "run.json").write_text(json.dumps(run))
+        (folder / "summary.json").write_text(json.dumps(summary))
+        return folder
+
+    return write
+
+
+def test_published_values_are_the_papers():
+    assert len(ROWS) == 18
+    assert ROWS["ab+kd/1+1"].published == 16.39 and ROWS["ab+kd/20+100"].published == 5.58
+    assert ROWS["kd/1+1"].published == 48.42 and ROWS["cross_entropy/1+5"].published == 17.72
+
+
+def test_every_row_is_a_run_that_can_be_carried_out():
+    for row in ROWS.values():
+        settings = read_settings(options=row.settings)
+        assert settings.epochs == (row.epochs_init, row.epochs_train)
+
+
+def test_a_cell_says_what_was_measured_and_how_to_do_it_again(finished):
+    cell = cell_of(ROWS["ab+kd/1+1"], finished(14.964))
+    assert (cell["value"], cell["published"], cell["metric"]) == (14.96, 16.39, "error_percent")
+    assert (cell["method"], cell["teacher"], cell["student"]) == ("ab+kd", "wrn_22_4", "wrn_16_2")
+    assert cell["command"] == (
+        "understudy distill --teacher wrn22-4 --teacher-weights teacher.safetensors --student wrn16-2 "
+        "--method ab+kd --data cifar10 --epochs 1+1 --seed 0"
+    )
+
+
+def test_an_unfinished_run_has_no_cell(tmp_path):
+    assert cell_of(ROWS["ab+kd/1+1"], tmp_path) is None
+
+
+def test_a_cell_replaces_its_earlier_self_and_no_other(finished, tmp_path):
+    path = tmp_path / "results" / "t.json"
+    row = ROWS["ab+kd/1+1"]
+    for folder in (finished(15.0), finished(16.0, seed=1), finished(14.0, teacher="b" * 64), finished(17.0)):
+        keep_cell(path, cell_of(row, folder))
+    assert sorted(cell["value"] for cell in read_cells(path)) == [14.0, 16.0, 17.0]
+
+
+def test_the_page_shows_measured_beside_published_and_what_was_not_run(finished, tmp_path):
+    cells = [cell_of(ROWS["ab+kd/1+1"], finished(15.0)), cell_of(ROWS["ab+kd/1+1"], finished(17.0, seed=1))]
+    write_page("ab_table1", ROWS, cells, tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text()
+    assert "| AB + KD | **16.00** +- 1.41, n=2 (16.39) | not run (11.16)" in text
+    assert "8.40 % error" in text and "437" in text
