@@ -23,8 +23,8 @@ app = typer.Typer(
 Words = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[SECTION.KEY=VALUE]...",
-        help="further settings, as in optim.lr=0.05 terms.ab.margin=2",
+        metavar="SECTION.KEY=VALUE",
+        help="further settings (`understudy list settings`), as in optim.lr=0.05 terms.ab.margin=2",
         show_default=False,
     ),
 ]
@@ -264,9 +264,7 @@ def reproduce(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="a name from `understudy list tables`")],
     rows: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[ROW]...", help="rows by name, or by a part: ab+kd, 1+5 [default: all]", show_default=False
-        ),
+        typer.Argument(metavar="ROW", help="rows by name, or by a part: ab+kd, 1+5 [default: all]", show_default=False),
     ] = None,
     teacher_weights: Annotated[
         Path | None, typer.Option("--teacher-weights", help="the teacher's weights", show_default=False)
@@ -289,7 +287,7 @@ def reproduce(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="folders of runs")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="folders of runs")],
     out: Annotated[Path, typer.Option("--out", help="the page to write")] = Path("report.html"),
     title: Annotated[str, typer.Option("--title", help="the page's heading")] = "Distillation report",
 ) -> None:
