@@ -13,6 +13,7 @@ def screen():
     return Console(file=io.StringIO(), width=100)
 
 
+@pytest.mark.slow
 def test_the_demo_makes_what_it_says_and_ab_learns_more_than_the_student_alone(tmp_path, screen):
     page = demo.run_demo(tmp_path / "demo", 0, screen)
     printed = screen.file.getvalue()

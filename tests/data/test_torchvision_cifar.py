@@ -69,7 +69,7 @@ def test_a_damaged_or_missing_file_of_the_archive_is_refused(archive10, file):
     with pytest.raises(ValueError, match=r"cifar10: the files in .*cifar-10-batches-py are not the official"):
         load("cifar10", folder=archive10)
     path.unlink()
-    with pytest.raises(ValueError, match=r"fetch them with download=True"):
+    with pytest.raises(ValueError, match=r"fetch them with data.download=true"):
         load("cifar10", folder=archive10)
 
 

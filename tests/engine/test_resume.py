@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow  # a dozen processes, each of which loads torch
+
 # A student with dropout, so that torch's own generator has to be restored too. The signal strikes in a given step.
 PROGRAM = """
 import os, signal, sys

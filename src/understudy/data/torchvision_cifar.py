@@ -27,7 +27,8 @@ def read_archive(name: str, *, folder: Path, train: bool, download: bool) -> Ima
     except RuntimeError as error:
         raise ValueError(
             f"{name}: the files in {folder / _FOLDERS[name]} are not the official ones or not all there "
-            f"(torchvision: {error}); remove that folder and fetch them with data.download=true (in Python: download=True)"
+            f"(torchvision: {error}); remove that folder and fetch them with data.download=true "
+            f"(in Python: download=True)"
         ) from error
     return ImageSet(
         images=torch.from_numpy(archive.data).permute(0, 3, 1, 2).contiguous(),
