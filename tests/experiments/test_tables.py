@@ -73,6 +73,11 @@ def test_a_cell_replaces_its_earlier_self_and_no_other(finished, tmp_path):
 def test_the_page_shows_measured_beside_published_and_what_was_not_run(finished, tmp_path):
     cells = [cell_of(ROWS["ab+kd/1+1"], finished(15.0)), cell_of(ROWS["ab+kd/1+1"], finished(17.0, seed=1))]
     write_page("ab_table1", ROWS, cells, tmp_path / "page.md")
+    assert "floor" not in (tmp_path / "page.md").read_text()
+    floor = {"method": "ab+kd", "phase": "train", "images_per_s": 489, "floor_images_per_s": 502, "ratio": 1.03}
+    (tmp_path / "floor.json").write_text(json.dumps([{**floor, "ratio_range": [1.0, 1.09]}]))
+    write_page("ab_table1", ROWS, cells, tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text()
+    assert "| ab+kd | train | 489 | 502 | 1.03 (1.00 to 1.09) |" in text
     assert "| AB + KD | **16.00** +- 1.41, n=2 (16.39) | not run (11.16)" in text
     assert "8.40 % error" in text and "437" in text

@@ -1,5 +1,6 @@
 """A table's page: published beside measured, generated from the cells and never typed."""
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,9 @@ def write_page(name: str, rows: Mapping[str, Row], cells: Sequence[Cell], path: 
             _errors(rows, own),
             _speeds(own),
         ]
+    floor = path.with_name("floor.json")
+    if floor.exists():
+        parts += ["## A whole step against its floor", _floors(json.loads(floor.read_text(encoding="utf-8")))]
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
@@ -59,3 +63,21 @@ def _speeds(cells: Sequence[Cell]) -> str:
                 f"| {used['dtype']}, {used['device']}{compiled} |"
             )
     return "\n".join(lines)
+
+
+def _floors(measured: Sequence[Cell]) -> str:
+    """Speeds of whole and bare steps, measured in alternation by benchmarks/floor.py."""
+    lines = [
+        "| method | phase | images/s | floor, images/s | time over floor (range) |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for one in measured:
+        low, high = one["ratio_range"]
+        lines.append(
+            f"| {one['method']} | {one['phase']} | {one['images_per_s']:,.0f} | {one['floor_images_per_s']:,.0f} "
+            f"| {one['ratio']:.2f} ({low:.2f} to {high:.2f}) |"
+        )
+    return "\n".join(lines) + (
+        "\n\nThe floor: teacher forward (where the phase has one), student forward and backward, and the optimiser's "
+        "step, on one resident batch, in the same precision and compiled alike; measured in alternation with the whole step."
+    )
