@@ -79,5 +79,5 @@ def _floors(measured: Sequence[Cell]) -> str:
         )
     return "\n".join(lines) + (
         "\n\nThe floor: teacher forward (where the phase has one), student forward and backward, and the optimiser's "
-        "step, on one resident batch, in the same precision and compiled alike; measured in alternation with the whole step."
+        "step, on one resident batch, in the same precision and compiled alike; both are measured in alternation."
     )
