@@ -22,7 +22,7 @@ class Display:
         self.bar: int | None = None
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def start(self, name: str, num_steps: int, done: int) -> None:
         """A phase begins, or goes on after `done` steps."""
