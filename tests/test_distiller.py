@@ -72,7 +72,11 @@ def test_ab_compares_each_pair_before_its_activation_with_the_ladder():
 def test_connectors_are_there_exactly_where_widths_differ():
     assert not list(make("ab", pair("digits-1x6", "digits-2x6")).adapters.parameters())
     different = make("ab", pair("digits-1x4", "digits-2x6"))
-    assert [connector.conv.weight.shape[:2] for connector in different.adapters["ab"]] == [(6, 4), (12, 8), (24, 16)]
+    assert [connector.conv.weight.shape[:2] for connector in different.adapters["ab"].children()] == [
+        (6, 4),
+        (12, 8),
+        (24, 16),
+    ]
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,6 +1,6 @@
 """Method + teacher + student -> one module that answers the loss and its named terms."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -142,7 +142,8 @@ class Distiller(nn.Module):
     ) -> Tensor:
         """The term's weighted sum over its layers."""
         found = self.positions[term.name]
-        connectors = self.adapters[term.name] if term.connector is not None else [nn.Identity()] * len(found)
+        plain: Iterable[nn.Module] = [nn.Identity()] * len(found)
+        connectors = plain if term.connector is None else self.adapters[term.name].children()
         total = torch.zeros((), device=next(iter(student_features.values())).device)
         for (student, teacher), connector, weight in zip(
             found, connectors, term.layer_weights(len(found)), strict=True

@@ -162,19 +162,20 @@ def combine(methods: Sequence[Method]) -> Method:
 
     Raises ValueError where two of them bring the same term, or want the teacher in different modes.
     """
-    modes = {method.teacher_mode for method in methods if method.needs_teacher}
+    modes: set[TeacherMode] = {method.teacher_mode for method in methods if method.needs_teacher}
     if len(modes) > 1:
         raise ValueError(
             f"{' and '.join(method.title for method in methods)} want the teacher in different modes "
             f"({', '.join(sorted(modes))}); say which with method.teacher_mode"
         )
+    mode: TeacherMode = modes.pop() if modes else "eval"
     names = dict.fromkeys(phase.name for method in methods for phase in method.phases)
     in_order = [name for name in names if name != "train"] + ["train"] * ("train" in names)
     return Method(
         title=" + ".join(method.title for method in methods),
         paper="; ".join(dict.fromkeys(method.paper for method in methods)),
         phases=tuple(_merge([p for m in methods for p in m.phases if p.name == name]) for name in in_order),
-        teacher_mode=modes.pop() if modes else "eval",
+        teacher_mode=mode,
     )
 
 

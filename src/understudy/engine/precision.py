@@ -36,7 +36,8 @@ class Precision:
     def place(self, network: nn.Module) -> nn.Module:
         """The network on the device, in the memory format."""
         if self.channels_last:
-            return network.to(self.device, memory_format=torch.channels_last)
+            # torch's own annotation leaves memory_format out.
+            return network.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return network.to(self.device)
 
     def facts(self) -> dict[str, object]:

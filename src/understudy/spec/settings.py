@@ -35,34 +35,37 @@ class NetworkSettings(Section):
     model: str = Field(
         description="a name from `understudy list models`, timm:NAME, torchvision:NAME, package.module:function"
     )
-    weights: Path | None = Field(None, description="safetensors, or a plain state dict")
+    weights: Path | None = Field(default=None, description="safetensors, or a plain state dict")
 
 
 class MethodSettings(Section):
     """How knowledge is transferred."""
 
-    name: str = Field("none", description="a name from `understudy list methods`, or several joined by +")
+    name: str = Field(default="none", description="a name from `understudy list methods`, or several joined by +")
     labels: bool | None = Field(
-        None, description="cross-entropy in the last phase: true, false, or as the paper (empty)"
+        default=None, description="cross-entropy in the last phase: true, false, or as the paper (empty)"
     )
     teacher_mode: Literal["eval", "batch", "train"] | None = Field(
-        None, description="the teacher's BatchNorm: running statistics, the batch's, or the batch's moving the buffers"
+        default=None,
+        description="the teacher's BatchNorm: running statistics, the batch's, or the batch's moving the buffers",
     )
 
 
 class DataSettings(Section):
     """The images."""
 
-    name: str = Field("digits", description="a name from `understudy list data`")
-    folder: Path | None = Field(None, description="where data sets lie (default: $UNDERSTUDY_DATA, else ./data)")
-    download: bool = Field(False, description="fetch the set through torchvision when it is not there")
-    percent: Annotated[float, Field(gt=0.0, le=100.0)] | None = Field(
-        None, description="this share of the training images, balanced over classes"
+    name: str = Field(default="digits", description="a name from `understudy list data`")
+    folder: Path | None = Field(
+        default=None, description="where data sets lie (default: $UNDERSTUDY_DATA, else ./data)"
     )
-    per_class: Count | None = Field(None, description="this many training images of each class")
-    validation: Fraction = Field(0.0, description="share of the training images held out to choose by")
-    seed: int = Field(0, description="chooses the subset and the held-out images")
-    augment: bool = Field(True, description="crop and flip as is usual for the set")
+    download: bool = Field(default=False, description="fetch the set through torchvision when it is not there")
+    percent: Annotated[float, Field(gt=0.0, le=100.0)] | None = Field(
+        default=None, description="this share of the training images, balanced over classes"
+    )
+    per_class: Count | None = Field(default=None, description="this many training images of each class")
+    validation: Fraction = Field(default=0.0, description="share of the training images held out to choose by")
+    seed: int = Field(default=0, description="chooses the subset and the held-out images")
+    augment: bool = Field(default=True, description="crop and flip as is usual for the set")
 
 
 class OptimSettings(Section):
@@ -73,26 +76,28 @@ class OptimSettings(Section):
     momentum: Fraction = 0.9
     nesterov: bool = True
     weight_decay: Annotated[float, Field(ge=0.0)] = 5e-4
-    sched: Literal["multistep", "onecycle", "constant"] = Field("multistep", description="how lr moves within a phase")
-    milestones: tuple[Fraction, ...] = Field(
-        (0.3, 0.6, 0.8), description="multistep: after these shares of the phase's steps"
+    sched: Literal["multistep", "onecycle", "constant"] = Field(
+        default="multistep", description="how lr moves within a phase"
     )
-    decay_rate: Positive = Field(0.2, description="multistep: lr is multiplied by this at each milestone")
-    warmup: Fraction = Field(0.3, description="onecycle: share of the steps in which lr rises")
+    milestones: tuple[Fraction, ...] = Field(
+        default=(0.3, 0.6, 0.8), description="multistep: after these shares of the phase's steps"
+    )
+    decay_rate: Positive = Field(default=0.2, description="multistep: lr is multiplied by this at each milestone")
+    warmup: Fraction = Field(default=0.3, description="onecycle: share of the steps in which lr rises")
 
 
 class RunSettings(Section):
     """How the run is carried out; none of these changes what is learnt but `seed` and `precision`."""
 
     seed: Annotated[int, Field(ge=0)] = 0
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, ...")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, ...")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "on", "off"] = Field(
-        "auto", description="torch.compile; auto: when the run is long enough to earn it back"
+        default="auto", description="torch.compile; auto: when the run is long enough to earn it back"
     )
-    checkpoint_every: Count = Field(500, description="steps between checkpoints")
+    checkpoint_every: Count = Field(default=500, description="steps between checkpoints")
     log_every: Count = Field(
-        50, description="steps between lines of the log, and between checks that losses are finite"
+        default=50, description="steps between lines of the log, and between checks that losses are finite"
     )
 
 
@@ -135,7 +140,7 @@ def epochs_per_phase(epochs: tuple[int, ...], shares: tuple[float, ...]) -> tupl
         raise ValueError(
             f"found {len(epochs)} numbers of epochs for {len(shares)} phases; give one for each, or one in all"
         )
-    total = epochs[0]
+    total = sum(epochs)
     if total < len(shares):
         raise ValueError(f"{total} epoch in all is too few for {len(shares)} phases; give at least {len(shares)}")
     early = [max(1, round(total * share / sum(shares))) for share in shares[:-1]]
