@@ -71,7 +71,7 @@ def test_a_dry_run_prints_settings_that_can_be_given_back(call, tmp_path):
     ("words", "told"),
     [
         (["train", "--model", "wrn16-2", "optim.lrr=1"], "optim.lrr: there is no such setting; nearest: optim.lr"),
-        (["train", "--model", "digits_1x4"], "nearest: digits-1x4"),
+        (["train", "--model", "digits_2x8"], "nearest: digits-2x8"),
         (["train"], "student.model: missing"),
         (["distill", "--student", "digits-1x4", "--method", "abb"], "nearest: ab"),
         (["distill", "--student", "digits-1x4", "--method", "ab"], "needs a teacher"),

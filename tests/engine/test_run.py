@@ -108,7 +108,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_alone(settings, 
     [
         ("kd", {"teacher.weights": None}, "has no weights"),
         ("none", {"method.name": "kd"}, "needs a teacher"),
-        ("none", {"student.model": "digits_1x4"}, "nearest: digits-1x4"),
+        ("none", {"student.model": "digits_2x8"}, "nearest: digits-2x8"),
         ("none", {"data.name": "digit"}, "digits"),
         ("ab", {"epochs": "1+1+1"}, "3 numbers of epochs for 2 phases"),
         ("none", {"run.device": "gpu"}, "expected auto, cpu, cuda"),

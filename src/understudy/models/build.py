@@ -17,8 +17,8 @@ NAMES = {
     "wrn28-4": "wide residual network, depth 28, width 4",
     "wrn28-10": "wide residual network, depth 28, width 10",
     "wrn40-2": "wide residual network, depth 40, width 2",
-    "digits-1x4": "three stages of one convolution, for 8-pixel digits: the demo's student",
-    "digits-2x16": "three stages of two convolutions, for 8-pixel digits: the demo's teacher",
+    "digits-2x8": "three stages of two convolutions, for 8-pixel digits: the demo's student",
+    "digits-2x16": "the same, twice as wide: the demo's teacher",
 }
 
 
