@@ -9,7 +9,7 @@ Methods without an initialisation train for the sum of both numbers. "KD" is tra
 authors' code: T = 3, the divergence without T^2, no labels.
 
 Differs from the paper: the rate falls after 30, 60 and 80 % of a phase's steps, also inside an epoch, so that even one
-or two epochs end at a low rate; this helps every row, those without initialisation most.
+or two epochs end at a low rate.
 """
 
 from understudy.experiments.row import Row
