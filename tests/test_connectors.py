@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from understudy.connectors import Conv1x1BN, match_width
+from understudy.connectors import Conv1x1BN, LinearHead, MatchLength, MatchWidth
 
 
 def test_equal_widths_are_compared_as_they_are():
-    connector = match_width((2, 8, 4, 4), (2, 8, 4, 4))
+    connector = MatchWidth((2, 8, 4, 4), (2, 8, 4, 4))
     feature = torch.randn(2, 8, 4, 4)
     assert not list(connector.parameters()) and connector(feature) is feature
 
 
 def test_other_widths_are_met_by_a_1x1_convolution_without_bias_and_a_batch_norm():
-    connector = match_width((2, 8, 4, 4), (2, 12, 4, 4))
+    connector = MatchWidth((2, 8, 4, 4), (2, 12, 4, 4))[0]
     assert isinstance(connector, Conv1x1BN)
     assert connector.conv.weight.shape == (12, 8, 1, 1) and connector.conv.bias is None
     assert isinstance(connector.bn, nn.BatchNorm2d)
@@ -38,4 +38,22 @@ def test_starts_with_he_normal_weights_by_fan_out():
 )
 def test_other_sizes_are_an_explained_error(student, teacher, words):
     with pytest.raises(ValueError, match=words):
-        match_width(student, teacher)
+        MatchWidth(student, teacher)
+
+
+def test_vectors_of_other_lengths_are_met_by_a_linear_map_and_equal_ones_by_none():
+    assert [tuple(p.shape) for p in MatchLength((2, 8), (2, 5)).parameters()] == [(5, 8)]
+    assert not list(MatchLength((2, 8), (2, 8)).parameters())
+
+
+def test_a_linear_head_starts_near_zero_with_a_bias():
+    torch.manual_seed(0)
+    head = LinearHead((2, 64), (2, 1000))
+    assert head.weight.shape == (1000, 64) and head.bias.eq(0).all()
+    assert head.weight.std().item() == pytest.approx(0.01, rel=0.02)
+
+
+@pytest.mark.parametrize("connector", [LinearHead, MatchLength])
+def test_maps_where_vectors_are_connected_are_an_explained_error(connector):
+    with pytest.raises(ValueError, match="'embedding'"):
+        connector((2, 8, 4, 4), (2, 8))

@@ -38,7 +38,8 @@ def test_answers_the_loss_as_the_sum_of_its_detached_terms(name):
         distiller.enter(index)
         answer = distiller(*batch())
         terms = {key: value for key, value in answer.items() if key not in ("loss", "output")}
-        assert answer["output"].shape == (6, 5) and terms
+        assert terms and ("output" in answer) == distiller.phase.trains_student
+        assert "output" not in answer or answer["output"].shape == (6, 5)
         assert not any(value.requires_grad for value in terms.values())
         torch.testing.assert_close(answer["loss"], torch.stack(list(terms.values())).sum())
 
@@ -70,29 +71,13 @@ def test_ab_compares_each_pair_before_its_activation_with_the_ladder():
 
 
 def test_connectors_are_there_exactly_where_widths_differ():
-    assert not list(make("ab", pair("digits-1x6", "digits-2x6")).adapters.parameters())
+    assert not list(make("ab", pair("digits-1x6", "digits-2x6")).comparisons.parameters())
     different = make("ab", pair("digits-1x4", "digits-2x6"))
-    assert [connector.conv.weight.shape[:2] for connector in different.adapters["ab"].children()] == [
+    assert [connector[0].conv.weight.shape[:2] for connector in different.comparison("ab").students] == [
         (6, 4),
         (12, 8),
         (24, 16),
     ]
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_gradient_reaches_the_student_and_every_connector_and_never_the_teacher(name):
-    distiller = make(name)
-    for index in range(len(distiller.method.phases)):
-        distiller.enter(index)
-        distiller.zero_grad(set_to_none=True)
-        distiller(*batch())["loss"].backward()
-        assert any(p.grad is not None and p.grad.any() for p in distiller.student.parameters())
-        connectors = [
-            p for p in distiller.phase_parameters() if not any(p is own for own in distiller.student.parameters())
-        ]
-        assert all(p.grad is not None for p in connectors)
-        if distiller.teacher is not None:
-            assert all(p.grad is None and not p.requires_grad for p in distiller.teacher.parameters())
 
 
 def test_the_classifier_gets_no_gradient_while_boundaries_are_learnt():
@@ -174,19 +159,3 @@ def test_compiled_it_answers_the_same_in_both_phases():
 def test_a_method_without_its_teacher_is_an_error():
     with pytest.raises(ValueError, match="AB needs a teacher"):
         Distiller(pair()[0], None, find("ab"), torch.zeros(2, *SHAPE))
-
-
-def test_positions_of_other_sizes_are_an_error_that_names_both():
-    class Small(nn.Module):
-        taps = {"before_relu": ("conv",)}
-
-        def __init__(self):
-            super().__init__()
-            self.conv = nn.Conv2d(1, 4, 3, stride=4)
-            self.fc = nn.Linear(4, 5)
-
-        def forward(self, x):
-            return self.fc(F.relu(self.conv(x)).mean(dim=(2, 3)))
-
-    with pytest.raises(ValueError, match="conv"):
-        make("ab", (Small(), pair()[1]))

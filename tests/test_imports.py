@@ -12,9 +12,11 @@ import understudy
 PACKAGE = Path(understudy.__file__).parent
 
 LAYERS = [  # the lowest first; modules on one layer do not know each other
-    {"ops", "spec"},
+    {"ops", "spec", "processes"},
+    {"gradients"},
     {"taps", "connectors", "losses", "models", "data"},
     {"methods"},
+    {"comparisons"},
     {"distiller"},
     {"engine"},
     {"transfer", "analysis"},

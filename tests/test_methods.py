@@ -12,7 +12,7 @@ def term(method, name):
 
 def test_ab_with_kd_is_as_the_authors_trained():
     initialise, train = find("ab+kd").phases
-    assert (initialise.name, initialise.labels, initialise.sched) == ("initialise", 0.0, "constant")
+    assert (initialise.name, initialise.labels, initialise.optim) == ("initialise", 0.0, {"sched": "constant"})
     assert (train.name, train.labels) == ("train", 0.0)
     (divergence,) = train.terms
     # Temperature 3 without the factor T^2.
@@ -50,11 +50,15 @@ def test_a_term_can_be_there_only_once(name):
         find(name)
 
 
+def test_the_teachers_mode_is_that_of_the_one_method_that_asks_for_one():
+    assert combine([METHODS["ofd"], METHODS["kd"], METHODS["ab"]]).teacher_mode == "batch"
+
+
 def test_methods_that_want_the_teacher_in_different_modes_do_not_combine_by_themselves():
     phases = (Phase(name="train", terms=(Term(name="other", tap="logits", distance=kd),)),)
-    other = Method(title="Other", paper="", phases=phases, teacher_mode="batch")
+    other = Method(title="Other", paper="", phases=phases, teacher_mode="train")
     with pytest.raises(ValueError, match="different modes"):
-        combine([METHODS["kd"], other])
+        combine([METHODS["ofd"], other])
 
 
 @pytest.mark.parametrize(("name", "words"), [("kdd", "nearest: kd"), ("ab+fitnett", "'fitnett'.*there are none, kd")])
@@ -80,7 +84,10 @@ def test_a_terms_numbers_can_be_changed():
 @pytest.mark.parametrize(
     ("terms", "words"),
     [
-        ({"ab": {"margn": 2.0}}, "terms.ab.margn: allowed are weight, ladder, margin; nearest: margin"),
+        (
+            {"ab": {"margn": 2.0}},
+            "terms.ab.margn: allowed are weight, ladder, over, layers, clip, margin; nearest: margin",
+        ),
         ({"at": {"power": 2.0}}, "terms.at: AB . KD has no such term; it has ab, kd"),
     ],
 )

@@ -489,7 +489,7 @@ class Declared(nn.Module):
 def test_declared_roles_are_the_networks_own():
     net = Declared(4)
     assert named_positions(net, "before_relu", IMAGES) == ("bn1", "bn2")
-    with pytest.raises(ValueError, match="declares 'before_relu', 'group_end', not 'before_rleu'; did you mean"):
+    with pytest.raises(ValueError, match="not 'before_rleu'; did you mean 'before_relu'"):
         named_positions(net, "before_rleu", IMAGES)
     with pytest.raises(ValueError, match="need no tap"):
         named_positions(net, "logits", IMAGES)
@@ -502,7 +502,7 @@ def test_proposed_is_the_last_of_each_size():
         "before:relu", *(f"before:layer{n}.1.relu#2" for n in (1, 2, 3, 4)),
     )  # fmt: skip
     assert named_positions(net, "group_end", images) == ("relu", "layer1", "layer2", "layer3", "layer4")
-    with pytest.raises(ValueError, match="no `taps` of its own"):
+    with pytest.raises(ValueError, match="ResNet has positions for 'before_relu', .*, not 'stem'"):
         named_positions(net, "stem", images)
 
 
@@ -541,14 +541,34 @@ def test_pairs_match_sizes_in_order():
     assert [t.name for _, t in pairs(Declared(4), traps(), "before_relu", IMAGES)][0] == "before:block.relu#2"
 
 
-def test_pairs_that_do_not_match_show_both_lists():
+def test_as_many_positions_pair_up_in_order_whatever_their_sizes():
     other = Declared(4)
     other.taps = {"before_relu": ("bn2", "bn1")}
-    with pytest.raises(ValueError, match="(?s)do not pair up.*student: bn1 4x8x8, bn2 4x4x4.*teacher: bn2 4x4x4"):
-        pairs(Declared(4), other, "before_relu", IMAGES)
-    other.taps = {"before_relu": ("bn1",)}
-    with pytest.raises(ValueError, match="do not pair up"):
-        pairs(Declared(4), other, "before_relu", IMAGES)
+    found = pairs(Declared(4), other, "before_relu", IMAGES)
+    assert [(s.name, t.name) for s, t in found] == [("bn1", "bn2"), ("bn2", "bn1")]
+
+
+def test_the_fewer_positions_are_paired_with_the_nearest_sizes():
+    fewer, more = Declared(4), torchvision.models.resnet18(weights=None)
+    fewer.taps = {"group_end": ("bn2", "before:bn2")}
+    images = torch.randn(2, 3, 32, 32)  # 16x16 twice there; 16x16, 8x8, 4x4, 2x2 and 1x1 (which does not count) here
+    found = pairs(fewer.float(), more, "group_end", images)
+    assert [(s.name, t.name) for s, t in found] == [("bn2", "relu"), ("before:bn2", "layer1")]
+    assert pairs(more, fewer, "group_end", images) == [(t, s) for s, t in found]
+
+
+def test_of_equally_near_positions_the_deepest_is_taken():
+    fewer, more = Declared(4), Declared(4)
+    fewer.taps = {"group_end": ("bn2",)}
+    more.taps = {"group_end": ("conv2", "bn2")}
+    assert [t.name for _, t in pairs(fewer, more, "group_end", IMAGES)] == ["bn2"]
+
+
+def test_the_embedding_is_what_enters_the_last_linear_layer():
+    images = torch.randn(2, 3, 64, 64)
+    assert named_positions(torchvision.models.resnet18(weights=None), "embedding", images) == ("before:fc",)
+    with pytest.raises(ValueError, match="nothing to propose for 'embedding'"):
+        named_positions(Declared(4), "embedding", IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -556,7 +576,7 @@ def test_pairs_that_do_not_match_show_both_lists():
     [
         ("resnet10t", 64, "before:layer4.0.act2"),
         ("convnext_atto", 64, "before:stages.3.blocks.1.mlp.act"),
-        ("vit_tiny_patch16_224", 224, None),
+        ("vit_tiny_patch16_224", 224, "before:blocks.11.mlp.act"),
     ],
 )
 def test_positions_of_timm_networks(name, size, before_relu):

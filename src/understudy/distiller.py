@@ -1,16 +1,21 @@
 """Method + teacher + student -> one module that answers the loss and its named terms."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from understudy.comparisons import Comparison, Site, chosen_options, find_comparisons
+from understudy.gradients import add_clipped, gradients_of, norm_of
 from understudy.methods import LOGITS, Method, Phase, Term
 from understudy.ops import at_least_float32
-from understudy.taps import Position, Tapped, pairs
+from understudy.processes import of_all_processes
+from understudy.taps import BATCH_NORMS, Tapped
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+TASK = "task"
 
 
 class Distiller(nn.Module):
@@ -18,14 +23,22 @@ class Distiller(nn.Module):
 
     The answer is a dict: `loss` (a scalar to call backward on), `output` (the logits, detached), and each term's own
     contribution to the loss, detached, under its name; the labels' cross-entropy is called `task`. This is the form of
-    timm's training tasks, so other loops can hold it.
+    timm's training tasks, so other loops can hold it. A phase that trains nothing but guides has no `output`: the
+    student rests.
 
     `images` is an example batch (B, C, H, W): one dry run of each network on it finds the positions and their shapes.
     The teacher is frozen here, once, and follows the method's mode whatever `train()` says. `student` and `teacher`
     themselves are not wrapped: after training, `distiller.student` is the plain network.
 
+    In several processes (torch.distributed), each with its share of the batch, terms that compare images with each
+    other exchange theirs; averaged gradients are then those of the whole batch, as far as BatchNorm's are.
+
     Raises ValueError where the method needs a teacher and there is none, or positions cannot be compared.
     """
+
+    scales: Tensor
+    progress: Tensor
+    epochs: Tensor
 
     def __init__(self, student: nn.Module, teacher: nn.Module | None, method: Method, images: Tensor):
         super().__init__()
@@ -36,11 +49,16 @@ class Distiller(nn.Module):
         self.teacher = teacher if method.needs_teacher else None
         if self.teacher is not None:
             self.teacher.requires_grad_(False)
-        self.adapters = nn.ModuleDict()
-        self.positions = self._find_positions(images)
+        self.comparisons = find_comparisons(method, student, self.teacher, images).to(images.device)
+        self.term_names = [term.name for term in method.terms]
+        self.register_buffer("scales", torch.ones(len(self.term_names), device=images.device))
+        self.register_buffer("progress", torch.zeros((), device=images.device), persistent=False)
+        self.register_buffer("epochs", torch.zeros((), device=images.device), persistent=False)
         self._readers = self._attach_readers(images)
-        self._build_adapters()
-        self.phase_index = 0
+        # Where a phase is compiled, its functions are replaced here; the eager ones stay.
+        self._answers: dict[int, Callable[..., Any]] = {}
+        self._compiled_readers: dict[int, tuple[Callable[..., Any], Callable[..., Any]]] = {}
+        self.enter(0)
         self.train()
 
     # What is compared -------------------------------------------------------------------------------------------------
@@ -53,105 +71,220 @@ class Distiller(nn.Module):
     def enter(self, phase_index: int) -> None:
         """Learn by another phase from the next call on."""
         self.phase_index = phase_index
+        learnt = {term.name for term in self.phase.guides}
+        for name in self.term_names:
+            self.comparison(name).guides.requires_grad_(name in learnt)
+        self.train(self.training)
+
+    def at(self, progress: float, epochs: float) -> None:
+        """Where the phase stands: the share of its steps that is done, and the epochs. Weights that move follow it."""
+        self.progress.fill_(progress)
+        self.epochs.fill_(epochs)
+
+    def comparison(self, name: str) -> Comparison:
+        """What the term of this name compares, with its adapters."""
+        found = self.comparisons[name]
+        assert isinstance(found, Comparison)
+        return found
+
+    @property
+    def sites(self) -> dict[str, list[Site]]:
+        """Term name -> the positions it compares, first layer first."""
+        return {name: self.comparison(name).sites for name in self.term_names}
 
     def phase_parameters(self) -> list[nn.Parameter]:
-        """What this phase trains: the student, and the connectors of the phase's terms."""
-        connectors = [self.adapters[term.name] for term in self.phase.terms if term.name in self.adapters]
-        return [p for module in (self.student, *connectors) for p in module.parameters() if p.requires_grad]
+        """What this phase trains: the student with its adapters, and the guides that are learnt in it."""
+        modules: list[nn.Module] = [self.student] if self.phase.trains_student else []
+        modules += [self.comparison(term.name).students for term in self.phase.terms]
+        modules += [self.comparison(term.name).guides for term in self.phase.guides]
+        return [p for module in modules for p in module.parameters() if p.requires_grad]
 
-    def _find_positions(self, images: Tensor) -> dict[str, list[tuple[Position, Position]]]:
-        """Term name -> the pairs of positions it compares, first layer first."""
-        if self.teacher is None:
-            return {}
-        roles = {term.tap for phase in self.method.phases for term in phase.terms if term.tap != LOGITS}
-        by_role = {role: pairs(self.student, self.teacher, role, images) for role in sorted(roles)}
-        terms = [term for phase in self.method.phases for term in phase.terms]
-        return {term.name: by_role[term.tap] for term in terms if term.tap != LOGITS}
-
-    def _attach_readers(self, images: Tensor) -> dict[int, tuple[Tapped, Tapped]]:
-        """Phase index -> the readers of student and teacher, for phases that compare features.
+    def _attach_readers(self, images: Tensor) -> dict[int, tuple[nn.Module, nn.Module]]:
+        """Phase index -> what reads student and teacher in that phase: (images) -> (logits, features).
 
         All are attached here: a hook that is registered after a module was compiled never fires.
         """
+        if self.teacher is None:
+            return {}
         readers = {}
         for index, phase in enumerate(self.method.phases):
-            found = [pair for term in phase.terms for pair in self.positions.get(term.name, [])]
-            if found and self.teacher is not None:
-                student_names = list(dict.fromkeys(student.name for student, _ in found))
-                teacher_names = list(dict.fromkeys(teacher.name for _, teacher in found))
-                readers[index] = (
-                    Tapped(self.student, student_names, images),
-                    Tapped(self.teacher, teacher_names, images),
-                )
+            sites = [site for term in phase.terms + phase.guides for site in self.sites[term.name]]
+            student = dict.fromkeys(site.student.name for site in sites if site.student.name != LOGITS)
+            teacher = dict.fromkeys(site.teacher.name for site in sites if site.teacher.name != LOGITS)
+            readers[index] = (Tapped(self.student, [*student], images), Tapped(self.teacher, [*teacher], images))
         return readers
-
-    def _build_adapters(self) -> None:
-        for term in (term for phase in self.method.phases for term in phase.terms):
-            if term.connector is None:
-                continue
-            built = []
-            for student, teacher in self.positions[term.name]:
-                try:
-                    built.append(term.connector(student.shape, teacher.shape))
-                except ValueError as error:
-                    raise ValueError(f"{term.name} at {student.name} <- {teacher.name}: {error}") from error
-            self.adapters[term.name] = nn.ModuleList(built)
 
     # Training ---------------------------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> "Distiller":
-        """As any module's, but the teacher keeps the mode that the method declares."""
+        """As any module's, but teacher and guides keep the modes that method and phase declare."""
         super().train(mode)
+        learnt = {term.name for term in self.phase.guides}
+        for name in self.term_names:
+            self.comparison(name).guides.train(mode and name in learnt)
         if self.teacher is not None:
             set_teacher_mode(self.teacher, self.method.teacher_mode if mode else "eval")
         return self
 
-    def forward(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def compile(self, **options: Any) -> None:
+        """Compile each phase with torch.compile's options; what needs gradients inside the forward stays eager.
+
+        A phase with input gradients or images of its own compiles the networks only, as far as they are not
+        differentiated twice.
+        """
+        for index, phase in enumerate(self.method.phases):
+            if not any(_is_eager(term) for term in phase.terms):
+                self._answers[index] = torch.compile(self._answer, **options)
+                continue
+            student, teacher = self._readers[index]
+            if any("images" in term.needs for term in phase.terms):
+                continue
+            self._compiled_readers[index] = (torch.compile(student, **options), torch.compile(teacher, **options))
+
+    def forward(self, images: Tensor, labels: Tensor, keep: Tensor | None = None) -> dict[str, Tensor]:
+        """`keep` (B,) says which images the terms that select look at: all where it is not given."""
+        answer = self._answers.get(self.phase_index, self._answer)
+        logits, terms = answer(images, labels, keep)
+        output = {} if logits is None else {"output": logits}
+        loss = self._total(terms)
+        return {"loss": loss, **output, **{name: value.detach() for name, value in terms.items()}}
+
+    def _total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The sum of the terms, with the gradients of those that are clipped kept no longer than the others'."""
+        clipped = {term.name for term in self.phase.terms if term.clip}
+        if not clipped:
+            return torch.stack(list(terms.values())).sum()
+        main = [value for name, value in terms.items() if name not in clipped]
+        if not main:
+            raise ValueError(
+                f"phase {self.phase.name!r} has nothing to clip {', '.join(sorted(clipped))} to; "
+                f"add labels or another term, or set terms.NAME.clip=false"
+            )
+        student = [p for p in self.student.parameters() if p.requires_grad]
+        own = {id(parameter) for parameter in student}
+        others = [p for p in self.phase_parameters() if id(p) not in own]
+        transfer = torch.stack([terms[name] for name in terms if name in clipped]).sum()
+        # The authors' factor: half at first, all of the main gradient after some epochs.
+        return add_clipped(torch.stack(main).sum(), transfer, student, others, torch.sigmoid(self.epochs))
+
+    def _answer(self, images: Tensor, labels: Tensor, keep: Tensor | None) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """The student's logits (detached) and the terms with their gradients."""
         phase = self.phase
-        readers = self._readers.get(self.phase_index)
-        student_features: Mapping[str, Tensor] = {}
-        teacher_features: Mapping[str, Tensor] = {}
-        teacher_logits = None
-        if readers is not None:
-            student_logits, student_features = readers[0](images)
-        else:
-            student_logits = self.student(images)
-        if phase.terms and self.teacher is not None:
-            with torch.no_grad():
-                if readers is not None:
-                    teacher_logits, teacher_features = readers[1](images)
-                else:
-                    teacher_logits = self.teacher(images)
-
-        terms: dict[str, Tensor] = {}
+        if any("images" in term.needs for term in phase.terms):
+            images = images.detach().requires_grad_()
+        teacher = self._read_teacher(images)
+        terms = {
+            f"{term.name}_guide": self.comparison(term.name).guide_loss(teacher, of_all_processes)
+            for term in phase.guides
+        }
+        if not phase.trains_student:
+            return None, terms
+        student = self._read_student(images)
         if phase.labels:
-            terms["task"] = phase.labels * F.cross_entropy(at_least_float32(student_logits), labels)
+            terms[TASK] = phase.labels * cross_entropy(student[LOGITS], labels)
+        extras = {"images": images, "labels": labels, "keep": keep}
         for term in phase.terms:
-            if term.tap == LOGITS:
-                terms[term.name] = term.weight * term.distance(student_logits, teacher_logits, **term.options)
-            else:
-                terms[term.name] = self._compare(term, student_features, teacher_features)
-        loss = torch.stack(list(terms.values())).sum()
-        detached = {name: value.detach() for name, value in terms.items()}
-        # Detached as well: as a differentiable output it would give unused parameters zero gradients when compiled,
-        # and weight decay would then shrink them.
-        return {"loss": loss, "output": student_logits.detach(), **detached}
+            own, wanted = student, teacher
+            if term.inputs is not None:
+                own, wanted = self._read_inputs(term, images, labels, student[LOGITS], teacher[LOGITS])
+            terms[term.name] = self._weighed(term, own, wanted, extras)
+        # Detached: as a differentiable output it would give unused parameters zero gradients when compiled, and weight
+        # decay would then shrink them.
+        return student[LOGITS].detach(), terms
 
-    def _compare(
-        self, term: Term, student_features: Mapping[str, Tensor], teacher_features: Mapping[str, Tensor]
-    ) -> Tensor:
-        """The term's weighted sum over its layers."""
-        found = self.positions[term.name]
-        plain: Iterable[nn.Module] = [nn.Identity()] * len(found)
-        connectors = plain if term.connector is None else self.adapters[term.name].children()
-        total = torch.zeros((), device=next(iter(student_features.values())).device)
-        for (student, teacher), connector, weight in zip(
-            found, connectors, term.layer_weights(len(found)), strict=True
-        ):
-            wanted = teacher_features[teacher.name]
-            wanted = wanted if term.teacher is None else term.teacher(wanted)
-            total = total + weight * term.distance(connector(student_features[student.name]), wanted, **term.options)
-        return total
+    def _weighed(self, term: Term, own: dict[str, Tensor], wanted: dict[str, Tensor], extras: Any) -> Tensor:
+        value = self.comparison(term.name)(own, wanted, extras, of_all_processes)
+        scale = self.scales[self.term_names.index(term.name)]
+        return value * scale if term.schedule is None else value * scale * term.schedule(self.progress)
+
+    def _read_student(self, images: Tensor) -> dict[str, Tensor]:
+        if self.phase_index not in self._readers:
+            return {LOGITS: self.student(images)}
+        reader = self._compiled_readers.get(self.phase_index, self._readers[self.phase_index])[0]
+        logits, features = reader(images)
+        return {**features, LOGITS: logits}
+
+    def _read_teacher(self, images: Tensor) -> dict[str, Tensor]:
+        if self.teacher is None or not (self.phase.terms or self.phase.guides):
+            return {}
+        reader = self._compiled_readers.get(self.phase_index, self._readers[self.phase_index])[1]
+        with torch.set_grad_enabled(images.requires_grad and torch.is_grad_enabled()):
+            logits, features = reader(images)
+        return {**features, LOGITS: logits}
+
+    def _read_inputs(
+        self, term: Term, images: Tensor, labels: Tensor, student_logits: Tensor, teacher_logits: Tensor
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Both networks' logits on the images that the term makes from the batch."""
+        assert term.inputs is not None and self.teacher is not None
+        made = term.inputs(
+            self.teacher,
+            images.detach(),
+            labels,
+            student_logits.detach(),
+            teacher_logits.detach(),
+            **chosen_options(term.inputs, term),
+        )
+        if len(made) == 0:
+            # No image qualified: the term is zero, and so is its gradient.
+            return {LOGITS: student_logits[:1] * 0.0}, {LOGITS: teacher_logits[:1] * 0.0}
+        with torch.no_grad():
+            wanted = self.teacher(made)
+        return {LOGITS: self.student(made)}, {LOGITS: wanted}
+
+    # Looking at gradients ---------------------------------------------------------------------------------------------
+
+    def gradient_norms(self, images: Tensor, labels: Tensor, keep: Tensor | None = None) -> dict[str, float]:
+        """The L2 norm of each term's gradient at the student's parameters, and of the task's under "task".
+
+        The task is the labels' cross-entropy at weight 1, whether the phase learns it or not. Networks, statistics and
+        random states are left as they were. Empty in a phase in which the student rests.
+        """
+        if not self.phase.trains_student:
+            return {}
+        parameters = [p for p in self.student.parameters() if p.requires_grad]
+        with self._undisturbed(), torch.enable_grad():
+            logits = self._read_student(images)[LOGITS]
+            norms = {TASK: norm_of(gradients_of(cross_entropy(logits, labels), parameters))}
+            _, terms = self._answer(images, labels, keep)
+            for name, value in terms.items():
+                if name != TASK:
+                    norms[name] = norm_of(gradients_of(value, parameters))
+        return {name: float(value) for name, value in norms.items()}
+
+    def balance(self, ratio: float, images: Tensor, labels: Tensor, keep: Tensor | None = None) -> dict[str, float]:
+        """Scale the phase's terms so that each one's gradient at the student is `ratio` times the task's on this batch.
+
+        The answer is each term's factor, which its weight is multiplied by from now on. A term without gradient here
+        keeps its weight: no factor would help it.
+        """
+        norms = self.gradient_norms(images, labels, keep)
+        for term in self.phase.terms:
+            if norms[term.name] > 0.0:
+                self.scales[self.term_names.index(term.name)] *= ratio * norms[TASK] / norms[term.name]
+        return {term.name: float(self.scales[self.term_names.index(term.name)]) for term in self.phase.terms}
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Buffers and random states are put back at the end."""
+        buffers = [(buffer, buffer.clone()) for buffer in self.buffers()]
+        devices = [self.scales.device] if self.scales.is_cuda else []
+        try:
+            with torch.random.fork_rng(devices):
+                yield
+        finally:
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    buffer.copy_(before)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(at_least_float32(logits), labels)
+
+
+def _is_eager(term: Term) -> bool:
+    """Whether the term takes gradients inside the forward, or images whose number is not known before."""
+    return "images" in term.needs or term.inputs is not None
 
 
 def set_teacher_mode(teacher: nn.Module, mode: str) -> None:

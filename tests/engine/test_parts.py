@@ -24,9 +24,9 @@ PLAIN = Precision(device=torch.device("cpu"), dtype=torch.float32, channels_last
 
 
 def rates(sched, num_steps, **changes):
-    settings = OptimSettings(**changes)
+    settings = OptimSettings(sched=sched, **changes)
     optimizer = make_optimizer([nn.Parameter(torch.zeros(1))], settings)
-    schedule = make_schedule(optimizer, settings, sched, num_steps)
+    schedule = make_schedule(optimizer, settings, num_steps)
     found = []
     for step in range(num_steps):
         found.append(optimizer.param_groups[0]["lr"])

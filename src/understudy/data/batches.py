@@ -66,6 +66,12 @@ class Batches:
         plan = [drawn.to(device) for drawn in self.augment.plan(len(self.images), generator)]
         return self._batches(order, plan, first_step)
 
+    def chosen(self, number: int, step: int) -> Tensor:
+        """Which images of the set make up a step of an epoch: their indices (B,)."""
+        generator = torch.Generator().manual_seed(_epoch_seed(self.seed, number))
+        order = torch.randperm(len(self.images), generator=generator)
+        return order[step * self.batch_size : (step + 1) * self.batch_size].to(self.images.device)
+
     def _batches(self, order: Tensor, plan: list[Tensor] | None, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
         for step in range(first_step, self.steps_per_epoch):
             rows = slice(step * self.batch_size, (step + 1) * self.batch_size)

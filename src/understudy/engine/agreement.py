@@ -26,7 +26,7 @@ class Agreement:
         self.layers = {
             s.name: (t.name, adapters.get(s.name, nn.Identity()))
             for s, t in found
-            if s.name in adapters or s.shape[1:] == t.shape[1:]
+            if s.shape[2:] == t.shape[2:] and (s.name in adapters or s.shape[1] == t.shape[1])
         }
         self.student = student
         self.teacher = teacher
@@ -62,7 +62,8 @@ class Agreement:
 def _adapters(distiller: Distiller) -> dict[str, nn.Module]:
     """Student position -> the connector that some term trains there."""
     return {
-        student.name: distiller.adapters[name][index]  # pyright: ignore[reportIndexIssue]
-        for name in distiller.adapters
-        for index, (student, _) in enumerate(distiller.positions[name])
+        site.student.name: distiller.comparison(term.name).students[index]
+        for term in distiller.method.terms
+        if term.tap == ROLE
+        for index, site in enumerate(distiller.sites[term.name])
     }

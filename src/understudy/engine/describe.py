@@ -10,6 +10,7 @@ from understudy.engine import facts
 from understudy.engine.evaluate import evaluate
 from understudy.engine.plan import Plan
 from understudy.engine.precision import Precision
+from understudy.methods import LOGITS
 
 
 def describe(plan: Plan, distiller: Distiller, batches: Batches, precision: Precision) -> dict[str, Any]:
@@ -58,9 +59,13 @@ def _method(plan: Plan, distiller: Distiller, batches: Batches) -> dict[str, Any
                     "weight": term.weight,
                     "ladder": term.ladder,
                     **term.options,
-                    "positions": [[s.name, t.name] for s, t in distiller.positions.get(term.name, [])],
+                    "positions": [
+                        [site.student.name, site.teacher.name]
+                        for site in distiller.sites[term.name]
+                        if site.student.name != LOGITS
+                    ],
                 }
-                for term in phase.terms
+                for term in phase.guides + phase.terms
             },
         }
         for phase, count in zip(plan.method.phases, plan.epochs, strict=True)

@@ -42,7 +42,8 @@ class Place:
 class Loop:
     """Everything that changes while a run goes on, and the loop that changes it.
 
-    `measure` is called after each epoch and returns what the log keeps of it.
+    `measure` is called after each epoch and returns what the log keeps of it. `keep` (N,) says which training images
+    the terms that select look at, None for all.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Loop:
         record: Record,
         display: Display,
         measure: Callable[[], dict[str, Any]],
+        keep: torch.Tensor | None = None,
     ):
         self.settings = settings
         self.distiller = distiller
@@ -65,6 +67,7 @@ class Loop:
         self.record = record
         self.display = display
         self.measure = measure
+        self.keep = keep
         self.place = Place(phase_train_s=[0.0] * len(epochs))
         self.optimizer: Optimizer | None = None
         self.schedule: LRScheduler | None = None
@@ -92,14 +95,16 @@ class Loop:
         """A fresh optimiser and schedule for the phase, or the checkpoint's."""
         self.distiller.enter(self.place.phase)
         phase = self.distiller.phase
-        optim = self.settings.optim
+        optim = self.settings.optim.model_copy(update=dict(phase.optim))
         num_steps = self._phase_steps()
         self.optimizer = make_optimizer(self.distiller.phase_parameters(), optim)
-        self.schedule = make_schedule(self.optimizer, optim, phase.sched or optim.sched, num_steps)
+        self.schedule = make_schedule(self.optimizer, optim, num_steps)
         if saved is not None:
             self.optimizer.load_state_dict(saved["optimizer"])
             self.schedule.load_state_dict(saved["schedule"])
             checkpoint.restore_random_state(saved["random"])
+        else:
+            self._look_at_gradients(self.settings.run.balance)
         self.display.start(f"{phase.name:<10}", num_steps, self.place.phase_step)
 
     def _train_phase(self) -> None:
@@ -113,10 +118,12 @@ class Loop:
         self.distiller.train()
         self._start_clock()
         for images, labels in self.batches.epoch(epoch, first_step):
-            self._step(images, labels)
+            self._step(images, labels, self._kept(epoch))
             epoch_ends = self.place.phase_step % self.batches.steps_per_epoch == 0
             if epoch_ends or self.place.step % every.log_every == 0:
                 self._note(len(images), epoch)
+            if every.gradients_every and self.place.phase_step % every.gradients_every == 0 and not epoch_ends:
+                self._look_at_gradients(None)
             if epoch_ends:
                 self._end_epoch(epoch, len(images))
             if self.stop.name is not None:
@@ -124,10 +131,12 @@ class Loop:
             if self.place.step % every.checkpoint_every == 0 or self.place.phase_step == self._phase_steps():
                 self._save(len(images), epoch)
 
-    def _step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+    def _step(self, images: torch.Tensor, labels: torch.Tensor, keep: torch.Tensor | None) -> None:
         assert self.optimizer is not None and self.schedule is not None
+        done = self.place.phase_step
+        self.distiller.at(done / self._phase_steps(), done / self.batches.steps_per_epoch)
         with self.precision.autocast():
-            losses = self.distiller(images, labels)
+            losses = self.distiller(images, labels, keep)
         self.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
         self.optimizer.step()
@@ -173,6 +182,40 @@ class Loop:
         self.distiller.train()
         self._start_clock()
 
+    # Looking at gradients -------------------------------------------------------------------------------------------
+
+    def _look_at_gradients(self, balance: float | None) -> None:
+        """Write down how long each term's gradient is beside the task's, on the batch that comes next.
+
+        With `balance` the terms are first scaled until that ratio is what was asked.
+        """
+        per_epoch = self.batches.steps_per_epoch
+        done = self.place.phase_step
+        if not self.distiller.phase.trains_student or done >= self._phase_steps():
+            return
+        self.distiller.at(done / self._phase_steps(), done / per_epoch)
+        epoch = self._epoch()
+        images, labels = next(self.batches.epoch(epoch, done % per_epoch))
+        keep = self._kept(epoch)
+        with self.precision.autocast():
+            factors = self.distiller.balance(balance, images, labels, keep) if balance else None
+            norms = self.distiller.gradient_norms(images, labels, keep)
+        task = norms.pop("task")
+        self.record.write(
+            "gradients",
+            phase=self.distiller.phase.name,
+            step=self.place.step,
+            task=task,
+            relative={name: value / task if task else None for name, value in norms.items()},
+            balanced_by=factors,
+        )
+
+    def _kept(self, epoch: int) -> torch.Tensor | None:
+        """Which images of the step's batch the terms that select look at."""
+        if self.keep is None:
+            return None
+        return self.keep[self.batches.chosen(epoch, self.place.phase_step % self.batches.steps_per_epoch)]
+
     # Stopping and going on ------------------------------------------------------------------------------------------
 
     def _save(self, batch_size: int, epoch: int) -> None:
@@ -186,7 +229,9 @@ class Loop:
             {
                 "place": vars(self.place).copy(),
                 "student": self.distiller.student.state_dict(),
-                "adapters": self.distiller.adapters.state_dict(),
+                "comparisons": self.distiller.comparisons.state_dict(),
+                "scales": self.distiller.scales,
+                "keep": self.keep,
                 "teacher": self._moving_teacher(),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
@@ -204,7 +249,8 @@ class Loop:
     def _restore_networks(self, saved: dict[str, Any]) -> None:
         self.place = Place(**saved["place"])
         self.distiller.student.load_state_dict(saved["student"])
-        self.distiller.adapters.load_state_dict(saved["adapters"])
+        self.distiller.comparisons.load_state_dict(saved["comparisons"])
+        self.distiller.scales.copy_(saved["scales"])
         if saved["teacher"] and self.distiller.teacher is not None:
             self.distiller.teacher.load_state_dict(saved["teacher"])
         self.record.restore(saved["record"])

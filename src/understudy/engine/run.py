@@ -20,6 +20,7 @@ from understudy.engine.memory import keep_freed_memory
 from understudy.engine.plan import Plan, make_plan
 from understudy.engine.precision import Precision, threads_for
 from understudy.engine.record import Record
+from understudy.engine.selection import select_images
 from understudy.models import load_weights
 from understudy.spec import Settings
 
@@ -84,6 +85,7 @@ def _carry_out(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
         run_facts = _read_facts(out, plan.data)
         display.say(f"going on at step {saved['place']['step']}")
     _announce(display, out, run_facts)
+    keep = select_images(distiller, plan.data, precision, record) if saved is None else saved["keep"]
 
     # After all readers are attached: hooks that come later never fire in a compiled network.
     if precision.compile:
@@ -97,6 +99,7 @@ def _carry_out(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
         record=record,
         display=display,
         measure=lambda: measure_epoch(plan.student, plan.data, agreement, precision, distiller),
+        keep=keep,
     )
     try:
         place = loop.run(saved)

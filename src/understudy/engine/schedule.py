@@ -21,14 +21,14 @@ def make_optimizer(parameters: Sequence[nn.Parameter], settings: OptimSettings) 
     )
 
 
-def make_schedule(optimizer: Optimizer, settings: OptimSettings, sched: str, num_steps: int) -> LRScheduler:
+def make_schedule(optimizer: Optimizer, settings: OptimSettings, num_steps: int) -> LRScheduler:
     """One value per step: `multistep` falls at shares of the phase, `onecycle` rises once and falls to nothing.
 
     Milestones are shares of the phase's steps, so that they keep their place in phases of any length.
     """
-    if sched == "constant":
+    if settings.sched == "constant":
         return ConstantLR(optimizer, factor=1.0, total_iters=0)
-    if sched == "onecycle":
+    if settings.sched == "onecycle":
         return OneCycleLR(
             optimizer, settings.lr, total_steps=num_steps, pct_start=settings.warmup, cycle_momentum=False
         )

@@ -40,6 +40,8 @@ class DigitsNet(nn.Module):
         self.taps = {
             "group_end": ("stage1", "stage2", "stage3"),
             "before_relu": ("stage1", "stage2", "stage3"),
+            "after_relu": ("relu()#1", "relu()#2", "relu()#3"),
+            "embedding": ("before:fc",),
         }
 
     def forward(self, images: Tensor) -> Tensor:

@@ -56,10 +56,13 @@ class WideResNet(nn.Module):
     The depth counts the convolutions of the longest path and the classifier: 6 n + 4 with n blocks in each group.
     """
 
-    # The end of each group, read through the BatchNorm that follows it, before its ReLU: where AB and OFD compare.
+    # The end of each group; read through the BatchNorm that follows it, before its ReLU, where AB and OFD compare, and
+    # after it.
     taps = {
         "group_end": ("block1", "block2", "block3"),
         "before_relu": ("block2.layer.0.bn1", "block3.layer.0.bn1", "bn1"),
+        "after_relu": ("block2.layer.0.relu()#1", "block3.layer.0.relu()#1", "relu()"),
+        "embedding": ("before:fc",),
     }
 
     def __init__(self, *, depth: int, width: int, num_classes: int = 10, in_channels: int = 3):

@@ -23,6 +23,16 @@ def _epochs(value: object) -> object:
     return (value,) if isinstance(value, int) else value
 
 
+def _option(value: object) -> object:
+    """'1e-2' -> 0.01, which YAML leaves a word; words and truth values as they are."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
 class Section(BaseModel):
     """A group of settings: fixed once made, and no key that is not declared."""
 
@@ -87,7 +97,7 @@ class OptimSettings(Section):
 
 
 class RunSettings(Section):
-    """How the run is carried out; none of these changes what is learnt but `seed` and `precision`."""
+    """How the run is carried out; what is learnt depends on `seed`, `precision` and `balance`."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, ...")
@@ -96,6 +106,13 @@ class RunSettings(Section):
         default="auto", description="torch.compile; auto: when the run is long enough to earn it back"
     )
     checkpoint_every: Count = Field(default=500, description="steps between checkpoints")
+    balance: Positive | None = Field(
+        default=None,
+        description="scale each term at its phase's start until its gradient is this many times the task's",
+    )
+    gradients_every: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="steps between measurements of the terms' gradients; 0: at each phase's start only"
+    )
     log_every: Count = Field(
         default=50, description="steps between lines of the log, and between checks that losses are finite"
     )
@@ -108,9 +125,10 @@ class Settings(Section):
     student: NetworkSettings
     teacher: NetworkSettings | None = None
     method: MethodSettings = MethodSettings()
-    terms: dict[str, dict[str, float]] = Field(
+    terms: dict[str, dict[str, Annotated[bool | float | str, BeforeValidator(_option)]]] = Field(
         default_factory=dict,
-        description="a term's numbers: terms.ab.margin=2, terms.kd.temperature=3, terms.ab.weight=0.01",
+        description="a term's numbers: terms.ab.margin=2, terms.kd.temperature=3, terms.nst.kernel=gaussian; "
+        "of every term weight, ladder, over (image, positions, elements), layers (all, last), clip",
     )
     data: DataSettings = DataSettings()
     epochs: Annotated[tuple[Count, ...], BeforeValidator(_epochs), Field(min_length=1)] = (20,)

@@ -12,11 +12,25 @@ The grammar of a position's name; MODULE is a name as in `network.named_modules(
 "after:" may be written before an output. "#1" may be left out where there is one call only.
 
 `positions` lists what a network has, `Tapped` reads, `named_positions` says which names play a role
-("before_relu", "group_end"), `pairs` matches a student's with a teacher's.
+("before_relu", "group_end", "embedding"), `pairs` matches a student's with a teacher's, `as_map` and `to_size` make
+maps of one size of them.
 """
 
+from understudy.taps.grid import as_map, grid, to_size
+from understudy.taps.norms import BATCH_NORMS, norm_at
 from understudy.taps.positions import Position, positions
 from understudy.taps.roles import named_positions, pairs
 from understudy.taps.tapped import Tapped
 
-__all__ = ["Position", "Tapped", "named_positions", "pairs", "positions"]
+__all__ = [
+    "BATCH_NORMS",
+    "Position",
+    "Tapped",
+    "as_map",
+    "grid",
+    "named_positions",
+    "norm_at",
+    "pairs",
+    "positions",
+    "to_size",
+]

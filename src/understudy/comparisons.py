@@ -1,0 +1,179 @@
+"""What a method compares in two given networks: positions, and the adapters that their shapes call for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from understudy.methods import LOGITS, Method, Term, own_options
+from understudy.taps import Position, as_map, grid, named_positions, norm_at, pairs, to_size
+from understudy.taps.positions import DryRun
+
+Pair = tuple[Position, Position]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One pair of positions and the common shape at which it is compared."""
+
+    student: Position
+    teacher: Position
+    student_shape: tuple[int, ...]
+    teacher_shape: tuple[int, ...]
+
+    def fit(self, feature: Tensor, image_size: Sequence[int]) -> Tensor:
+        """A tensor read at either position as a map of the common size; vectors as they are."""
+        return to_size(as_map(feature, image_size), self.teacher_shape[2:]) if len(self.teacher_shape) == 4 else feature
+
+
+def find_sites(term: Term, student: nn.Module, teacher: nn.Module, images: Tensor) -> list[Site]:
+    """The pairs that the term compares, first layer first, from a dry run of each network on the images."""
+    if term.teacher_tap is None and term.tap != LOGITS:
+        found = pairs(student, teacher, term.tap, images)
+    else:
+        found = [_last(student, term.tap, images), _last(teacher, term.teacher_tap or term.tap, images)]
+        found = [(found[0], found[1])]
+    sites = [_site(own, wanted, images) for own, wanted in found]
+    if term.span > len(sites):
+        raise ValueError(
+            f"{term.name} compares {term.span} positions together, and there is {len(sites)} for {term.tap!r}; "
+            f"give the networks a `taps` attribute with more of them, or choose another method"
+        )
+    return sites[-term.span :] if term.layers == "last" else sites
+
+
+def _last(network: nn.Module, role: str, images: Tensor) -> Position:
+    if role != LOGITS:
+        run = DryRun(network, images)
+        return run.position(run.find(named_positions(network, role, images)[-1]))
+    training = [(module, module.training) for module in network.modules()]
+    network.eval()
+    with torch.no_grad():
+        shape = tuple(network(images).shape)
+    for module, flag in training:
+        module.training = flag
+    return Position(name=LOGITS, kind="", shape=shape, parameters=0, activation="", overwritten=False, is_leaf=False)
+
+
+def _site(own: Position, wanted: Position, images: Tensor) -> Site:
+    """Maps of two sizes are compared at the smaller height and width; the other one is averaged down."""
+    sizes = [_map_size(position, images) for position in (own, wanted)]
+    shapes = [tuple(position.shape) for position in (own, wanted)]
+    if sizes[0] is not None and sizes[1] is not None:
+        common = tuple(min(one, other) for one, other in zip(*sizes, strict=True))
+        shapes = [(shape[0], shape[2] if len(shape) == 3 else shape[1], *common) for shape in shapes]
+    return Site(student=own, teacher=wanted, student_shape=shapes[0], teacher_shape=shapes[1])
+
+
+def _map_size(position: Position, images: Tensor) -> tuple[int, int] | None:
+    if len(position.shape) == 4:
+        return position.shape[2], position.shape[3]
+    return grid(position.shape, images.shape[-2:])
+
+
+class Comparison(nn.Module):
+    """A term on given networks: its sites, its transforms and its guide.
+
+    `students` and `teachers` hold what has memory, one entry for each site, `guides` one for each comparison.
+    """
+
+    def __init__(self, term: Term, student: nn.Module, teacher: nn.Module, images: Tensor):
+        super().__init__()
+        self.term = term
+        self.image_size = tuple(images.shape[-2:])
+        self.sites = find_sites(term, student, teacher, images)
+        if term.tap == LOGITS and term.teacher_tap is None:
+            _check_classes(term, self.sites[0])
+        self.windows = [tuple(range(first, first + term.span)) for first in range(len(self.sites) - term.span + 1)]
+        self.students, self.teachers, self.guides = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for site in self.sites:
+            self.students.append(self._built(term.student, site, site.student_shape, site.teacher_shape))
+            channels = site.teacher_shape[1]
+            norm = norm_at(teacher, site.teacher.name, channels) if isinstance(term.teacher, type) else None
+            self.teachers.append(self._built(term.teacher, site, site.teacher_shape, norm))
+        for window in self.windows if term.guide is not None else ():
+            shapes = [self.sites[index].teacher_shape for index in window]
+            self.guides.append(self._built(term.guide, self.sites[window[-1]], *shapes))
+        self.teachers.requires_grad_(False)
+
+    def _built(self, transform: Callable[..., Any] | None, site: Site, *shapes: Any) -> nn.Module:
+        """A class as a module for the site, anything else as the identity."""
+        if not isinstance(transform, type):
+            return nn.Identity()
+        try:
+            return transform(*shapes, **chosen_options(transform, self.term))
+        except ValueError as error:
+            raise ValueError(f"{self.term.name} at {site.student.name} <- {site.teacher.name}: {error}") from error
+
+    def forward(
+        self,
+        student: Mapping[str, Tensor],
+        teacher: Mapping[str, Tensor],
+        extras: Mapping[str, Any],
+        share: Callable[[Tensor], Tensor],
+    ) -> Tensor:
+        """The weighted sum over the layers, without schedule and balance. `share` brings other processes' images."""
+        term = self.term
+        own = [self._student(index, site, student) for index, site in enumerate(self.sites)]
+        wanted = [self._teacher(index, site, teacher) for index, site in enumerate(self.sites)]
+        if term.across_images:
+            own, wanted = [share(tensor) for tensor in own], [share(tensor) for tensor in wanted]
+        options = chosen_options(term.distance, term)
+        total = 0.0
+        for number, (window, weight) in enumerate(
+            zip(self.windows, term.layer_weights(len(self.windows)), strict=True)
+        ):
+            needed = {name: self.guides[number] if name == "guide" else extras[name] for name in term.needs}
+            inputs = [own[index] for index in window] + [wanted[index] for index in window]
+            distance = term.distance(*inputs, **needed, **options)
+            total = total + weight / self._size(window) * distance
+        assert isinstance(total, Tensor)
+        return total
+
+    def guide_loss(self, teacher: Mapping[str, Tensor], share: Callable[[Tensor], Tensor]) -> Tensor:
+        """What the guides still have to learn from the teacher, summed over the comparisons."""
+        wanted = [share(self._teacher(index, site, teacher)) for index, site in enumerate(self.sites)]
+        losses = [
+            guide(*(wanted[index] for index in window)) for guide, window in zip(self.guides, self.windows, strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+    def _student(self, index: int, site: Site, features: Mapping[str, Tensor]) -> Tensor:
+        feature = self.students[index](site.fit(features[site.student.name], self.image_size))
+        function = self.term.student
+        return feature if function is None or isinstance(function, type) else function(feature)
+
+    def _teacher(self, index: int, site: Site, features: Mapping[str, Tensor]) -> Tensor:
+        feature = self.teachers[index](site.fit(features[site.teacher.name], self.image_size))
+        function = self.term.teacher
+        return feature if function is None or isinstance(function, type) else function(feature)
+
+    def _size(self, window: Sequence[int]) -> int:
+        """By what the distance is divided: 1, or the positions or elements of the teacher's map."""
+        shape = self.sites[window[-1]].teacher_shape
+        if self.term.over == "positions":
+            return int(torch.Size(shape[2:]).numel())
+        return int(torch.Size(shape[1:]).numel()) if self.term.over == "elements" else 1
+
+
+def chosen_options(function: Callable[..., Any], term: Term) -> dict[str, Any]:
+    """Those of the term's options that the function or class takes."""
+    taken = own_options(function)
+    return {name: value for name, value in term.options.items() if name in taken}
+
+
+def _check_classes(term: Term, site: Site) -> None:
+    if site.student_shape[1:] != site.teacher_shape[1:]:
+        raise ValueError(
+            f"{term.name} compares logits, and the student answers {site.student_shape[1]} classes, the teacher "
+            f"{site.teacher_shape[1]}; dtl gives the student a head for the teacher's classes"
+        )
+
+
+def find_comparisons(method: Method, student: nn.Module, teacher: nn.Module | None, images: Tensor) -> nn.ModuleDict:
+    """Term name -> its comparison on these networks."""
+    if teacher is None:
+        return nn.ModuleDict()
+    return nn.ModuleDict({term.name: Comparison(term, student, teacher, images) for term in method.terms})

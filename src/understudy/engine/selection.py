@@ -1,0 +1,50 @@
+"""Which training images a method that selects looks at: decided once, before training."""
+
+import torch
+from torch import Tensor
+
+from understudy.comparisons import chosen_options
+from understudy.data import Dataset, in_order
+from understudy.distiller import Distiller
+from understudy.engine.precision import Precision
+from understudy.engine.record import Record
+from understudy.taps import Tapped
+
+BATCH_SIZE = 256
+
+
+def select_images(distiller: Distiller, data: Dataset, precision: Precision, record: Record) -> Tensor | None:
+    """A truth value for each training image, from the teacher's features of the clean images; None for all."""
+    selecting = [term for term in distiller.method.terms if term.select is not None]
+    if not selecting or distiller.teacher is None:
+        return None
+    keep = torch.ones(len(data.train), dtype=torch.bool)
+    for term in selecting:
+        assert term.select is not None
+        features = _features(distiller, distiller.sites[term.name][-1].teacher.name, data, precision)
+        chosen = term.select(features, data.train.labels, **chosen_options(term.select, term))
+        record.write("selection", term=term.name, kept=int(chosen.sum()), images=len(chosen))
+        keep &= chosen.cpu()
+    return keep.to(precision.device)
+
+
+@torch.no_grad()
+def _features(distiller: Distiller, position: str, data: Dataset, precision: Precision) -> Tensor:
+    """The teacher's vectors (N, d) of all training images, unaugmented and in order."""
+    assert distiller.teacher is not None
+    batches = in_order(
+        data.train,
+        batch_size=BATCH_SIZE,
+        mean=data.mean,
+        std=data.std,
+        device=precision.device,
+        channels_last=precision.channels_last,
+    )
+    example = torch.zeros(2, *data.image_shape, device=precision.device)
+    reader = Tapped(distiller.teacher, [position], example)
+    distiller.eval()
+    with precision.autocast():
+        features = [reader(images)[1][position].float().cpu() for images, _ in batches]
+    reader.remove()
+    distiller.train()
+    return torch.cat(features)

@@ -1,0 +1,96 @@
+"""Attention transfer.
+
+Zagoruyko & Komodakis, "Paying More Attention to Attention: Improving the Performance of Convolutional Neural Networks
+via Attention Transfer", ICLR 2017, sections 3.1 (activation-based) and 3.2 (gradient-based).
+
+Differs from the paper: the distance of two maps is squared, as in the authors' code, and summed over positions, where
+their code averages; the distance of two gradients is squared unless asked for otherwise. The factor 1/2 is left to the
+weight. Maps of unequal size are averaged down to the smaller one.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from understudy.ops import at_least_float32, full_precision
+
+# Shapes: B images, C channels, H x W positions, P = H * W, K classes.
+
+
+def attention_map(feature_BCHW: Tensor, power: float = 2.0) -> Tensor:
+    """Where a layer is active: sum_c |f_c|^power as a unit vector over positions, one per image.
+
+    (B, C, H, W) -> (B, H * W). The order and the signs of the channels and a positive scale of an image's features do
+    not change it; for power 2 neither does an orthogonal mixing of the channels. A feature of all zeros maps to zeros
+    with a zero gradient.
+    """
+    return _unit(_energy(feature_BCHW, power))
+
+
+def attention(student: Tensor, teacher: Tensor, power: float = 2.0) -> Tensor:
+    """Squared L2 distance of the two attention maps, averaged over the batch.
+
+    (B, C_student, H, W), (B, C_teacher, H', W') -> (), in [0, 2], since no map has a negative entry. Widths may
+    differ. Where sizes differ, the energy of the larger is averaged down before it becomes a unit vector.
+    """
+    student_BHW, teacher_BHW = _energy(student, power), _energy(teacher.detach(), power)
+    if student_BHW.shape != teacher_BHW.shape:
+        size = min(student_BHW.shape[1], teacher_BHW.shape[1]), min(student_BHW.shape[2], teacher_BHW.shape[2])
+        student_BHW, teacher_BHW = (F.adaptive_avg_pool2d(energy, size) for energy in (student_BHW, teacher_BHW))
+    return (_unit(student_BHW) - _unit(teacher_BHW)).square().sum() / student.shape[0]
+
+
+def attention_gradient(
+    student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, images: Tensor, squared: bool = True
+) -> Tensor:
+    """Squared L2 distance of the two gradients of the cross-entropy towards an image, averaged over the batch.
+
+    (B, K), (B, K), (B,), (B, ...) -> (). Both networks must have seen these images while they required gradients. With
+    `squared=False` the distance itself, whose gradient where both agree is taken to be zero. BatchNorm on batch
+    statistics ties images together: an image's gradient then holds what it does to the loss of the others.
+    """
+    student_J = _loss_gradient(student_logits, labels, images, "student", trains=True)
+    teacher_J = _loss_gradient(teacher_logits, labels, images, "teacher", trains=False)
+    difference_BJ = (student_J - teacher_J).flatten(1)
+    if squared:
+        return difference_BJ.square().sum() / images.shape[0]
+    return torch.linalg.vector_norm(difference_BJ, dim=1).mean()  # torch's norm has the gradient 0 at 0
+
+
+def _energy(feature_BCHW: Tensor, power: float) -> Tensor:
+    if feature_BCHW.ndim != 4:
+        raise ValueError(
+            f"attention is a map over positions; found a feature of shape {tuple(feature_BCHW.shape)}, expected "
+            "(B, C, H, W): read it before the positions are pooled away"
+        )
+    if power < 1:
+        raise ValueError(f"power {power} has an infinite gradient at 0; use a power of 1 or more")
+    return at_least_float32(feature_BCHW).abs().pow(power).sum(dim=1)
+
+
+def _unit(energy_BHW: Tensor) -> Tensor:
+    energy_BP = energy_BHW.flatten(1)
+    # A unit vector has no scale, so its peak is a constant here; without it large features overflow once squared.
+    peak_B1 = energy_BP.detach().amax(dim=1, keepdim=True)
+    return F.normalize(energy_BP / torch.where(peak_B1 > 0, peak_B1, 1.0), dim=1)
+
+
+def _loss_gradient(logits: Tensor, labels: Tensor, images: Tensor, whose: str, trains: bool) -> Tensor:
+    """d CE / d images, each image's own since the sum over the batch is what is differentiated; (B, ...) as images."""
+    if not images.requires_grad:
+        raise ValueError(
+            "the gradient form of attention needs images that require gradients; call images.requires_grad_() before "
+            "both networks see them"
+        )
+    gradient = None
+    if logits.requires_grad:
+        with full_precision(images):
+            loss = F.cross_entropy(at_least_float32(logits), labels, reduction="sum")
+            # The graph is kept: other losses may ask the same forward pass for gradients.
+            (gradient,) = torch.autograd.grad(loss, images, create_graph=trains, retain_graph=True, allow_unused=True)
+    if gradient is None:
+        raise ValueError(
+            f"the {whose}'s logits do not depend on the images given; run the {whose} on these very images, without "
+            "torch.no_grad"
+        )
+    return at_least_float32(gradient if trains else gradient.detach())

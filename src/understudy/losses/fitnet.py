@@ -1,0 +1,24 @@
+"""FitNets: hints.
+
+Romero, Ballas, Kahou, Chassang, Gatta & Bengio, "FitNets: Hints for Thin Deep Nets", ICLR 2015, section 2.2
+(hint-based training).
+"""
+
+from torch import Tensor
+
+from understudy.ops import at_least_float32
+
+
+def hint(student: Tensor, teacher: Tensor) -> Tensor:
+    """Half the sum of squared differences over one image.
+
+    (B, ...), (B, ...) -> (), averaged over the batch; the student's features have passed the regressor. Each unit is
+    compared with its own: only an orthogonal map of the channels applied to both sides changes nothing.
+    """
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"a hint compares features of one shape; found the student's {tuple(student.shape)} and the teacher's "
+            f"{tuple(teacher.shape)}; pass the student's through a regressor to the teacher's shape first"
+        )
+    difference = at_least_float32(student) - at_least_float32(teacher.detach())
+    return 0.5 * difference.square().sum() / student.shape[0]

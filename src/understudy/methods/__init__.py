@@ -1,0 +1,19 @@
+"""Every method as a declaration, and how declarations are found, joined and changed."""
+
+from understudy.methods.combine import adjust, combine, find, own_options
+from understudy.methods.declare import LOGITS, Aspects, Method, Phase, TeacherMode, Term
+from understudy.methods.table import METHODS
+
+__all__ = [
+    "LOGITS",
+    "METHODS",
+    "Aspects",
+    "Method",
+    "Phase",
+    "TeacherMode",
+    "Term",
+    "adjust",
+    "combine",
+    "find",
+    "own_options",
+]

@@ -1,0 +1,140 @@
+"""Methods by name, joined by +, and with a user's numbers."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from understudy.methods.declare import Method, Option, Phase, TeacherMode, Term
+from understudy.methods.table import METHODS
+
+# What can be changed of any term; the options of its functions come on top.
+FIELDS = {"weight": float, "ladder": float, "over": str, "layers": str, "clip": bool}
+CHOICES = {"over": ("image", "positions", "elements"), "layers": ("all", "last")}
+
+
+def find(name: str) -> Method:
+    """The method called `name`: an entry of METHODS, or entries joined by + in any order.
+
+    A combination that a paper trained is an entry of its own and wins over the automatic one. Raises ValueError for
+    a name nobody knows, with the nearest ones.
+    """
+    parts = name.split("+")
+    for known, method in METHODS.items():
+        if sorted(known.split("+")) == sorted(parts):
+            return method
+    for part in parts:
+        if part not in METHODS:
+            near = difflib.get_close_matches(part, METHODS, n=3, cutoff=0.4)
+            nearest = f"; nearest: {', '.join(near)}" if near else ""
+            raise ValueError(f"there is no method {part!r}{nearest}; there are {', '.join(METHODS)}, joined by +")
+    return combine([METHODS[part] for part in parts])
+
+
+def combine(methods: Sequence[Method]) -> Method:
+    """One method with the phases of all: phases of one name are learnt together, "train" is learnt last.
+
+    The teacher's mode is `eval` unless one of them wants another. Raises ValueError where two of them bring the same
+    term, or want the teacher in different modes other than `eval`.
+    """
+    modes: set[TeacherMode] = {method.teacher_mode for method in methods} - {"eval"}
+    if len(modes) > 1:
+        raise ValueError(
+            f"{' and '.join(method.title for method in methods)} want the teacher in different modes "
+            f"({', '.join(sorted(modes))}); say which with method.teacher_mode"
+        )
+    names = dict.fromkeys(phase.name for method in methods for phase in method.phases)
+    in_order = [name for name in names if name != "train"] + ["train"] * ("train" in names)
+    return Method(
+        title=" + ".join(method.title for method in methods),
+        paper="; ".join(dict.fromkeys(method.paper for method in methods)),
+        family=", ".join(dict.fromkeys(method.family for method in methods if method.family)),
+        phases=tuple(_merge([p for m in methods for p in m.phases if p.name == name]) for name in in_order),
+        teacher_mode=modes.pop() if modes else "eval",
+    )
+
+
+def _merge(phases: Sequence[Phase]) -> Phase:
+    """Several methods' phases of one name as one: all terms, and the labels if any of them uses labels."""
+    terms = tuple(term for phase in phases for term in phase.terms)
+    repeated = sorted({term.name for term in terms if [other.name for other in terms].count(term.name) > 1})
+    if repeated:
+        raise ValueError(f"the combination has the term {', '.join(repeated)} twice; name each method once")
+    optim: dict[str, float | str] = {}
+    for phase in phases:
+        for key, value in phase.optim.items():
+            if optim.setdefault(key, value) != value:
+                raise ValueError(f"phase {phase.name!r}: {key} is to be both {optim[key]} and {value}; combine others")
+    staged = [phase for phase in phases if phase.share < 1.0] or list(phases)
+    return replace(
+        phases[0],
+        terms=terms,
+        guides=tuple(term for phase in phases for term in phase.guides),
+        labels=max(phase.labels for phase in phases),
+        share=staged[0].share,
+        optim=optim,
+    )
+
+
+def adjust(
+    method: Method,
+    *,
+    labels: bool | None = None,
+    teacher_mode: TeacherMode | None = None,
+    terms: Mapping[str, Mapping[str, Option]] | None = None,
+) -> Method:
+    """The method with the user's changes: labels in the last phase, the teacher's mode, a term's numbers.
+
+    `terms` maps a term's name to its `weight`, `ladder`, `over`, `layers` or `clip`, or an option of its functions.
+    Raises ValueError for a name that does not exist, with the existing ones.
+    """
+    phases = list(method.phases)
+    if labels is not None:
+        phases[-1] = replace(phases[-1], labels=1.0 if labels else 0.0)
+        if not labels and not phases[-1].terms:
+            raise ValueError("method.labels=false leaves the last phase with nothing to learn; combine with kd")
+    known = {term.name for term in method.terms}
+    for name in terms or {}:
+        if name not in known:
+            raise ValueError(
+                f"terms.{name}: {method.title} has no such term; "
+                + (f"it has {', '.join(sorted(known))}" if known else "it has none")
+            )
+
+    def change(changed: tuple[Term, ...]) -> tuple[Term, ...]:
+        return tuple(_change(term, (terms or {}).get(term.name, {})) for term in changed)
+
+    changed = tuple(replace(phase, terms=change(phase.terms), guides=change(phase.guides)) for phase in phases)
+    return replace(method, phases=changed, teacher_mode=teacher_mode or method.teacher_mode)
+
+
+def _change(term: Term, wanted: Mapping[str, Option]) -> Term:
+    """The term with other numbers; ValueError for one it does not have."""
+    allowed = [*FIELDS, *options_of(term)]
+    for key, value in wanted.items():
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, n=1, cutoff=0.4)
+            nearest = f"; nearest: {near[0]}" if near else ""
+            raise ValueError(f"terms.{term.name}.{key}: allowed are {', '.join(allowed)}{nearest}")
+        if key in CHOICES and value not in CHOICES[key]:
+            raise ValueError(f"terms.{term.name}.{key}={value}: expected {' or '.join(CHOICES[key])}")
+    own: dict[str, Any] = {key: FIELDS[key](value) for key, value in wanted.items() if key in FIELDS}
+    options = {key: value for key, value in wanted.items() if key not in own}
+    return replace(term, options={**term.options, **options}, **own)
+
+
+def options_of(term: Term) -> list[str]:
+    """The names of the options that the term's functions and classes take."""
+    functions = (term.distance, term.student, term.teacher, term.guide, term.inputs, term.select)
+    names = dict.fromkeys(name for function in functions if function is not None for name in own_options(function))
+    return [name for name in names if name not in term.needs]
+
+
+def own_options(function: Callable[..., Any]) -> list[str]:
+    """The parameters of a function or class that have a default: its options."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # built into torch, as F.relu is
+        return []
+    return [one.name for one in parameters if one.default is not one.empty and one.kind is not one.VAR_KEYWORD]

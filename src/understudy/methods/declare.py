@@ -1,0 +1,119 @@
+"""What a method declares: d( T_t(F_t), T_s(F_s) ), its weight, and the phases in which it is learnt."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+LOGITS = "logits"
+TeacherMode = Literal["eval", "batch", "train"]
+Need = Literal["images", "labels", "guide", "keep"]
+Option = float | str | bool
+
+# A function is used as it is. A class is built for each layer it sits on, once the shapes are known.
+Transform = Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aspects:
+    """How a term stands in the overhaul paper's table of design aspects; `missing` is what the teacher's side loses."""
+
+    teacher: str = "none"
+    student: str = "none"
+    distance: str = ""
+    missing: str = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """One comparison of student and teacher.
+
+    What is read. `tap` is a role that networks give to their positions ("before_relu", "after_relu", "group_end",
+    "embedding"), or "logits"; `teacher_tap` is another one for the teacher. `layers` takes all of the role's positions
+    or the last one only. `span` = 2 compares each two consecutive positions together.
+
+    What is done to it. `teacher` and `student` are functions of the tensor, or classes: the student's is built as
+    cls(student_shape, teacher_shape), the teacher's as cls(teacher_shape, norm), norm being the BatchNorm whose output
+    the position is, or None. A `guide` is a class built as cls(*teacher_shapes): a module that a phase of its own
+    trains on the teacher alone; calling it answers that phase's loss.
+
+    How it is compared: distance(*students, *teachers, **options), with what the term `needs` by name besides: the
+    `images` (with gradients), the `labels`, the trained `guide`, and `keep`, which images `select` chose. With
+    `inputs` the networks are compared on other images, that it makes from the batch. `across_images` says that the
+    distance relates images to each other, so that several processes have to share theirs.
+
+    How much it counts. The term is
+
+        weight * schedule(progress) * sum over layers l of ladder^(L - l) * distance_l / size_l
+
+    with the deepest layer L at full weight; size is 1, or the number of the positions or elements of the teacher's
+    map, by `over`. With `clip` its gradient at the student is, parameter by parameter, no longer than the rest's.
+    """
+
+    name: str
+    tap: str
+    distance: Callable[..., Tensor]
+    teacher_tap: str | None = None
+    layers: Literal["all", "last"] = "all"
+    span: int = 1
+    teacher: Transform | None = None
+    student: Transform | None = None
+    guide: type[nn.Module] | None = None
+    needs: tuple[Need, ...] = ()
+    inputs: Callable[..., Tensor] | None = None
+    select: Callable[..., Tensor] | None = None
+    across_images: bool = False
+    weight: float = 1.0
+    ladder: float = 1.0
+    over: Literal["image", "positions", "elements"] = "image"
+    schedule: Callable[[Tensor], Tensor] | None = None
+    clip: bool = False
+    options: Mapping[str, Option] = field(default_factory=dict)
+    source: str = ""
+    aspects: Aspects = Aspects()
+
+    def layer_weights(self, num_layers: int) -> tuple[float, ...]:
+        """Each layer's weight, first layer first."""
+        return tuple(self.weight * self.ladder ** (num_layers - 1 - layer) for layer in range(num_layers))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of training: its terms, the weight of the labels' cross-entropy, its share of the epochs.
+
+    `guides` are the terms whose guide is trained here; where there is nothing else, the student rests. `optim` are
+    the optimiser's settings that the paper has otherwise in this phase.
+    """
+
+    name: str
+    terms: tuple[Term, ...] = ()
+    guides: tuple[Term, ...] = ()
+    labels: float = 1.0
+    share: float = 1.0
+    optim: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def trains_student(self) -> bool:
+        return bool(self.terms or self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A paper's way of transferring: phases in the order in which they are learnt."""
+
+    title: str
+    paper: str
+    phases: tuple[Phase, ...]
+    family: str = ""
+    teacher_mode: TeacherMode = "eval"
+    notes: str = ""
+
+    @property
+    def needs_teacher(self) -> bool:
+        return any(phase.terms or phase.guides for phase in self.phases)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Every term once, in the order of the phases."""
+        return tuple({term.name: term for phase in self.phases for term in phase.guides + phase.terms}.values())
