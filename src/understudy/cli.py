@@ -154,6 +154,14 @@ def distill(
         ),
     ] = None,
     data: Data = None,
+    balance: Annotated[
+        float | None,
+        typer.Option(
+            "--balance",
+            help="weigh each term so that its gradient at the student is this many times the labels'",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     seed: Seed = None,
@@ -172,6 +180,7 @@ def distill(
         "student.model": student,
         "student.weights": _text(weights),
         "method.name": method,
+        "run.balance": balance,
         **_shared(data, epochs, batch_size, seed, precision),
     }
     _run(options, config, words, out, dry_run)
@@ -244,7 +253,10 @@ def layers(
 
 
 @app.command("list")
-def list_(what: Annotated[Listing, typer.Argument(help="what to list")]) -> None:
+def list_(
+    what: Annotated[Listing, typer.Argument(help="what to list")],
+    markdown: Annotated[bool, typer.Option("--markdown", help="methods only: a page with phases and weights")] = False,
+) -> None:
     """List the methods, models, data sets, published tables, or settings there are."""
     if what is Listing.tables:
         from understudy.experiments import TABLES
@@ -256,6 +268,11 @@ def list_(what: Annotated[Listing, typer.Argument(help="what to list")]) -> None
         return
     from understudy.engine import listings
 
+    if markdown:
+        if what is not Listing.methods:
+            raise ValueError(f"--markdown is for methods, found {what.value}")
+        print(listings.methods_page(), end="")
+        return
     console().print(listings.LISTINGS[what.value]())
 
 

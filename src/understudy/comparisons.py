@@ -35,7 +35,7 @@ def find_sites(term: Term, student: nn.Module, teacher: nn.Module, images: Tenso
     else:
         found = [_last(student, term.tap, images), _last(teacher, term.teacher_tap or term.tap, images)]
         found = [(found[0], found[1])]
-    sites = [_site(own, wanted, images) for own, wanted in found]
+    sites = [site_of(own, wanted, images) for own, wanted in found]
     if term.span > len(sites):
         raise ValueError(
             f"{term.name} compares {term.span} positions together, and there is {len(sites)} for {term.tap!r}; "
@@ -57,7 +57,7 @@ def _last(network: nn.Module, role: str, images: Tensor) -> Position:
     return Position(name=LOGITS, kind="", shape=shape, parameters=0, activation="", overwritten=False, is_leaf=False)
 
 
-def _site(own: Position, wanted: Position, images: Tensor) -> Site:
+def site_of(own: Position, wanted: Position, images: Tensor) -> Site:
     """Maps of two sizes are compared at the smaller height and width; the other one is averaged down."""
     sizes = [_map_size(position, images) for position in (own, wanted)]
     shapes = [tuple(position.shape) for position in (own, wanted)]

@@ -3,7 +3,7 @@
 import torch
 from rich.table import Table
 
-from understudy.connectors import match_width
+from understudy.comparisons import Site, site_of
 from understudy.models import build
 from understudy.taps import named_positions, pairs, positions
 
@@ -13,7 +13,7 @@ def show_layers(model: str, shape: tuple[int, int, int], num_classes: int) -> Ta
     network = build(model, num_classes=num_classes, in_channels=shape[0])
     images = torch.zeros(2, *shape)
     roles: dict[str, list[str]] = {}
-    for role in ("before_relu", "group_end"):
+    for role in ("before_relu", "after_relu", "group_end", "embedding"):
         try:
             found = named_positions(network, role, images)
         except ValueError:
@@ -41,17 +41,26 @@ def show_pairs(teacher: str, student: str, role: str, shape: tuple[int, int, int
         f"{role}: {student} learns from {teacher}", "student", "shape", "teacher", "shape", "activation", "connector"
     )
     for own, wanted in pairs(networks[0], networks[1], role, images):
-        connector = match_width(own.shape, wanted.shape)
-        has_weights = any(True for _ in connector.parameters())
+        site = site_of(own, wanted, images)
         table.add_row(
             own.name,
             _shape(own.shape),
             wanted.name,
             _shape(wanted.shape),
             own.activation,
-            "1x1 conv + BN" if has_weights else "none: equal widths",
+            _connection(site),
         )
     return table
+
+
+def _connection(site: Site) -> str:
+    """What an adapter does there, for terms that compare neuron by neuron."""
+    words = [] if site.student_shape[1] == site.teacher_shape[1] else ["1x1 conv + BN"]
+    if len(site.student_shape) == 2:
+        words = ["linear"] if words else []
+    if site.student.shape[2:] != site.teacher.shape[2:]:
+        words.append(f"compared at {'x'.join(str(size) for size in site.teacher_shape[2:])}")
+    return ", ".join(words) or "none: equal widths"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -6,10 +6,10 @@ A layer's channels, each a unit vector over positions, are samples; the loss is 
 the student's and the teacher's, with every pair and the diagonals counted (equation 4).
 
 Differs from the paper: equations 9 and 10 compare the Gram matrices over positions without dividing them by the
-numbers of channels. That is not equation 4 and cannot become zero where widths differ, so the numbers are put back. The
-Gaussian kernel's variance, in the paper the mean squared distance of "the pairs", is taken over the pairs of one channel
-of the student and one of the teacher, for each image, and is not differentiated. The teacher's own term, which the
-authors' code leaves out, is kept: up to rounding the loss is never negative, and zero where both agree.
+numbers of channels. That is not equation 4 and cannot become zero where widths differ, so the numbers are put back.
+The Gaussian kernel's variance, in the paper the mean squared distance of "the pairs", is taken over the pairs of one
+channel of the student and one of the teacher, for each image, and is not differentiated. The teacher's own term, which
+the authors' code leaves out, is kept: up to rounding the loss is never negative, and zero where both agree.
 """
 
 from difflib import get_close_matches
@@ -91,8 +91,8 @@ def _dots(student_BCP: Tensor, teacher_BDP: Tensor) -> tuple[Tensor, Tensor, Ten
 
 
 def _distances(dot_BCD: Tensor, left_BC: Tensor, right_BD: Tensor) -> Tensor:
-    """|x|^2 + |y|^2 - 2 x.y, not below zero, which rounding would otherwise make of equal vectors."""
-    return (left_BC[:, :, None] + right_BD[:, None, :] - 2 * dot_BCD).clamp_min(0)
+    """|x - y|^2 of all pairs, from |x|^2, |y|^2 and x.y."""
+    return left_BC[:, :, None] + right_BD[:, None, :] - 2 * dot_BCD
 
 
 def _discrepancy(own_BCC: Tensor, wanted_BDD: Tensor, cross_BCD: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def authors_negative_mean(mean_C: Tensor, std_C: Tensor) -> Tensor:
     """
     std = std_C.double().abs()
     ratio = mean_C.double() / torch.where(std == 0, 1.0, std)
-    is_rare = (torch.special.ndtr(-ratio) <= 1e-3) & (std > 0)
+    is_rare = torch.special.ndtr(-ratio) <= 1e-3
     exact = negative_mean(mean_C, std_C)
     return torch.where(is_rare, -3.0 * std.to(exact.dtype), exact)
 

@@ -12,8 +12,6 @@ Image i is kept where alpha_i = 1. Its cost u_i is low where its feature lies cl
 other; w_ij is high where two neighbours are close. Features are compared at unit length.
 """
 
-import bisect
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,28 +23,31 @@ from understudy.ops import at_least_float32
 
 ROWS_AT_ONCE = 1024  # so that no N x N matrix of similarities stands in memory
 LARGEST_CAPACITY = 2**29  # scipy's flow counts in 32 bits and adds up the two directions of an edge
+HALVINGS = 50  # of the interval that holds tau, down to neighbouring numbers in float64
 
 
 def select(
     features: Tensor, labels: Tensor, keep: float = 0.75, smoothness: float = 1.0, neighbours: int = 5
 ) -> Tensor:
-    """True for the well embedded images: (N, d), (N,) -> (N,), at least round(keep * N) of them.
+    """True for the well embedded images: (N, d), (N,) -> (N,), at least round(keep * N) of them and at least one.
 
-    tau is the lowest of the costs that keeps so many. With `smoothness=0` and no equal costs exactly as many are kept;
-    with smoothing, images that hang together enter together, and it may be many more. Computed in float64 on
-    the CPU, without a random choice; the scale of a feature changes nothing.
+    A higher tau keeps the same images and more: of these sets, the smallest that is large enough. Without smoothing
+    and equal costs it has exactly the size asked for; with smoothing, images that hang together enter together, and
+    it may be much larger. Computed in float64 on the CPU; nothing is random. A feature's scale changes nothing.
     """
-    if not 0 <= keep <= 1:
-        raise ValueError(f"keep is {keep}; give the fraction of the images to keep, from 0 to 1")
+    if not 0 < keep <= 1:
+        raise ValueError(f"keep is {keep}; give the fraction of the images to keep, above 0 and at most 1")
     costs, graph = unary_costs(features, labels), neighbour_graph(features, neighbours)
-    thresholds = np.append(np.sort(costs), np.nextafter(costs.max(), np.inf))  # from none to all
-
-    def kept(rank: int) -> np.ndarray:
-        return cut(costs, graph, thresholds[rank], smoothness)
-
-    # A higher threshold keeps the same images and more, so the ranks are sorted by how many they keep.
-    rank = bisect.bisect_left(range(len(costs)), round(keep * len(costs)), key=lambda rank: kept(rank).sum())
-    return torch.from_numpy(kept(rank)).to(features.device)
+    low, high = costs.min(), np.nextafter(costs.max(), np.inf)  # keep none and all
+    kept, wanted = np.ones(len(costs), dtype=bool), max(1, round(keep * len(costs)))
+    for _ in range(HALVINGS):
+        threshold = (low + high) / 2
+        tried = cut(costs, graph, threshold, smoothness)
+        if tried.sum() < wanted:
+            low = threshold
+        else:
+            high, kept = threshold, tried
+    return torch.from_numpy(kept).to(features.device)
 
 
 def unary_costs(features: Tensor, labels: Tensor) -> np.ndarray:

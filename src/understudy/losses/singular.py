@@ -16,7 +16,7 @@ from understudy.ops import at_least_float32, full_precision
 
 # As fractions of the largest eigenvalue, that is of the largest squared singular value.
 SMALLEST_GAP = 1e-6  # what float32 features know of their Gram matrix; closer eigenvalues count as this far apart
-SMALLEST_VALUE = 0.0  # what rounding leaves of a zero in float64
+SMALLEST_VALUE = 1e-12  # what rounding leaves of a zero in float64
 # Sums and magnitudes of a unit vector's entries that are this close count as equal.
 SIGN_TOLERANCE = 1e-9
 

@@ -38,7 +38,7 @@ def combine(methods: Sequence[Method]) -> Method:
     The teacher's mode is `eval` unless one of them wants another. Raises ValueError where two of them bring the same
     term, or want the teacher in different modes other than `eval`.
     """
-    modes: set[TeacherMode] = {method.teacher_mode for method in methods} - {"eval"}
+    modes: set[TeacherMode] = {method.teacher_mode for method in methods if method.teacher_mode != "eval"}
     if len(modes) > 1:
         raise ValueError(
             f"{' and '.join(method.title for method in methods)} want the teacher in different modes "

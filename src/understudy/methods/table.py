@@ -80,8 +80,8 @@ HINT = Term(
     distance=hint,
     over="elements",
     weight=200.0,
-    source="100 times the mean square, as NST's comparison (lambda = 100) and RepDistiller have it; the last group as in "
-    "the AB paper's tables; the FitNet paper gives no weight and another optimiser",
+    source="100 times the mean square, as NST's comparison (lambda = 100) and RepDistiller have it; the last group as "
+    "in the AB paper's tables; the FitNet paper gives no weight and another optimiser",
     aspects=Aspects(student=CONNECTOR, distance="L2"),
 )
 
@@ -270,7 +270,7 @@ SELECTIVE = Term(
     aspects=Aspects(teacher="selection by graph cut", student="linear where lengths differ", distance="L2"),
 )
 
-# The AB paper's 20 + 100 epochs: a constant rate and no labels in the first. FitNet, FSP and Lp as its tables have them.
+# The AB paper's 20 + 100 epochs: a constant rate and no labels in the first. FitNet, FSP and Lp as in its tables.
 INITIALISE = Phase(name="initialise", labels=0.0, share=20 / 120, optim={"sched": "constant"})
 TRAIN = Phase(name="train", share=100 / 120)
 TRAIN_AS_AB = replace(TRAIN, terms=(KD_AS_AB,), labels=0.0)

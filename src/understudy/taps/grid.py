@@ -57,4 +57,4 @@ def to_size(feature: Tensor, size: Sequence[int]) -> Tensor:
     """The map averaged down to (height, width); as it is where it has that size, or is no map."""
     if feature.dim() != 4 or tuple(feature.shape[2:]) == tuple(size):
         return feature
-    return F.adaptive_avg_pool2d(feature, tuple(size))
+    return F.adaptive_avg_pool2d(feature, (size[0], size[1]))

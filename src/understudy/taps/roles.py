@@ -21,8 +21,9 @@ def named_positions(network: nn.Module, role: str, images: Tensor) -> tuple[str,
     A role that the network declares in `taps` (role -> names) is its own word. For others there is a proposal: for
     each height and width of the feature maps in turn, the last one that enters an activation ("before_relu"), that
     left one ("after_relu"; gates such as sigmoid count for neither), or simply the last one ("group_end"); and what
-    enters the last linear layer ("embedding"). Feature maps are (B, C, H, W), or a transformer's tokens (B, N, C), in the proportions of the
-    images and larger than 1 x 1. ValueError for an unknown role, and where there is nothing to propose.
+    enters the last linear layer ("embedding"). Feature maps are (B, C, H, W), or a transformer's tokens (B, N, C), in
+    the proportions of the images and larger than 1 x 1. ValueError for an unknown role, and where there is nothing to
+    propose.
     """
     declared = getattr(network, "taps", {})
     if role in declared:
