@@ -59,9 +59,12 @@ class GraphHead(nn.Module):
     def forward(self, front_BCHW: Tensor, back_BCHW: Tensor) -> Tensor:
         """1 - cosine of the estimated and the true vectors at the back, averaged over the batch: teacher's maps -> ().
 
-        In training mode heads are dropped, with torch's global generator, and a batch of one image is refused by the
-        batch normalisation, which has no variance then.
+        In training mode heads are dropped, with torch's global generator. A batch of one has nothing to attend to but
+        itself: zero there.
         """
+        if self.training and len(front_BCHW) == 1:
+            # BatchNorm has no variance to divide by.
+            return 0.0 * self.estimator.bias.sum()
         front_BM, back_BN = leading_vector(front_BCHW.detach()), leading_vector(back_BCHW.detach())
         with full_precision(back_BN):
             attention_ABB = self.graph(front_BM, back_BN).softmax(dim=-1)
