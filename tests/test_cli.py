@@ -113,7 +113,7 @@ def test_every_command_explains_itself(call, command):
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("methods", ["none", "kd", "ab", "ab+kd", "match_width", "activation_boundary"]),
+        ("methods", ["none", "kd", "ab", "ab+kd", "margin ReLU", "marginal L2", "Heo"]),
         ("models", ["wrn16-2", "timm:NAME"]),
         ("data", ["digits", "cifar10", "cifar100"]),
         ("tables", ["ab_table1", "ab+kd/20+100"]),

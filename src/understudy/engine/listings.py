@@ -14,6 +14,8 @@ from understudy.spec import known_keys
 def methods() -> Group:
     """The design aspects of every term, by method."""
     table = _table("method", "position", "teacher transform", "student transform", "distance", "missing", "paper")
+    for name in (name for name, method in METHODS.items() if not method.terms):
+        table.add_row(name, "", "", "", "", "", METHODS[name].paper)
     family, method = "", ""
     for row in design_aspects():
         if row.family != family:

@@ -201,6 +201,8 @@ class Loop:
             factors = self.distiller.balance(balance, images, labels, keep) if balance else None
             norms = self.distiller.gradient_norms(images, labels, keep)
         task = norms.pop("task")
+        if self.place.phase_step == 0:
+            self._tell_gradients(task, norms)
         self.record.write(
             "gradients",
             phase=self.distiller.phase.name,
@@ -209,6 +211,11 @@ class Loop:
             relative={name: value / task if task else None for name, value in norms.items()},
             balanced_by=factors,
         )
+
+    def _tell_gradients(self, task: float, norms: dict[str, float]) -> None:
+        ratios = ", ".join(f"{name} {norm / max(task, 1e-12):.2g}" for name, norm in norms.items())
+        if ratios:
+            self.display.say(f"{self.distiller.phase.name}: gradients at the student beside the labels': {ratios}")
 
     def _kept(self, epoch: int) -> torch.Tensor | None:
         """Which images of the step's batch the terms that select look at."""

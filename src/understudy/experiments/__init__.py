@@ -1,9 +1,10 @@
 """The papers' tables as data, and their pages. Reads settings and run folders only, never torch."""
 
 from understudy.experiments.ab_table1 import AB_TABLE1
+from understudy.experiments.methods_small_data import METHODS_SMALL_DATA
 from understudy.experiments.row import Row
 
 # Table name -> row name -> row. One table per file.
-TABLES: dict[str, dict[str, Row]] = {"ab_table1": AB_TABLE1}
+TABLES: dict[str, dict[str, Row]] = {"ab_table1": AB_TABLE1, "methods_small_data": METHODS_SMALL_DATA}
 
 __all__ = ["TABLES", "Row"]

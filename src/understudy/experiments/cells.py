@@ -22,6 +22,7 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
         "metric": row.metric,
         "value": round(summary["error_pct"], 2),
         "published": row.published,
+        **({"published_epochs": row.published_epochs} if row.published_epochs else {}),
         "seed": run["seed"],
         "command": command_of(row, run),
         "teacher_sha256": run["teacher"]["sha256"],
@@ -40,11 +41,12 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
 def command_of(row: Row, run: dict[str, Any]) -> str:
     """The command that does this one run again; the teacher's file goes by its name alone."""
     weights = Path(run["teacher"]["weights"] or "TEACHER").name
-    return (
+    command = (
         f"understudy distill --teacher {row.settings['teacher.model']} --teacher-weights {weights} "
         f"--student {row.settings['student.model']} --method {row.settings['method.name']} "
-        f"--data {row.settings['data.name']} --epochs {row.epochs_init}+{row.epochs_train} --seed {run['seed']}"
+        f"--data {row.settings['data.name']} --epochs {row.settings['epochs']} --seed {run['seed']}"
     )
+    return command + (f" data.percent={row.percent_data:g}" if row.percent_data < 100 else "")
 
 
 def read_cells(path: Path) -> list[Cell]:

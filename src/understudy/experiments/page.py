@@ -28,12 +28,18 @@ def write_page(name: str, rows: Mapping[str, Row], cells: Sequence[Cell], path: 
 
 def _errors(rows: Mapping[str, Row], cells: Sequence[Cell]) -> str:
     budgets = list(dict.fromkeys((row.epochs_init, row.epochs_train) for row in rows.values()))
-    lines = ["| method | " + " | ".join(f"{init}+{train}" for init, train in budgets) + " |"]
+    lines = ["| method | " + " | ".join(_budget(*budget) for budget in budgets) + " |"]
     lines.append("| --- |" + " --- |" * len(budgets))
     for label in dict.fromkeys(row.label for row in rows.values()):
         of_method = {(row.epochs_init, row.epochs_train): row for row in rows.values() if row.label == label}
         lines.append(f"| {label} | " + " | ".join(_entry(of_method[budget], cells) for budget in budgets) + " |")
-    return "\n".join(lines) + "\n\nMeasured (published)."
+    others = sorted({row.published_epochs for row in rows.values() if row.published_epochs})
+    return "\n".join(lines) + f"\n\nMeasured (published{', at ' + ' and '.join(others) + ' epochs' if others else ''})."
+
+
+def _budget(init: int, train: int) -> str:
+    """'1+5', or '12 epochs in all'."""
+    return f"{init}+{train}" if init else f"{train} epochs in all"
 
 
 def _entry(row: Row, cells: Sequence[Cell]) -> str:
@@ -56,7 +62,7 @@ def _speeds(cells: Sequence[Cell]) -> str:
         used = cell["precision"]
         compiled = ", compiled" if used["compile"] else ""
         for phase in cell["phases"]:
-            run = f"{cell['method']} {cell['epochs_init']}+{cell['epochs_train']}, seed {cell['seed']}"
+            run = f"{cell['method']} {_budget(cell['epochs_init'], cell['epochs_train'])}, seed {cell['seed']}"
             lines.append(
                 f"| {run} | {phase['name']} "
                 f"| {phase['epochs']} | {phase['images_per_s'] or 0:,.0f} | {phase['train_s']:,.0f} "

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 class Row:
     """`method`, `teacher`, `student` are the table's own keys; `settings` (dotted keys) are our run's.
 
-    `published` is the printed value in the units of `metric`, None where the table has none.
+    `published` is the printed value in the units of `metric`, None where the table has none; `published_epochs` is its
+    budget where that is another one than the row's. `epochs_init` is 0 where the method divides `epochs_train` itself.
     """
 
     method: str
@@ -21,4 +22,5 @@ class Row:
     percent_data: float = 100.0
     metric: str = "error_percent"
     published: float | None
+    published_epochs: str | None = None
     settings: Mapping[str, object] = field(default_factory=dict)

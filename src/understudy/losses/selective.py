@@ -38,8 +38,8 @@ def select(
     if not 0 < keep <= 1:
         raise ValueError(f"keep is {keep}; give the fraction of the images to keep, above 0 and at most 1")
     costs, graph = unary_costs(features, labels), neighbour_graph(features, neighbours)
-    low, high = costs.min(), np.nextafter(costs.max(), np.inf)  # keep none and all
-    kept, wanted = np.ones(len(costs), dtype=bool), max(1, round(keep * len(costs)))
+    wanted = max(1, round(keep * len(costs)))
+    low, high, kept = costs.min(), costs.max(), np.ones(len(costs), dtype=bool)
     for _ in range(HALVINGS):
         threshold = (low + high) / 2
         tried = cut(costs, graph, threshold, smoothness)
@@ -124,7 +124,7 @@ def cut(costs: np.ndarray, graph: csr_array, threshold: float, smoothness: float
     columns = np.concatenate([images, np.full_like(images, sink), pairs.col])
     network = csr_array(coo_array((capacity, (rows, columns)), shape=(len(costs) + 2,) * 2))
     residual = network - maximum_flow(network, source, sink).flow
-    residual.eliminate_zeros()
+    residual.eliminate_zeros()  # the search below follows every arc that is stored
     reached = np.zeros(len(costs) + 2, dtype=bool)
     reached[breadth_first_order(residual, source, return_predecessors=False)] = True
     return reached[: len(costs)]

@@ -2,7 +2,7 @@
 
 - settings.yaml: the resolved settings, kept as text
 - run.json: who learnt from whom, on what, with what
-- metrics.jsonl: one JSON object a line: "steps", "epoch" or "resumed"
+- metrics.jsonl: one JSON object a line: "steps", "epoch", "gradients", "selection" or "resumed"
 - summary.json: what came out; only there when the run has finished
 """
 
@@ -119,7 +119,7 @@ def _is_json(line: str) -> bool:
 
 
 def _record(line: str, path: Path, number: int) -> dict[str, Any]:
-    kinds = ("steps", "epoch", "resumed")
+    kinds = ("steps", "epoch", "resumed", "gradients", "selection")
     where = f"{path}, line {number}"
     try:
         record = json.loads(line)
@@ -135,6 +135,6 @@ def _still_valid(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     valid: list[dict[str, Any]] = []
     for record in records:
         if record["kind"] == "resumed":
-            valid = [old for old in valid if old["kind"] == "resumed" or old["step"] <= record["step"]]
+            valid = [old for old in valid if old["kind"] == "resumed" or old.get("step", 0) <= record["step"]]
         valid.append(record)
     return valid
