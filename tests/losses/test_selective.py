@@ -109,8 +109,9 @@ def test_capacities_of_many_images_do_not_overflow():
 
 @pytest.mark.parametrize("difference", [-1e-7, 1e-7])
 def test_cut_tells_sums_of_costs_apart_to_seven_digits(difference):
-    pair = csr_array(np.array([[0.0, 1.0], [1.0, 0.0]]))
-    assert cut(np.array([-1.0, 1.0 + difference]), pair, 0.0, 1e9).sum() == (2 if difference < 0 else 0)
+    pair = csr_array(np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+    kept = cut(np.array([-0.7, 0.7 + difference, 1.0]), pair, 0.0, 1e9)
+    assert kept.tolist() == [difference < 0, difference < 0, False]
 
 
 def test_cut_bears_the_smallest_of_differences():

@@ -74,6 +74,7 @@ def _method(plan: Plan, distiller: Distiller, batches: Batches) -> dict[str, Any
         "name": plan.settings.method.name,
         "title": plan.method.title,
         "paper": plan.method.paper,
+        "sha256": plan.method.fingerprint(),
         "teacher_mode": plan.method.teacher_mode,
         "phases": phases,
     }

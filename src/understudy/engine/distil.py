@@ -10,6 +10,7 @@ from understudy.data import Dataset
 from understudy.engine.display import Display, silent
 from understudy.engine.networks import locate
 from understudy.engine.run import Result, execute
+from understudy.methods import Method
 from understudy.spec import read_settings
 
 
@@ -18,7 +19,7 @@ def distil(
     teacher: nn.Module | str | None,
     data: Dataset | str,
     *,
-    method: str = "kd",
+    method: str | Method = "kd",
     epochs: str | int = 20,
     folder: str | Path,
     words: Iterable[str] = (),
@@ -28,15 +29,15 @@ def distil(
     """Train `student` by `method` and return it with its accuracy; the run's folder holds the rest.
 
     Networks are modules of your own, or names as on the command line (a teacher by name: the folder of its run).
-    `data` is a Dataset or a name. `options` are settings with their dots written as two underscores
-    (`optim__lr=0.05`), `words` the same as on the command line ("optim.lr=0.05"). Called again with the same
+    `data` is a Dataset or a name, `method` a Method of your own or a name. `options` are settings with their dots
+    written as two underscores (`optim__lr=0.05`), `words` the same as on the command line ("optim.lr=0.05"). Called again with the same
     arguments and folder, a run that was cut off goes on where it was.
 
     Raises ValueError for what cannot be carried out, before anything is trained.
     """
     wanted: dict[str, Any] = {
         "student.model": student if isinstance(student, str) else type(student).__name__,
-        "method.name": method,
+        "method.name": method if isinstance(method, str) else method.title,
         "data.name": data if isinstance(data, str) else data.name,
         "epochs": epochs,
         **{key.replace("__", "."): value for key, value in options.items()},
@@ -52,5 +53,6 @@ def distil(
         student=None if isinstance(student, str) else student,
         teacher=teacher if isinstance(teacher, nn.Module) else None,
         data=data if isinstance(data, Dataset) else None,
+        method=method if isinstance(method, Method) else None,
         display=display or silent(),
     )

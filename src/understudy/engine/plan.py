@@ -44,14 +44,18 @@ class Plan:
 
 
 def make_plan(
-    settings: Settings, student: nn.Module | None = None, teacher: nn.Module | None = None, data: Dataset | None = None
+    settings: Settings,
+    student: nn.Module | None = None,
+    teacher: nn.Module | None = None,
+    data: Dataset | None = None,
+    method: Method | None = None,
 ) -> Plan:
-    """The plan for these settings; networks and data that are not given are built from them.
+    """The plan for these settings; networks, data and a method that are not given are what the settings name.
 
     Raises ValueError for whatever cannot be carried out.
     """
     method = adjust(
-        find(settings.method.name),
+        method or find(settings.method.name),
         labels=settings.method.labels,
         teacher_mode=settings.method.teacher_mode,
         terms=settings.terms,

@@ -21,6 +21,7 @@ from understudy.engine.plan import Plan, make_plan
 from understudy.engine.precision import Precision, threads_for
 from understudy.engine.record import Record
 from understudy.engine.selection import select_images
+from understudy.methods import Method
 from understudy.models import load_weights
 from understudy.spec import Settings
 
@@ -42,16 +43,17 @@ def execute(
     student: nn.Module | None = None,
     teacher: nn.Module | None = None,
     data: Dataset | None = None,
+    method: Method | None = None,
     display: Display | None = None,
 ) -> Result:
     """Carry the run out in the folder `out`, or go on with it there; a finished one is only read.
 
-    Networks and data that are not given are built from the settings. Raises ValueError for settings that cannot be
-    carried out, before anything is trained.
+    Networks, data and a method that are not given are what the settings name. Raises ValueError for settings that
+    cannot be carried out, before anything is trained.
     """
     display = display or silent()
     finished = folder.is_finished(out, settings)
-    plan = make_plan(settings, student, teacher, data)
+    plan = make_plan(settings, student, teacher, data, method)
     if finished:
         summary = _read_finished(plan, out, display)
     else:
@@ -82,7 +84,7 @@ def _carry_out(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
         run_facts = describe(plan, distiller, batches, precision)
         folder.write_json(out / folder.FACTS, run_facts)
     else:
-        run_facts = _read_facts(out, plan.data)
+        run_facts = _read_facts(out, plan)
         display.say(f"going on at step {saved['place']['step']}")
     _announce(display, out, run_facts)
     keep = select_images(distiller, plan.data, precision, record) if saved is None else saved["keep"]
@@ -121,11 +123,17 @@ def _make_batches(plan: Plan, precision: Precision) -> Batches:
     )
 
 
-def _read_facts(out: Path, data: Dataset) -> dict[str, Any]:
-    """The facts of the run that goes on. Raises ValueError if its data have changed since."""
+def _read_facts(out: Path, plan: Plan) -> dict[str, Any]:
+    """The facts of the run in the folder. Raises ValueError if its data or its method have changed since."""
     run_facts = json.loads((out / folder.FACTS).read_text(encoding="utf-8"))
-    if run_facts["data"]["sha256"] != data.fingerprint():
+    if run_facts["data"]["sha256"] != plan.data.fingerprint():
         raise ValueError(f"{out} was trained on other data of the same name; give another folder with --out")
+    declared = run_facts["method"].get("sha256")
+    # Folders from before methods had fingerprints have none.
+    if declared is not None and declared != plan.method.fingerprint():
+        raise ValueError(
+            f"{out} was trained by another declaration of {plan.method.title}; give another folder with --out"
+        )
     return run_facts
 
 
@@ -147,6 +155,7 @@ def _announce(display: Display, out: Path, run_facts: dict[str, Any]) -> None:
 
 def _read_finished(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
     """The summary of the run that is finished in the folder; its student's weights are loaded."""
+    _read_facts(out, plan)
     summary = json.loads((out / folder.SUMMARY).read_text(encoding="utf-8"))
     load_weights(plan.student, out / folder.STUDENT)
     display.say(f"{out} is already finished: {summary['accuracy_pct']:.2f} %")

@@ -27,7 +27,7 @@ HALVINGS = 50  # of the interval that holds tau, down to neighbouring numbers in
 
 
 def select(
-    features: Tensor, labels: Tensor, keep: float = 0.75, smoothness: float = 1.0, neighbours: int = 5
+    features: Tensor, labels: Tensor, keep: float = 0.75, smoothness: float = 0.1, neighbours: int = 5
 ) -> Tensor:
     """True for the well embedded images: (N, d), (N,) -> (N,), at least round(keep * N) of them and at least one.
 

@@ -1,7 +1,10 @@
 """Methods by name, joined by +, and with a user's numbers."""
 
 import difflib
+import importlib
 import inspect
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,9 +20,11 @@ CHOICES = {"over": ("image", "positions", "elements"), "layers": ("all", "last")
 def find(name: str) -> Method:
     """The method called `name`: an entry of METHODS, or entries joined by + in any order.
 
-    A combination that a paper trained is an entry of its own and wins over the automatic one. Raises ValueError for
-    a name nobody knows, with the nearest ones.
+    A combination that a paper trained is an entry of its own and wins over the automatic one. `package.module:NAME` is
+    a Method of your own. Raises ValueError for a name nobody knows, with the nearest ones.
     """
+    if ":" in name:
+        return _imported(name)
     parts = name.split("+")
     for known, method in METHODS.items():
         if sorted(known.split("+")) == sorted(parts):
@@ -30,6 +35,21 @@ def find(name: str) -> Method:
             nearest = f"; nearest: {', '.join(near)}" if near else ""
             raise ValueError(f"there is no method {part!r}{nearest}; there are {', '.join(METHODS)}, joined by +")
     return combine([METHODS[part] for part in parts])
+
+
+def _imported(name: str) -> Method:
+    """The Method that a user's module holds under this name."""
+    module, _, attribute = name.partition(":")
+    # The folder in which the command is run counts, as for `python -m`.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{name}: there is no module {error.name!r} to import") from error
+    if not isinstance(found, Method):
+        raise ValueError(f"{name}: expected an understudy.Method, found {type(found).__name__}")
+    return found
 
 
 def combine(methods: Sequence[Method]) -> Method:

@@ -1,5 +1,8 @@
 """What a method declares: d( T_t(F_t), T_s(F_s) ), its weight, and the phases in which it is learnt."""
 
+import dataclasses
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -117,3 +120,20 @@ class Method:
     def terms(self) -> tuple[Term, ...]:
         """Every term once, in the order of the phases."""
         return tuple({term.name: term for phase in self.phases for term in phase.guides + phase.terms}.values())
+
+    def fingerprint(self) -> str:
+        """The same for the same declaration: functions count by their names, words for people not at all."""
+        declared = [self.teacher_mode, [_plain(phase) for phase in self.phases]]
+        return hashlib.sha256(json.dumps(declared).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A declaration as JSON knows it."""
+    if isinstance(value, Phase | Term):
+        fields = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+        return {name: _plain(own) for name, own in fields.items() if name not in ("source", "aspects")}
+    if isinstance(value, Mapping):
+        return {key: _plain(own) for key, own in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(own) for own in value]
+    return value if isinstance(value, str | float | int | None) else getattr(value, "__qualname__", repr(value))

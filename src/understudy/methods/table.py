@@ -266,6 +266,7 @@ SELECTIVE = Term(
     needs=("keep",),
     select=select,
     weight=1.0,
+    options={"keep": 0.75, "smoothness": 0.1},
     source="not published; ours",
     aspects=Aspects(teacher="selection by graph cut", student="linear where lengths differ", distance="L2"),
 )
