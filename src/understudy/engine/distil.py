@@ -30,8 +30,8 @@ def distil(
 
     Networks are modules of your own, or names as on the command line (a teacher by name: the folder of its run).
     `data` is a Dataset or a name, `method` a Method of your own or a name. `options` are settings with their dots
-    written as two underscores (`optim__lr=0.05`), `words` the same as on the command line ("optim.lr=0.05"). Called again with the same
-    arguments and folder, a run that was cut off goes on where it was.
+    written as two underscores (`optim__lr=0.05`), `words` the same as on the command line ("optim.lr=0.05"). Called
+    again with the same arguments and folder, a run that was cut off goes on where it was.
 
     Raises ValueError for what cannot be carried out, before anything is trained.
     """

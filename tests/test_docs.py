@@ -1,0 +1,34 @@
+"""What the documentation says is what the code does."""
+
+import re
+from pathlib import Path
+
+from understudy.engine import execute
+from understudy.engine.listings import methods_page
+from understudy.methods import METHODS
+from understudy.spec import read_settings
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_page_of_methods_is_the_generated_one():
+    written = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert written == methods_page(), "run: understudy list methods --markdown > docs/methods.md"
+
+
+def test_the_readme_names_every_method():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in METHODS if f"`{name}`" not in readme] == []
+
+
+def test_the_composed_method_trains(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    teacher = {"task": "train", "student.model": "digits-2x16", "data.name": "digits", "epochs": 3}
+    execute(read_settings(options=teacher), tmp_path / "runs" / "teacher")
+    page = (ROOT / "docs" / "compose.md").read_text(encoding="utf-8")
+    program = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert program is not None
+    names: dict = {}
+    exec(compile(program[1], "docs/compose.md", "exec"), names)
+    assert float(capsys.readouterr().out) == names["run"].accuracy_pct > 50.0
+    assert set(names["run"].summary["phases"][0]) >= {"name", "train_s"}
