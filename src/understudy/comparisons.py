@@ -160,8 +160,9 @@ class Comparison(nn.Module):
 
 def chosen_options(function: Callable[..., Any], term: Term) -> dict[str, Any]:
     """Those of the term's options that the function or class takes."""
+    needed = term.needs if function is term.distance else ()
     taken = own_options(function)
-    return {name: value for name, value in term.options.items() if name in taken}
+    return {name: value for name, value in term.options.items() if name in taken and name not in needed}
 
 
 def _check_classes(term: Term, site: Site) -> None:

@@ -161,3 +161,18 @@ def test_a_teacher_has_its_own_curves_and_does_not_stretch_those_of_its_students
 def test_reports_need_no_torch(tmp_path):
     code = "import sys, understudy.report; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_the_page_says_how_hard_each_term_pulls_at_the_phases_start(folders, tmp_path):
+    folder = folders.make("ab+kd", 83.6)
+    lines = [
+        {"kind": "gradients", "phase": "initialise", "step": 0, "task": 2.0, "relative": {"ab": 0.125}},
+        {"kind": "gradients", "phase": "initialise", "step": 100, "task": 2.0, "relative": {"ab": 9.0}},
+        {"kind": "gradients", "phase": "train", "step": 390, "task": 0.0, "relative": {"kd": None}},
+    ]
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write("".join(json.dumps(line) + "\n" for line in lines))
+    reader = Reader()
+    reader.feed(write_page([read_run(folder)], tmp_path / "page.html").read_text())
+    start = reader.cells.index("times the labels'") + 1
+    assert reader.cells[start : start + 8] == ["AB+KD", "initialise", "ab", "0.12", "AB+KD", "train", "kd", "–"]

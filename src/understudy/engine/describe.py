@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from understudy.data import Batches
 from understudy.distiller import Distiller
 from understudy.engine import facts
@@ -91,8 +93,15 @@ def _teacher(plan: Plan, precision: Precision) -> dict[str, Any] | None:
         **plan.sizes["teacher"],
         "weights": _text(weights),
         "sha256": facts.state_sha256(plan.teacher) if weights is None else facts.sha256(weights),
-        "accuracy_pct": evaluate(plan.teacher, plan.data.test, plan.data, precision).accuracy_pct,
+        "accuracy_pct": _accuracy(plan, plan.teacher, precision),
     }
+
+
+def _accuracy(plan: Plan, teacher: nn.Module, precision: Precision) -> float | None:
+    """The teacher's accuracy on the test images; None where it knows other classes than these."""
+    if plan.sizes["teacher"]["classes"] != plan.data.num_classes:
+        return None
+    return evaluate(teacher, plan.data.test, plan.data, precision).accuracy_pct
 
 
 def _text(path: Path | None) -> str | None:

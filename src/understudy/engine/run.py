@@ -141,10 +141,12 @@ def _announce(display: Display, out: Path, run_facts: dict[str, Any]) -> None:
     student, teacher, data = run_facts["student"], run_facts["teacher"], run_facts["data"]
     machine = run_facts["precision"]
     if teacher is not None:
-        display.say(
-            f"teacher {teacher['name']}: {teacher['accuracy_pct']:.2f} % of {data['test_images']:,} test images, "
-            f"{teacher['parameters']:,} parameters"
+        accuracy = (
+            f"{teacher['accuracy_pct']:.2f} % of {data['test_images']:,} test images"
+            if teacher["accuracy_pct"] is not None
+            else f"{teacher['classes']:,} other classes"
         )
+        display.say(f"teacher {teacher['name']}: {accuracy}, {teacher['parameters']:,} parameters")
     display.say(
         f"student {student['name']}: {student['parameters']:,} parameters, {run_facts['method']['title']}, "
         f"{data['name']} ({data['train_images']:,} images)"

@@ -146,9 +146,10 @@ def _change(term: Term, wanted: Mapping[str, Option]) -> Term:
 
 def options_of(term: Term) -> list[str]:
     """The names of the options that the term's functions and classes take."""
-    functions = (term.distance, term.student, term.teacher, term.guide, term.inputs, term.select)
-    names = dict.fromkeys(name for function in functions if function is not None for name in own_options(function))
-    return [name for name in names if name not in term.needs]
+    others = (term.student, term.teacher, term.guide, term.inputs, term.select)
+    of_distance = [name for name in own_options(term.distance) if name not in term.needs]
+    of_others = [name for function in others if function is not None for name in own_options(function)]
+    return list(dict.fromkeys([*of_distance, *of_others]))
 
 
 def own_options(function: Callable[..., Any]) -> list[str]:

@@ -49,6 +49,7 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
         "accuracy": Markup(figures.accuracy_chart(drawn, drawn_looks)),
         "agreement": Markup(figures.agreement_chart(drawn, drawn_looks)),
         "layers": _layers(drawn, names),
+        "gradients": [row for run in drawn for row in _gradients(run, names[run.folder])],
         "terms": {term: Markup(svg) for term, svg in figures.term_charts(drawn, drawn_looks).items()},
         "runs": [_run(index, run, names[run.folder], own_charts=run in teachers) for index, run in enumerate(runs)],
         "say": quantities,
@@ -70,6 +71,17 @@ def _layers(runs: Sequence[Run], names: dict[Path, str]) -> dict[str, Any]:
         for layer in layers
     }
     return {"runs": list(measured), "cells": cells}
+
+
+def _gradients(run: Run, label: str) -> list[tuple[str, ...]]:
+    """Run, phase, term, and how many times the labels' its gradient was at the phase's start."""
+    first = {record["phase"]: record for record in reversed(run.gradients)}
+    return [
+        (label, phase["name"], term, quantities.NOT_MEASURED if ratio is None else f"{ratio:.2g}")
+        for phase in run.phases
+        if phase["name"] in first
+        for term, ratio in first[phase["name"]]["relative"].items()
+    ]
 
 
 def _run(index: int, run: Run, label: str, *, own_charts: bool) -> dict[str, Any]:

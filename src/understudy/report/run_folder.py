@@ -26,6 +26,7 @@ class Run:
     settings: str
     steps: tuple[dict[str, Any], ...]
     epochs: tuple[dict[str, Any], ...]
+    gradients: tuple[dict[str, Any], ...]
     resumed: tuple[dict[str, Any], ...]
     summary: dict[str, Any] | None
 
@@ -69,6 +70,7 @@ def read_run(folder: str | Path) -> Run:
         settings=settings.read_text(encoding="utf-8") if settings.is_file() else "",
         steps=tuple(record for record in records if record["kind"] == "steps"),
         epochs=tuple(record for record in records if record["kind"] == "epoch"),
+        gradients=tuple(record for record in records if record["kind"] == "gradients"),
         resumed=tuple(record for record in records if record["kind"] == "resumed"),
         summary=_read_object(summary) if summary.is_file() else None,
     )

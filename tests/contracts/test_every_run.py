@@ -1,0 +1,143 @@
+"""What is true of a whole run, for every method: it learns, its student is a plain network, and a kill costs no bit."""
+
+import json
+
+import pytest
+import torch
+
+from understudy.engine import execute
+from understudy.engine.display import silent
+from understudy.methods import METHODS, find
+from understudy.models import build, load_weights, save_weights
+from understudy.spec import read_settings
+
+# One of each kind in the fast tests: two phases, a guide, clipping, a selection, random images of its own.
+FAST = ("ab+kd", "mhgd", "kd_svd", "selective", "bss")
+EVERY = [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in METHODS]
+
+
+class Killed(Exception):
+    """Stands in for a signal: nothing of the run gets to say goodbye."""
+
+
+@pytest.fixture(scope="module")
+def teacher_file(tmp_path_factory):
+    """A teacher that has seen all digits for a few epochs."""
+    folder = tmp_path_factory.mktemp("teacher")
+    options = {"task": "train", "student.model": "digits-1x8", "data.name": "digits", "epochs": 3, "batch_size": 64}
+    execute(read_settings(options=options, words=["optim.sched=onecycle"]), folder / "run")
+    return folder / "run" / "student.safetensors"
+
+
+@pytest.fixture
+def settings(teacher_file):
+    def make(method, *words, epochs, per_class):
+        options = {
+            "student.model": "digits-1x4",
+            "teacher.model": "digits-1x8",
+            "teacher.weights": str(teacher_file),
+            "method.name": method,
+            "data.name": "digits",
+            "data.per_class": per_class,
+            "epochs": "+".join([str(epochs)] * len(find(method).phases)),
+            "batch_size": 25,
+        }
+        return read_settings(options=options, words=words)
+
+    return make
+
+
+def killed_at(step):
+    """A display that ends the process's work in this step."""
+    display, steps = silent(), iter(range(1, 10**6))
+
+    def count():
+        if next(steps) == step:
+            raise Killed
+
+    display.step = count
+    return display
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_learns_what_it_sets_out_to_learn(name, settings, tmp_path):
+    # Balanced, because the papers' weights are for networks of another size.
+    result = execute(settings(name, "run.balance=1", "run.log_every=1", epochs=12, per_class=10), tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    for phase in find(name).phases:
+        losses = [line["terms"]["loss"] for line in lines if line["kind"] == "steps" and line["phase"] == phase.name]
+        quarter = len(losses) // 4
+        assert sum(losses[-quarter:]) < sum(losses[:quarter]), f"{phase.name}: {losses}"
+    assert 0.0 < result.accuracy_pct <= 100.0
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_killed_and_started_again_it_ends_in_the_same_bits(name, settings, tmp_path):
+    wanted = settings(name, "run.checkpoint_every=2", epochs=3, per_class=5)
+    untouched = execute(wanted, tmp_path / "untouched")
+    num_steps = 6 * len(find(name).phases)
+    for step in {3, num_steps - 1}:
+        with pytest.raises(Killed):
+            execute(wanted, tmp_path / f"killed{step}", display=killed_at(step))
+        again = execute(wanted, tmp_path / f"killed{step}")
+        assert again.summary["student_sha256"] == untouched.summary["student_sha256"]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_student_that_is_left_is_a_plain_network(name, settings, tmp_path):
+    result = execute(settings(name, epochs=1, per_class=5), tmp_path / "run")
+    plain = build("digits-1x4", num_classes=10, in_channels=1)
+    load_weights(plain, tmp_path / "run" / "student.safetensors")
+    assert sum(p.numel() for p in plain.parameters()) == sum(p.numel() for p in result.student.parameters())
+    assert result.summary["parameters"] == sum(p.numel() for p in plain.parameters())
+
+
+def lines_of(folder, kind):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["kind"] == kind]
+
+
+def test_gradients_are_written_down_at_each_phases_start_and_on_demand(settings, tmp_path):
+    execute(settings("ab+kd", "run.gradients_every=4", epochs=3, per_class=5), tmp_path / "run")
+    found = lines_of(tmp_path / "run", "gradients")
+    # Two steps an epoch: after the fourth step of each phase; the sixth ends it.
+    assert [(line["phase"], line["step"]) for line in found] == [("initialise", 0), ("train", 6)]
+    execute(settings("ab+kd", "run.gradients_every=3", epochs=3, per_class=5), tmp_path / "other")
+    found = lines_of(tmp_path / "other", "gradients")
+    assert [line["step"] for line in found] == [0, 3, 6, 9]
+    assert all(set(line["relative"]) == {"ab" if line["phase"] == "initialise" else "kd"} for line in found)
+    assert all(line["task"] > 0 for line in found)
+
+
+def test_balanced_every_terms_gradient_is_the_asked_multiple_of_the_tasks(settings, tmp_path):
+    execute(settings("rkd", "run.balance=0.5", epochs=2, per_class=5), tmp_path / "run")
+    (line,) = lines_of(tmp_path / "run", "gradients")
+    assert line["relative"] == pytest.approx({"rkd_distance": 0.5, "rkd_angle": 0.5}, rel=1e-3)
+    assert set(line["balanced_by"]) == {"rkd_distance", "rkd_angle"}
+
+
+def test_looking_at_gradients_changes_no_bit(settings, tmp_path):
+    plain = execute(settings("bss", epochs=2, per_class=5), tmp_path / "plain")
+    looked = execute(settings("bss", "run.gradients_every=1", epochs=2, per_class=5), tmp_path / "looked")
+    assert plain.summary["student_sha256"] == looked.summary["student_sha256"]
+
+
+def test_a_selection_is_written_down_and_leaves_as_many_as_were_asked(settings, tmp_path):
+    execute(settings("selective", "terms.selective.keep=0.6", epochs=1, per_class=20), tmp_path / "run")
+    (line,) = lines_of(tmp_path / "run", "selection")
+    assert line["images"] == 200 and 120 <= line["kept"] < 200
+
+
+def test_a_teacher_of_other_classes_teaches_through_a_head_of_its_own(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "teacher.safetensors"
+    save_weights(build("digits-1x8", num_classes=7, in_channels=1), path)
+    from understudy import distil, load_data
+
+    teacher = build("digits-1x8", num_classes=7, in_channels=1)
+    load_weights(teacher, path)
+    data = load_data("digits", per_class=5)
+    result = distil("digits-1x4", teacher, data, method="ab+dtl", epochs=2, folder=tmp_path / "run")
+    assert result.summary["teacher_accuracy_pct"] is None
+    with pytest.raises(ValueError, match="7; dtl gives the student a head"):
+        distil("digits-1x4", teacher, data, method="kd", epochs=2, folder=tmp_path / "other")
