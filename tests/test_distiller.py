@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from understudy.distiller import Distiller, set_teacher_mode
 from understudy.losses import activation_boundary

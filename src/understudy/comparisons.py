@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from understudy.methods import LOGITS, Method, Term, own_options
-from understudy.taps import Position, as_map, grid, named_positions, norm_at, pairs, to_size
+from understudy.taps import Position, as_map, named_positions, norm_at, pairs, to_size
 from understudy.taps.positions import DryRun
 
 Pair = tuple[Position, Position]
@@ -59,18 +59,16 @@ def _last(network: nn.Module, role: str, images: Tensor) -> Position:
 
 def site_of(own: Position, wanted: Position, images: Tensor) -> Site:
     """Maps of two sizes are compared at the smaller height and width; the other one is averaged down."""
-    sizes = [_map_size(position, images) for position in (own, wanted)]
-    shapes = [tuple(position.shape) for position in (own, wanted)]
-    if sizes[0] is not None and sizes[1] is not None:
-        common = tuple(min(one, other) for one, other in zip(*sizes, strict=True))
-        shapes = [(shape[0], shape[2] if len(shape) == 3 else shape[1], *common) for shape in shapes]
+    shapes = [_map_shape(position, images) for position in (own, wanted)]
+    if len(shapes[0]) == len(shapes[1]) == 4:
+        common = tuple(min(one, other) for one, other in zip(shapes[0][2:], shapes[1][2:], strict=True))
+        shapes = [(*shape[:2], *common) for shape in shapes]
     return Site(student=own, teacher=wanted, student_shape=shapes[0], teacher_shape=shapes[1])
 
 
-def _map_size(position: Position, images: Tensor) -> tuple[int, int] | None:
-    if len(position.shape) == 4:
-        return position.shape[2], position.shape[3]
-    return grid(position.shape, images.shape[-2:])
+def _map_shape(position: Position, images: Tensor) -> tuple[int, ...]:
+    """(B, C, H, W) of what is a map once it is read; other shapes as they are."""
+    return tuple(as_map(torch.empty(position.shape, device="meta"), images.shape[-2:]).shape)
 
 
 class Comparison(nn.Module):
@@ -91,7 +89,7 @@ class Comparison(nn.Module):
         for site in self.sites:
             self.students.append(self._built(term.student, site, site.student_shape, site.teacher_shape))
             channels = site.teacher_shape[1]
-            norm = norm_at(teacher, site.teacher.name, channels) if isinstance(term.teacher, type) else None
+            norm = norm_at(teacher, site.teacher.name, channels, images) if isinstance(term.teacher, type) else None
             self.teachers.append(self._built(term.teacher, site, site.teacher_shape, norm))
         for window in self.windows if term.guide is not None else ():
             shapes = [self.sites[index].teacher_shape for index in window]
@@ -105,7 +103,11 @@ class Comparison(nn.Module):
         try:
             return transform(*shapes, **chosen_options(transform, self.term))
         except ValueError as error:
-            raise ValueError(f"{self.term.name} at {site.student.name} <- {site.teacher.name}: {error}") from error
+            raise ValueError(f"{self._where(site)}: {error}") from error
+
+    def _where(self, *sites: Site) -> str:
+        """'ab at layer1 <- group1', for messages."""
+        return f"{self.term.name} at " + ", ".join(f"{site.student.name} <- {site.teacher.name}" for site in sites)
 
     def forward(
         self,
@@ -127,7 +129,10 @@ class Comparison(nn.Module):
         ):
             needed = {name: self.guides[number] if name == "guide" else extras[name] for name in term.needs}
             inputs = [own[index] for index in window] + [wanted[index] for index in window]
-            distance = term.distance(*inputs, **needed, **options)
+            try:
+                distance = term.distance(*inputs, **needed, **options)
+            except ValueError as error:
+                raise ValueError(f"{self._where(*(self.sites[index] for index in window))}: {error}") from error
             total = total + weight / self._size(window) * distance
         assert isinstance(total, Tensor)
         return total
@@ -142,13 +147,20 @@ class Comparison(nn.Module):
 
     def _student(self, index: int, site: Site, features: Mapping[str, Tensor]) -> Tensor:
         feature = self.students[index](site.fit(features[site.student.name], self.image_size))
-        function = self.term.student
-        return feature if function is None or isinstance(function, type) else function(feature)
+        return self._transformed(self.term.student, site, feature)
 
     def _teacher(self, index: int, site: Site, features: Mapping[str, Tensor]) -> Tensor:
         feature = self.teachers[index](site.fit(features[site.teacher.name], self.image_size))
-        function = self.term.teacher
-        return feature if function is None or isinstance(function, type) else function(feature)
+        return self._transformed(self.term.teacher, site, feature)
+
+    def _transformed(self, function: Callable[..., Any] | None, site: Site, feature: Tensor) -> Tensor:
+        """What a plain function makes of the feature; a class was built, and has had it already."""
+        if function is None or isinstance(function, type):
+            return feature
+        try:
+            return function(feature)
+        except ValueError as error:
+            raise ValueError(f"{self._where(site)}: {error}") from error
 
     def _size(self, window: Sequence[int]) -> int:
         """By what the distance is divided: 1, or the positions or elements of the teacher's map."""

@@ -1,7 +1,7 @@
 """Method + teacher + student -> one module that answers the loss and its named terms."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from understudy.comparisons import Comparison, Site, chosen_options, find_comparisons
-from understudy.gradients import add_clipped, gradients_of, norm_of
+from understudy.gradients import add_clipped, gradients_of, norm_of, twice_differentiable
 from understudy.methods import LOGITS, Method, Phase, Term
 from understudy.ops import at_least_float32
 from understudy.processes import of_all_processes
@@ -201,7 +201,8 @@ class Distiller(nn.Module):
         if self.phase_index not in self._readers:
             return {LOGITS: self.student(images)}
         reader = self._compiled_readers.get(self.phase_index, self._readers[self.phase_index])[0]
-        logits, features = reader(images)
+        with twice_differentiable() if images.requires_grad else nullcontext():
+            logits, features = reader(images)
         return {**features, LOGITS: logits}
 
     def _read_teacher(self, images: Tensor) -> dict[str, Tensor]:

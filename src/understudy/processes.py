@@ -4,6 +4,7 @@ Everything here is the identity in a single process.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -20,11 +21,23 @@ def of_all_processes(values: Tensor) -> Tensor:
     For losses that compare images with each other. Backward adds what all processes want of the own images; averaged
     over processes, as DistributedDataParallel does, that is the gradient of the loss of the whole batch.
     """
-    if num_processes() == 1:
-        return values
-    from torch.distributed.nn.functional import all_gather
+    return values if num_processes() == 1 else _Gather.apply(values)
 
-    return torch.cat(all_gather(values.contiguous()))
+
+class _Gather(torch.autograd.Function):
+    """All processes' tensors in the order of the processes; torch's own function for it is deprecated."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        gathered = [torch.empty_like(values, memory_format=torch.contiguous_format) for _ in range(num_processes())]
+        dist.all_gather(gathered, values.contiguous())
+        return torch.cat(gathered)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> Tensor:
+        wanted = outer[0].contiguous()
+        dist.all_reduce(wanted)
+        return wanted.chunk(num_processes())[dist.get_rank()]
 
 
 def mean_over_processes(gradients: Sequence[Tensor | None]) -> list[Tensor | None]:

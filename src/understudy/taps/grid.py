@@ -11,14 +11,14 @@ MOST_PREFIX_TOKENS = 8
 
 
 def grid(shape: Sequence[int], image_size: Sequence[int]) -> tuple[int, int] | None:
-    """Height and width of a position's map: of (B, C, H, W), or of tokens (B, N, C) laid out like the image.
+    """Height and width of a position's map: (B, C, H, W), (B, H, W, C), or tokens (B, N, C) laid out like the image.
 
     None where the position is no smaller picture of the images of `image_size` (height, width): a vector, a map of
-    other proportions (such as channels-last), tokens that fill no grid.
+    other proportions, tokens that fill no grid. Where either order would do, the channels stand first.
     """
     if len(shape) == 4:
-        size = shape[2], shape[3]
-        return size if _is_picture(size, image_size) else None
+        sizes = (shape[2], shape[3]), (shape[1], shape[2])
+        return next((size for size in sizes if _is_picture(size, image_size)), None)
     if len(shape) == 3:
         for prefix in range(MOST_PREFIX_TOKENS + 1):
             size = _grid_of(shape[1] - prefix, image_size)
@@ -40,15 +40,20 @@ def _grid_of(num_patches: int, image_size: Sequence[int]) -> tuple[int, int] | N
 
 def _is_picture(size: Sequence[int], image_size: Sequence[int]) -> bool:
     height, width = size
-    # One pixel of rounding is allowed.
-    return abs(height * image_size[1] - width * image_size[0]) <= max(image_size)
+    # Less than a pixel of rounding is allowed: of square images maps are square.
+    return abs(height * image_size[1] - width * image_size[0]) < max(image_size)
 
 
 def as_map(feature: Tensor, image_size: Sequence[int]) -> Tensor:
-    """Tokens (B, N, C) as a map (B, C, H, W), without the tokens before the patches; anything else as it is."""
-    size = grid(feature.shape, image_size) if feature.dim() == 3 else None
-    if size is None:
+    """Channels-last maps and tokens as maps (B, C, H, W), these without the tokens before the patches.
+
+    Anything else as it is.
+    """
+    size = grid(feature.shape, image_size)
+    if size is None or (feature.dim() == 4 and tuple(feature.shape[2:]) == size):
         return feature
+    if feature.dim() == 4:
+        return feature.movedim(3, 1)
     patches = feature[:, feature.shape[1] - size[0] * size[1] :]
     return patches.transpose(1, 2).unflatten(2, size)
 

@@ -1,27 +1,41 @@
 """Which BatchNorm normalised what is read at a position."""
 
-from torch import nn
+from torch import Tensor, nn
+
+from understudy.taps.positions import DryRun
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-def norm_at(network: nn.Module, name: str, channels: int) -> nn.Module | None:
-    """The BatchNorm whose output the position is; None where there is none.
+def norm_at(network: nn.Module, name: str, channels: int, images: Tensor) -> nn.Module | None:
+    """The BatchNorm whose output the position is, by a dry run on the images; None where there is none.
 
-    For a position that is no BatchNorm's own output, such as a residual sum, it is the last one of that width in the
-    block around it: an approximation, as in the overhaul authors' code.
+    For a position that is no BatchNorm's own output, such as a residual sum, it is one of that width that ran before,
+    in the innermost module around it: the last of the least nested (a shortcut's stands deeper). An approximation, as
+    in the overhaul authors' code.
     """
-    owner = name.removeprefix("before:").removeprefix("after:").partition("#")[0]
-    modules = dict(network.named_modules())
-    if isinstance(modules.get(owner), BATCH_NORMS) and not name.startswith("before:"):
-        return modules[owner]
-    around = modules.get(owner)
+    run = DryRun(network, images)
+    read = run.find(name)
+    before: dict[str, nn.Module] = {}
+    for (side, owner, _), event in run.events.items():
+        norm = run.modules.get(owner)
+        if side == "after" and isinstance(norm, BATCH_NORMS):
+            if event.identity == read.identity:
+                return norm
+            if norm.num_features == channels:
+                before[owner] = norm
+        if event is read:
+            break
+    return _norm_around(read.key[1], before)
+
+
+def _norm_around(owner: str, norms: dict[str, nn.Module]) -> nn.Module | None:
+    """The last of the least nested in the innermost module around the owner, itself included, that has any."""
     while True:
-        fitting = [m for m in around.modules() if isinstance(m, BATCH_NORMS)] if around is not None else []
-        fitting = [m for m in fitting if m.num_features == channels]
-        if fitting:
-            return fitting[-1]
+        inside = [name for name in norms if not owner or f"{name}.".startswith(f"{owner}.")]
+        if inside:
+            depth = min(name.count(".") for name in inside)
+            return norms[[name for name in inside if name.count(".") == depth][-1]]
         if not owner:
             return None
         owner = owner.rpartition(".")[0]
-        around = modules.get(owner)

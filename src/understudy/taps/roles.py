@@ -21,7 +21,8 @@ def named_positions(network: nn.Module, role: str, images: Tensor) -> tuple[str,
     A role that the network declares in `taps` (role -> names) is its own word. For others there is a proposal: for
     each height and width of the feature maps in turn, the last one that enters an activation ("before_relu"), that
     left one ("after_relu"; gates such as sigmoid count for neither), or simply the last one ("group_end"); and what
-    enters the last linear layer ("embedding"). Feature maps are (B, C, H, W), or a transformer's tokens (B, N, C), in
+    enters the last linear layer ("embedding"). Where all have one height and width, as in most vision transformers, the
+    last one of each third of the blocks. Feature maps are (B, C, H, W), or a transformer's tokens (B, N, C), in
     the proportions of the images and larger than 1 x 1. ValueError for an unknown role, and where there is nothing to
     propose.
     """
@@ -82,23 +83,65 @@ def _embedding(run: DryRun) -> Position:
 
 
 def _last_of_each_size(run: DryRun, role: str, images: Tensor) -> list[Position]:
-    last: dict[tuple[int, int], Position] = {}
-    for position in (run.position(event) for event in run.listed()):
-        size = grid(position.shape, images.shape[-2:])
-        if size is None or size == (1, 1):
-            continue
-        side = role.removesuffix("_relu")
-        touches = position.activation.startswith(f"{side} ") and not position.activation.endswith(GATES)
-        if role == "group_end" or touches:
-            # Taken out first, so that the order is that of the last ones.
-            last.pop(size, None)
-            last[size] = position
-    if not last:
+    listed = [run.position(event) for event in run.listed()]
+    sizes = _map_sizes(listed, images)
+    fitting = [p for p in listed if sizes.get(p.name, (1, 1)) != (1, 1) and _plays(p, role)]
+    if not fitting:
         raise ValueError(
             f"nothing to propose for {role!r}: no (B, C, H, W) feature map or grid of tokens (B, N, C) qualifies; "
             "give the network a `taps` attribute, {role: names}"
         )
+    has_one_size = len({sizes[p.name] for p in fitting}) == 1
+    ends = _ends_of_thirds(run, [p for p in listed if p.name in sizes]) if has_one_size else ()
+    last: dict[tuple[object, int], Position] = {}
+    num_ended = 0
+    for position in listed:
+        if position in fitting:
+            key = sizes[position.name], num_ended
+            # Taken out first, so that the order is that of the last ones.
+            last.pop(key, None)
+            last[key] = position
+        num_ended += position.name in ends
     return list(last.values())
+
+
+def _map_sizes(listed: list[Position], images: Tensor) -> dict[str, tuple[int, int]]:
+    """Height and width of those positions that are maps of the images."""
+    tokens = {(_parent(p.name), p.shape[1]) for p in listed if len(p.shape) == 3}
+    sizes = {}
+    for position in listed:
+        size = grid(position.shape, images.shape[-2:])
+        # Attention inside windows has more rows than there are images, and its weights are tokens by tokens.
+        is_attention = len(position.shape) == 4 and {(_parent(position.name), n) for n in position.shape[2:]} <= tokens
+        if size is not None and position.shape[0] == len(images) and not is_attention:
+            sizes[position.name] = size
+    return sizes
+
+
+def _parent(name: str) -> str:
+    return name.removeprefix("before:").rpartition(".")[0]
+
+
+def _plays(position: Position, role: str) -> bool:
+    touches = position.activation.startswith(f"{role.removesuffix('_relu')} ")
+    return role == "group_end" or (touches and not position.activation.endswith(GATES))
+
+
+def _ends_of_thirds(run: DryRun, listed: list[Position]) -> tuple[str, ...]:
+    """The blocks that end the first and the second third of a network all of whose maps have one size.
+
+    Its blocks are those modules with children, of one class in one parent, that have most parameters together.
+    """
+    families: dict[tuple[str, str], list[str]] = {}
+    for position in listed:
+        if position.name in run.modules and not position.is_leaf:
+            families.setdefault((_parent(position.name), position.kind), []).append(position.name)
+    blocks = max(families.values(), key=lambda names: (len(names) > 1) * _num_parameters(run, names), default=[])
+    return tuple(blocks[math.ceil(third * len(blocks) / 3) - 1] for third in (1, 2) if blocks)[: len(blocks) - 1]
+
+
+def _num_parameters(run: DryRun, names: list[str]) -> int:
+    return sum(parameter.numel() for name in names for parameter in run.modules[name].parameters())
 
 
 def _unknown_role(network: nn.Module, role: str, roles: tuple[str, ...]) -> str:
