@@ -139,7 +139,9 @@ class Comparison(nn.Module):
 
     def guide_loss(self, teacher: Mapping[str, Tensor], share: Callable[[Tensor], Tensor]) -> Tensor:
         """What the guides still have to learn from the teacher, summed over the comparisons."""
-        wanted = [share(self._teacher(index, site, teacher)) for index, site in enumerate(self.sites)]
+        wanted = [self._teacher(index, site, teacher) for index, site in enumerate(self.sites)]
+        if self.term.across_images:
+            wanted = [share(tensor) for tensor in wanted]
         losses = [
             guide(*(wanted[index] for index in window)) for guide, window in zip(self.guides, self.windows, strict=True)
         ]

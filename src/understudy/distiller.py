@@ -12,7 +12,7 @@ from understudy.comparisons import Comparison, Site, chosen_options, find_compar
 from understudy.gradients import add_clipped, gradients_of, norm_of, twice_differentiable
 from understudy.methods import LOGITS, Method, Phase, Term
 from understudy.ops import at_least_float32
-from understudy.processes import of_all_processes
+from understudy.processes import mean_over_processes, of_all_processes
 from understudy.taps import BATCH_NORMS, Tapped
 
 TASK = "task"
@@ -31,7 +31,8 @@ class Distiller(nn.Module):
     themselves are not wrapped: after training, `distiller.student` is the plain network.
 
     In several processes (torch.distributed), each with its share of the batch, terms that compare images with each
-    other exchange theirs; averaged gradients are then those of the whole batch, as far as BatchNorm's are.
+    other exchange theirs; averaged gradients are then those of the whole batch, but for BatchNorm's statistics and for
+    BSS, whose mean is over the images that each process's networks classify rightly.
 
     Raises ValueError where the method needs a teacher and there is none, or positions cannot be compared.
     """
@@ -246,12 +247,16 @@ class Distiller(nn.Module):
         parameters = [p for p in self.student.parameters() if p.requires_grad]
         with self._undisturbed(), torch.enable_grad():
             logits = self._read_student(images)[LOGITS]
-            norms = {TASK: norm_of(gradients_of(cross_entropy(logits, labels), parameters))}
+            norms = {TASK: self._norm(cross_entropy(logits, labels), parameters)}
             _, terms = self._answer(images, labels, keep)
             for name, value in terms.items():
                 if name != TASK:
-                    norms[name] = norm_of(gradients_of(value, parameters))
+                    norms[name] = self._norm(value, parameters)
         return {name: float(value) for name, value in norms.items()}
+
+    @staticmethod
+    def _norm(loss: Tensor, parameters: list[nn.Parameter]) -> Tensor:
+        return norm_of(mean_over_processes(gradients_of(loss, parameters)))
 
     def balance(self, ratio: float, images: Tensor, labels: Tensor, keep: Tensor | None = None) -> dict[str, float]:
         """Scale the phase's terms so that each one's gradient at the student is `ratio` times the task's on this batch.
@@ -267,13 +272,15 @@ class Distiller(nn.Module):
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
-        """Buffers and random states are put back at the end."""
+        """Buffers and random states are put back at the end; nothing runs compiled, which keeps no graph."""
+        compiled, self._compiled_readers = self._compiled_readers, {}
         buffers = [(buffer, buffer.clone()) for buffer in self.buffers()]
         devices = [self.scales.device] if self.scales.is_cuda else []
         try:
             with torch.random.fork_rng(devices):
                 yield
         finally:
+            self._compiled_readers = compiled
             with torch.no_grad():
                 for buffer, before in buffers:
                     buffer.copy_(before)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def num_processes() -> int:
@@ -34,8 +35,10 @@ class _Gather(torch.autograd.Function):
         return torch.cat(gathered)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *outer: Tensor) -> Tensor:
-        wanted = outer[0].contiguous()
+        # A copy: autograd may hand the same tensor to others.
+        wanted = outer[0].clone(memory_format=torch.contiguous_format)
         dist.all_reduce(wanted)
         return wanted.chunk(num_processes())[dist.get_rank()]
 
