@@ -12,7 +12,14 @@ from understudy.spec import Settings
 
 SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json", "student.safetensors"
 # These change where files lie or how often something is written, never a bit of the result.
-MAY_DIFFER = ("data.folder", "data.download", "run.log_every", "run.gradients_every", "run.checkpoint_every")
+MAY_DIFFER = (
+    "data.folder",
+    "data.download",
+    "run.log_every",
+    "run.gradients_every",
+    "run.eval_every",
+    "run.checkpoint_every",
+)
 
 
 def is_finished(folder: Path, settings: Settings) -> bool:

@@ -177,7 +177,7 @@ class Loop:
             terms=self.record.end_epoch(),
             train_s=round(train_s, 2),
             images_per_s=round(batch_size * self.batches.steps_per_epoch / max(train_s, 1e-9), 1),
-            **self.measure(),
+            **(self.measure() if self._is_measured() else {"accuracy": None, "agreement": None}),
         )
         self.distiller.train()
         self._start_clock()
@@ -276,6 +276,11 @@ class Loop:
     def _epoch(self) -> int:
         """The epoch the next step belongs to, from 1 over the whole run."""
         return sum(self.epochs[: self.place.phase]) + self.place.phase_step // self.batches.steps_per_epoch + 1
+
+    def _is_measured(self) -> bool:
+        """Whether the epoch that has just ended is one after which the student is measured."""
+        done = self.place.phase_step // self.batches.steps_per_epoch
+        return done % self.settings.run.eval_every == 0 or done == self.epochs[self.place.phase]
 
     def _start_clock(self) -> None:
         self.clock = time.perf_counter()

@@ -91,6 +91,9 @@ def _carry_out(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
 
     # After all readers are attached: hooks that come later never fire in a compiled network.
     if precision.compile:
+        # What earlier runs of this process compiled counts against the limit of recompilations, beyond which torch
+        # would go on uncompiled.
+        torch.compiler.reset()
         distiller.compile(dynamic=False)
     loop = Loop(
         settings=plan.settings,

@@ -6,11 +6,14 @@ divided by the phases' shares as the method has them. The published errors besid
 Run:    understudy reproduce methods_small_data --teacher-weights FILE
 
 500 images of each class, chosen with data.seed = 0. Every method has its default weights.
+
+Differs from the paper: batches of 32, not 128, so that so few epochs still hold 1,872 steps.
 """
 
 from understudy.experiments.row import Row
 
 EPOCHS = 12
+BATCH_SIZE = 32
 
 # Our name of the method -> its label, and the error that the paper prints for it at 20 + 100 epochs.
 METHODS = {
@@ -60,6 +63,8 @@ METHODS_SMALL_DATA = {
             "data.name": "cifar10",
             "data.percent": 10.0,
             "epochs": EPOCHS,
+            "batch_size": BATCH_SIZE,
+            "run.eval_every": EPOCHS,
         },
     )
     for name, (label, published) in METHODS.items()

@@ -113,6 +113,9 @@ class RunSettings(Section):
     gradients_every: Annotated[int, Field(ge=0)] = Field(
         default=0, description="steps between measurements of the terms' gradients; 0: at each phase's start only"
     )
+    eval_every: Count = Field(
+        default=1, description="epochs between measurements of the student; each phase's last epoch is always measured"
+    )
     log_every: Count = Field(
         default=50, description="steps between lines of the log, and between checks that losses are finite"
     )
