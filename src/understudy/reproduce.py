@@ -14,14 +14,17 @@ from understudy.spec import read_settings
 
 
 def choose_rows(table: str, wanted: Sequence[str]) -> dict[str, Row]:
-    """The rows whose name, or a part of it between slashes, is wanted; all where none is. ValueError for a misfit."""
+    """The rows whose name, or a part of it between slashes, is wanted, in the order asked; all where none is.
+
+    ValueError for a misfit.
+    """
     if table not in TABLES:
         raise ValueError(f"there is no table {table!r}; there are {', '.join(TABLES)}")
     rows = TABLES[table]
     unknown = [name for name in wanted if not any(_fits(row, [name]) for row in rows)]
     if unknown:
         raise ValueError(f"{table} has no row {', '.join(unknown)}; it has {', '.join(rows)}")
-    return {name: row for name, row in rows.items() if not wanted or _fits(name, wanted)}
+    return {name: rows[name] for part in wanted for name in rows if _fits(name, [part])} if wanted else rows
 
 
 def _fits(name: str, wanted: Sequence[str]) -> bool:
