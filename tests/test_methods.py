@@ -1,9 +1,13 @@
 """Methods as declarations: what is declared, how they combine, and what a user may change."""
 
+from dataclasses import replace
+
 import pytest
 
+from understudy.connectors import Conv1x1BN, MatchWidth
 from understudy.losses import activation_boundary, kd
 from understudy.methods import METHODS, Method, Phase, Term, adjust, combine, find
+from understudy.methods.aspects import design_aspects
 
 
 def term(method, name):
@@ -94,3 +98,67 @@ def test_a_terms_numbers_can_be_changed():
 def test_a_number_that_a_term_does_not_have_is_an_error(terms, words):
     with pytest.raises(ValueError, match=words):
         adjust(find("ab+kd"), terms=terms)
+
+
+def test_a_method_of_ones_own_is_found_by_its_module(tmp_path, monkeypatch):
+    (tmp_path / "own_methods.py").write_text(
+        "from understudy import METHODS\nfrom dataclasses import replace\n"
+        "MINE = replace(METHODS['kd'], title='Mine')\nNUMBER = 3\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert find("own_methods:MINE").title == "Mine"
+    with pytest.raises(ValueError, match="own_methods:NUMBER: expected an understudy.Method, found int"):
+        find("own_methods:NUMBER")
+    with pytest.raises(ValueError, match="no_such_module:MINE: there is no module 'no_such_module'"):
+        find("no_such_module:MINE")
+
+
+def test_the_fingerprint_follows_what_is_learnt_and_not_the_words():
+    kd_method = find("kd")
+    changed = adjust(kd_method, terms={"kd": {"temperature": 3.0}})
+    assert replace(kd_method, title="Other", notes="other").fingerprint() == kd_method.fingerprint()
+    prints = {method.fingerprint() for method in METHODS.values()} | {changed.fingerprint()}
+    assert len(prints) == len(METHODS) + 1
+
+
+@pytest.mark.parametrize(
+    ("terms", "words"),
+    [
+        ({"nst": {"over": "channels"}}, "terms.nst.over=channels: expected image or positions or elements"),
+        ({"nst": {"layers": "first"}}, "expected all or last"),
+    ],
+)
+def test_a_choice_that_does_not_exist_is_an_error(terms, words):
+    with pytest.raises(ValueError, match=words):
+        adjust(METHODS["nst"], terms=terms)
+
+
+def test_every_term_says_where_its_weight_comes_from():
+    assert [term.name for method in METHODS.values() for term in method.terms if not term.source] == []
+
+
+# Heo et al., ICCV 2019, table 1: teacher transform, student transform, distance, missing information.
+OVERHAUL_TABLE = {
+    "fitnet": ("none", "1x1 conv", "L2", "none"),
+    "at": ("attention", "attention", "L2", "channel dims"),
+    "fsp": ("correlation", "correlation", "L2", "spatial dims"),
+    "jacobian": ("gradient", "gradient", "L2", "channel dims"),
+    "ft": ("auto encoder", "auto encoder", "L1", "auto encoded"),
+    "ab": ("binarization", "1x1 conv", "marginal L2", "feature values"),
+    "ofd": ("margin ReLU", "1x1 conv", "partial L2", "negative features"),
+}
+
+
+@pytest.mark.parametrize("name", OVERHAUL_TABLE)
+def test_the_design_aspects_are_those_of_the_overhaul_papers_table(name):
+    row = next(row for row in design_aspects() if row.method == name)
+    teacher, student, distance, missing = OVERHAUL_TABLE[name]
+    assert (row.teacher, row.distance, row.missing) == (teacher, distance, missing)
+    assert student in row.student
+
+
+def test_the_aspects_name_a_connector_exactly_where_the_declaration_has_one():
+    for method in METHODS.values():
+        for one in method.terms:
+            assert ("1x1 conv" in one.aspects.student) == (one.student in (Conv1x1BN, MatchWidth)), one.name
+            assert bool(one.aspects.distance)

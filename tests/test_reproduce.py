@@ -23,6 +23,10 @@ def test_rows_are_chosen_by_name_or_by_a_part_of_it():
     assert len(choose_rows("ab_table1", [])) == 18
 
 
+def test_rows_come_in_the_order_in_which_they_are_asked_for():
+    assert list(choose_rows("methods_small_data", ["ofd", "kd"])) == ["ofd", "kd"]
+
+
 def test_a_row_is_run_once_and_kept_with_its_page(tmp_path, monkeypatch):
     weights = tmp_path / "quick.safetensors"
     save_weights(build("digits-1x6", num_classes=10, in_channels=1), weights)
@@ -45,7 +49,7 @@ def test_a_row_is_run_once_and_kept_with_its_page(tmp_path, monkeypatch):
 
 
 def test_an_unknown_table_or_row_is_an_error():
-    with pytest.raises(ValueError, match="there are ab_table1"):
+    with pytest.raises(ValueError, match="there are ab_table1, methods_small_data"):
         choose_rows("ab_table2", [])
     with pytest.raises(ValueError, match="has no row 7"):
         choose_rows("ab_table1", ["7"])

@@ -7,7 +7,7 @@ import torch
 
 from understudy.engine import execute
 from understudy.engine.display import silent
-from understudy.methods import METHODS, find
+from understudy.methods import METHODS, adjust, find
 from understudy.models import build, load_weights, save_weights
 from understudy.spec import read_settings
 
@@ -141,3 +141,15 @@ def test_a_teacher_of_other_classes_teaches_through_a_head_of_its_own(tmp_path):
     assert result.summary["teacher_accuracy_pct"] is None
     with pytest.raises(ValueError, match="7; dtl gives the student a head"):
         distil("digits-1x4", teacher, data, method="kd", epochs=2, folder=tmp_path / "other")
+
+
+def test_a_folder_of_another_declaration_is_not_gone_on_with(settings, tmp_path):
+    wanted = settings("kd", epochs=2, per_class=5)
+    execute(wanted, tmp_path / "run", method=METHODS["kd"])
+    with pytest.raises(ValueError, match="another declaration of KD"):
+        execute(wanted, tmp_path / "run", method=adjust(METHODS["kd"], terms={"kd": {"weight": 2.0}}))
+
+
+def test_the_student_is_measured_every_so_many_epochs_and_at_each_phases_end(settings, tmp_path):
+    execute(settings("kd", "run.eval_every=2", epochs=5, per_class=5), tmp_path / "run")
+    assert [bool(line["accuracy"]) for line in lines_of(tmp_path / "run", "epoch")] == [False, True, False, True, True]

@@ -7,6 +7,7 @@ import pytest
 from understudy.experiments import TABLES
 from understudy.experiments.cells import cell_of, keep_cell, read_cells
 from understudy.experiments.page import write_page
+from understudy.methods import METHODS
 from understudy.spec import read_settings
 
 ROWS = TABLES["ab_table1"]
@@ -43,9 +44,33 @@ def test_published_values_are_the_papers():
 
 
 def test_every_row_is_a_run_that_can_be_carried_out():
-    for row in ROWS.values():
-        settings = read_settings(options=row.settings)
-        assert settings.epochs == (row.epochs_init, row.epochs_train)
+    for table in TABLES.values():
+        for row in table.values():
+            settings = read_settings(options=row.settings)
+            assert sum(settings.epochs) == row.epochs_init + row.epochs_train
+            assert (settings.data.percent or 100.0) == row.percent_data
+
+
+def test_the_small_data_table_has_every_method_and_the_papers_values():
+    rows = TABLES["methods_small_data"]
+    # ab+dtl is for a teacher of other classes; fitnet+kd+nst is another paper's set-up.
+    assert set(METHODS) - set(rows) == {"ab+dtl", "fitnet+kd+nst"}
+    published = {name: row.published for name, row in rows.items() if row.published}
+    assert published == {
+        "none": 21.76, "kd_only": 21.21, "fitnet+kd": 21.42, "fsp+kd": 20.80, "at+kd": 15.61, "jacobian+kd": 15.03,
+        "ab+kd": 13.09,
+    }  # fmt: skip
+
+
+def test_another_budgets_published_values_are_marked_as_such(finished, tmp_path):
+    rows = TABLES["methods_small_data"]
+    cell = cell_of(rows["ab+kd"], finished(30.0))
+    assert cell["command"].endswith("--epochs 12 --seed 0 --batch-size 32 data.percent=10")
+    assert (cell["published"], cell["published_epochs"]) == (13.09, "20+100")
+    write_page("methods_small_data", rows, [cell], tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text()
+    assert "| AB + KD | **30.00** (13.09) |" in text and "(published, at 20+100 epochs)" in text
+    assert "| OFD | not run (none) |" in text and "12 epochs in all" in text
 
 
 def test_a_cell_says_what_was_measured_and_how_to_do_it_again(finished):
