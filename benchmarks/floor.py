@@ -4,7 +4,7 @@ The floor: teacher forward, student forward and backward, optimiser step, on one
 precision and compiled in the same way, with nothing else. The whole step adds data, augmentation, positions, losses,
 connectors and the record. Both are measured in one process, in alternating blocks, for each phase of a finished run.
 
-    python benchmarks/floor.py RUN [--out results/floor.json]
+    python benchmarks/floor.py RUN [--out results/ab_table1.floor.json]
 """
 
 import argparse

@@ -49,7 +49,7 @@ def test_a_row_is_run_once_and_kept_with_its_page(tmp_path, monkeypatch):
 
 
 def test_an_unknown_table_or_row_is_an_error():
-    with pytest.raises(ValueError, match="there are ab_table1, methods_small_data"):
+    with pytest.raises(ValueError, match="there are ab_table1, methods_small_data, methods_digits"):
         choose_rows("ab_table2", [])
     with pytest.raises(ValueError, match="has no row 7"):
         choose_rows("ab_table1", ["7"])

@@ -46,7 +46,7 @@ def command_of(row: Row, run: dict[str, Any]) -> str:
         f"--student {row.settings['student.model']} --method {row.settings['method.name']} "
         f"--data {row.settings['data.name']} --epochs {row.settings['epochs']} --seed {run['seed']}"
     )
-    further = {"--batch-size": "batch_size"}
+    further = {"--batch-size": "batch_size", "--balance": "run.balance"}
     command += "".join(f" {flag} {row.settings[key]}" for flag, key in further.items() if key in row.settings)
     return command + (f" data.percent={row.percent_data:g}" if row.percent_data < 100 else "")
 

@@ -20,7 +20,7 @@ def write_page(name: str, rows: Mapping[str, Row], cells: Sequence[Cell], path: 
             _errors(rows, own),
             _speeds(own),
         ]
-    floor = path.with_name("floor.json")
+    floor = path.with_name(f"{name}.floor.json")
     if floor.exists():
         parts += ["## A whole step against its floor", _floors(json.loads(floor.read_text(encoding="utf-8")))]
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

@@ -1,0 +1,40 @@
+"""Every method once on scikit-learn's digits: five scans of each, a student a quarter of its teacher's size.
+
+A table of our own, that takes seconds a row. The papers' weights are for larger networks, so every term is balanced to
+the length of the labels' gradient.
+
+Run:    understudy train --model digits-2x16 --data digits --epochs 12 --out runs/digits optim.sched=onecycle
+        understudy reproduce methods_digits --teacher-weights runs/digits/student.safetensors
+"""
+
+from understudy.experiments.methods_small_data import METHODS
+from understudy.experiments.row import Row
+
+EPOCHS = 200
+
+METHODS_DIGITS = {
+    name: Row(
+        method=name,
+        label=label,
+        teacher="digits_2x16",
+        student="digits_2x8",
+        dataset="digits",
+        percent_data=3.5,
+        epochs_init=0,
+        epochs_train=EPOCHS,
+        published=None,
+        settings={
+            "task": "distill",
+            "teacher.model": "digits-2x16",
+            "student.model": "digits-2x8",
+            "method.name": name,
+            "data.name": "digits",
+            "data.percent": 3.5,
+            "epochs": EPOCHS,
+            "batch_size": 25,
+            "run.balance": 1.0,
+            "run.eval_every": EPOCHS,
+        },
+    )
+    for name, (label, _) in METHODS.items()
+}
