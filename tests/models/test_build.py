@@ -6,6 +6,7 @@ from torch import nn
 
 from understudy.models import NAMES, build
 from understudy.models.wide_resnet import WideResNet
+from understudy.taps import Tapped
 
 # CIFAR-10, CIFAR-100; recomputed from the paper's block by a closed form that knows no PyTorch.
 COUNTS = {
@@ -42,9 +43,11 @@ def test_wide_networks_have_exactly_the_published_number_of_parameters(name):
 def test_every_listed_network_computes_logits_and_has_the_positions_it_names(name):
     channels, size = (1, 8) if name.startswith("digits") else (3, 32)
     network = build(name, num_classes=7, in_channels=channels)
-    assert network(torch.zeros(2, channels, size, size)).shape == (2, 7)
-    modules = dict(network.named_modules())
-    assert all(position in modules for positions in network.taps.values() for position in positions)
+    images = torch.zeros(2, channels, size, size)
+    assert network(images).shape == (2, 7)
+    named = [name for positions in network.taps.values() for name in positions]
+    assert set(network.taps) == {"group_end", "before_relu", "after_relu", "embedding"}
+    assert set(Tapped(network, named, images)(images)[1]) == set(named)
 
 
 def test_a_wide_block_shares_its_activation_with_the_shortcut_only_where_widths_differ():
