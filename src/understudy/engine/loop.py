@@ -14,6 +14,7 @@ from understudy.distiller import Distiller
 from understudy.engine import checkpoint
 from understudy.engine.display import Display
 from understudy.engine.precision import Precision
+from understudy.engine.pull import in_words, look
 from understudy.engine.record import Record
 from understudy.engine.schedule import make_optimizer, make_schedule
 from understudy.engine.stop import StopRequest
@@ -185,37 +186,17 @@ class Loop:
     # Looking at gradients -------------------------------------------------------------------------------------------
 
     def _look_at_gradients(self, balance: float | None) -> None:
-        """Write down how long each term's gradient is beside the task's, on the batch that comes next.
-
-        With `balance` the terms are first scaled until that ratio is what was asked.
-        """
-        per_epoch = self.batches.steps_per_epoch
-        done = self.place.phase_step
+        """Write down how hard each term pulls on the batch that comes next; at a phase's start, say it as well."""
+        per_epoch, done = self.batches.steps_per_epoch, self.place.phase_step
         if not self.distiller.phase.trains_student or done >= self._phase_steps():
             return
         self.distiller.at(done / self._phase_steps(), done / per_epoch)
         epoch = self._epoch()
         images, labels = next(self.batches.epoch(epoch, done % per_epoch))
-        keep = self._kept(epoch)
-        with self.precision.autocast():
-            factors = self.distiller.balance(balance, images, labels, keep) if balance else None
-            norms = self.distiller.gradient_norms(images, labels, keep)
-        task = norms.pop("task")
-        if self.place.phase_step == 0:
-            self._tell_gradients(task, norms)
-        self.record.write(
-            "gradients",
-            phase=self.distiller.phase.name,
-            step=self.place.step,
-            task=task,
-            relative={name: value / task if task else None for name, value in norms.items()},
-            balanced_by=factors,
-        )
-
-    def _tell_gradients(self, task: float, norms: dict[str, float]) -> None:
-        ratios = ", ".join(f"{name} {norm / max(task, 1e-12):.2g}" for name, norm in norms.items())
-        if ratios:
-            self.display.say(f"{self.distiller.phase.name}: gradients at the student beside the labels': {ratios}")
+        found = look(self.distiller, (images, labels, self._kept(epoch)), self.precision, balance)
+        self.record.write("gradients", step=self.place.step, **found)
+        if done == 0 and in_words(found):
+            self.display.say(in_words(found))
 
     def _kept(self, epoch: int) -> torch.Tensor | None:
         """Which images of the step's batch the terms that select look at."""
