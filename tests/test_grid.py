@@ -77,10 +77,13 @@ def test_channels_last_become_a_map(generator):
             assert torch.equal(made[:, :, row, column], feature[:, row, column])
 
 
-@pytest.mark.parametrize("shape", [(2, 8, 4, 4), (2, 8, 8, 8), (2, 8, 1, 1)])
-def test_where_either_order_would_do_the_channels_stand_first(shape):
+@pytest.mark.parametrize(
+    ("shape", "image_size", "size"),
+    [((2, 8, 8, 8), (32, 32), (8, 8)), ((2, 8, 4, 2), (64, 32), (4, 2)), ((2, 1, 1, 1), (32, 32), (1, 1))],
+)
+def test_where_either_order_would_do_the_channels_stand_first(shape, image_size, size):
     feature = torch.zeros(shape)
-    assert as_map(feature, (32, 32)) is feature
+    assert grid(shape, image_size) == size and as_map(feature, image_size) is feature
 
 
 @pytest.mark.parametrize("shape", [(2, 7), (2, 46, 3), (2, 8, 4, 6)])

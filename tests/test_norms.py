@@ -64,6 +64,11 @@ def test_of_equally_wide_groups_each_has_its_own():
     assert found == ["0.1", "0.5", "0.9"]
 
 
+def test_the_one_that_made_it_counts_however_deep_it_stands():
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)), nn.ReLU())
+    assert name_of_norm(network, "before:2", 3) == "1.1"
+
+
 class Functional(nn.Module):
     """Functional activations; what enters a BatchNorm comes from before it."""
 

@@ -516,7 +516,7 @@ def test_proposed_come_in_the_order_of_execution():
     assert named_positions(DownAndUp(), "before_relu", IMAGES) == ("before:relu()#2", "before:relu()#3")
 
 
-def test_gates_small_maps_and_channels_last_are_not_proposed():
+def test_gates_and_small_maps_are_not_proposed():
     class Gated(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             x = F.relu(x - 0.5)
@@ -550,11 +550,20 @@ def test_as_many_positions_pair_up_in_order_whatever_their_sizes():
 
 def test_the_fewer_positions_are_paired_with_the_nearest_sizes():
     fewer, more = Declared(4), torchvision.models.resnet18(weights=None)
-    fewer.taps = {"group_end": ("bn2", "before:bn2")}
-    images = torch.randn(2, 3, 32, 32)  # 16x16 twice there; 16x16, 8x8, 4x4, 2x2 and 1x1 (which does not count) here
+    fewer.taps = {"group_end": ("bn1", "bn2")}
+    images = torch.randn(
+        2, 3, 32, 32
+    )  # 32x32 and 16x16 there; 16x16, 8x8, 4x4, 2x2 and 1x1 (which does not count) here
     found = pairs(fewer.float(), more, "group_end", images)
-    assert [(s.name, t.name) for s, t in found] == [("bn2", "relu"), ("before:bn2", "layer1")]
+    assert [(s.name, t.name) for s, t in found] == [("bn1", "relu"), ("bn2", "layer1")]
     assert pairs(more, fewer, "group_end", images) == [(t, s) for s, t in found]
+
+
+def test_a_network_whose_maps_have_one_size_meets_the_deepest_of_the_other():
+    fewer, more = Declared(4).float(), torchvision.models.resnet18(weights=None)
+    fewer.taps = {"group_end": ("before:bn2", "bn2")}
+    found = pairs(fewer, more, "group_end", torch.randn(2, 3, 64, 64))
+    assert [(s.name, t.name) for s, t in found] == [("before:bn2", "layer3"), ("bn2", "layer4")]
 
 
 def test_of_equally_near_positions_the_deepest_is_taken():

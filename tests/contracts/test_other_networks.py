@@ -65,10 +65,10 @@ def channels_last() -> nn.Module:
     return timm_network("convnext_tiny", depths=(1, 1, 1, 1), dims=(8, 12, 16, 24))
 
 
-def windows() -> nn.Module:
-    """A Swin transformer: attention inside windows, channels last, two sizes."""
+def windows(window_size: int = 4) -> nn.Module:
+    """A Swin transformer for 32-pixel images: attention inside windows, channels last, 8x8 and 4x4 positions."""
     changes = {"embed_dim": 16, "depths": (2, 2), "num_heads": (2, 2)}
-    return timm_network("swin_tiny_patch4_window7_224", img_size=32, window_size=4, **changes)
+    return timm_network("swin_tiny_patch4_window7_224", img_size=32, window_size=window_size, **changes)
 
 
 # Name -> (student, teacher), and the images' height and width.
@@ -242,12 +242,23 @@ def test_the_blocks_of_torchvisions_transformer_are_found_under_their_names():
     )
 
 
-def test_what_is_split_into_windows_is_no_map_of_the_image():
-    network, images = windows(), torch.zeros(2, 3, 32, 32)
+@pytest.mark.parametrize("window_size", [2, 4])
+def test_what_is_split_into_windows_is_no_map_of_the_image(window_size):
+    # In the second group windows of four hold the whole map.
+    network, images = windows(window_size), torch.zeros(2, 3, 32, 32)
     assert named_positions(network, "group_end", images) == ("layers.0", "norm")
     assert named_positions(network, "before_relu", images) == tuple(
         f"before:layers.{n}.blocks.1.mlp.act" for n in (0, 1)
     )
+
+
+def test_the_blocks_are_those_that_hold_most_parameters():
+    def layer() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU())
+
+    network = nn.Sequential(*(nn.Sequential(layer(), layer(), layer()) for _ in range(3)))
+    images = torch.zeros(2, 3, 8, 8)
+    assert named_positions(network, "before_relu", images) == tuple(f"before:{n}.2.1" for n in range(3))
 
 
 # Gradients of gradients -----------------------------------------------------------------------------------------------
@@ -270,7 +281,10 @@ class Attending(nn.Module):
 
     def gate(self, x: Tensor) -> Tensor:
         if self.is_fused:
-            return F.hardsigmoid(x + 0.0, inplace=self.in_place)
+            gate = x + 0.0
+            # In place, the answer is not looked at.
+            answer = F.hardsigmoid(gate, inplace=self.in_place)
+            return gate if self.in_place else answer
         return (x / 6 + 0.5).clamp(0, 1)
 
     def forward(self, images: Tensor) -> Tensor:

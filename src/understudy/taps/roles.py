@@ -40,8 +40,8 @@ def pairs(student: nn.Module, teacher: nn.Module, role: str, images: Tensor) -> 
     """The student's and the teacher's positions of a role, in order.
 
     First with first where both have as many. Elsewhere each of the fewer is paired with one of the more, in order,
-    so that the sizes (height and width) differ least in all, the deeper one where that leaves a choice. Sizes may
-    differ within a pair.
+    so that the sizes (height and width) differ least in all, the deeper one where that leaves a choice; where all maps
+    of a network have one size, the deepest ones are taken. Sizes may differ within a pair.
     """
     students, teachers = (_positions(network, role, images) for network in (student, teacher))
     if len(students) > len(teachers):
@@ -63,6 +63,9 @@ def _matched(fewer: list[Position], more: list[Position], images: Tensor) -> lis
     # Reversed, so that of equal costs the deepest is met first.
     choices = itertools.combinations(reversed(more), len(fewer))
     best = min((tuple(reversed(chosen)) for chosen in choices), key=cost)
+    if any(len({_log_area(position, images) for position in side}) == 1 < len(side) for side in (fewer, more)):
+        # Where a transformer's maps all have one size, sizes say nothing of depth: the deepest meet the deepest.
+        best = tuple(more[-len(fewer) :])
     return list(zip(fewer, best, strict=True))
 
 
@@ -85,18 +88,18 @@ def _embedding(run: DryRun) -> Position:
 def _last_of_each_size(run: DryRun, role: str, images: Tensor) -> list[Position]:
     listed = [run.position(event) for event in run.listed()]
     sizes = _map_sizes(listed, images)
-    fitting = [p for p in listed if sizes.get(p.name, (1, 1)) != (1, 1) and _plays(p, role)]
+    fitting = {p.name for p in listed if sizes.get(p.name, (1, 1)) != (1, 1) and _plays(p, role)}
     if not fitting:
         raise ValueError(
             f"nothing to propose for {role!r}: no (B, C, H, W) feature map or grid of tokens (B, N, C) qualifies; "
             "give the network a `taps` attribute, {role: names}"
         )
-    has_one_size = len({sizes[p.name] for p in fitting}) == 1
+    has_one_size = len({sizes[name] for name in fitting}) == 1
     ends = _ends_of_thirds(run, [p for p in listed if p.name in sizes]) if has_one_size else ()
     last: dict[tuple[object, int], Position] = {}
     num_ended = 0
     for position in listed:
-        if position in fitting:
+        if position.name in fitting:
             key = sizes[position.name], num_ended
             # Taken out first, so that the order is that of the last ones.
             last.pop(key, None)
