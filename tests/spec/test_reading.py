@@ -80,3 +80,18 @@ def test_known_keys_are_those_that_can_be_set():
     keys = known_keys()
     assert {"optim.lr", "run.seed", "data.percent", "teacher.weights", "epochs"} <= set(keys)
     assert "optim" not in keys
+
+
+@pytest.mark.parametrize("word", ["on", "off", "auto"])
+def test_on_and_off_are_words_here_though_yaml_has_them_as_truth_values(word):
+    settings = read_settings(options={"student.model": "wrn16-2"}, words=[f"run.compile={word}"])
+    assert settings.run.compile == word
+
+
+def test_a_terms_option_may_be_a_number_a_word_or_a_truth_value():
+    words = ["terms.nst.kernel=gaussian", "terms.ab.clip=true", "terms.ab.weight=1e-2", "terms.kd_svd.k=2"]
+    settings = read_settings(options={"student.model": "wrn16-2"}, words=words)
+    assert settings.terms == {
+        "nst": {"kernel": "gaussian"}, "ab": {"clip": True, "weight": 0.01}, "kd_svd": {"k": 2},
+    }  # fmt: skip
+    assert isinstance(settings.terms["kd_svd"]["k"], int)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 LOGITS = "logits"
 TeacherMode = Literal["eval", "batch", "train"]
 Need = Literal["images", "labels", "guide", "keep"]
-Option = float | str | bool
+Option = float | str | bool  # whole numbers stay whole
 
 # A function is used as it is. A class is built for each layer it sits on, once the shapes are known.
 Transform = Callable[..., Any]

@@ -33,6 +33,11 @@ def _option(value: object) -> object:
         return value
 
 
+def _switch(value: object) -> object:
+    """YAML reads on and off as truth values."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 class Section(BaseModel):
     """A group of settings: fixed once made, and no key that is not declared."""
 
@@ -102,7 +107,7 @@ class RunSettings(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, ...")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: Literal["auto", "on", "off"] = Field(
+    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
         default="auto", description="torch.compile; auto: when the run is long enough to earn it back"
     )
     checkpoint_every: Count = Field(default=500, description="steps between checkpoints")
@@ -128,7 +133,7 @@ class Settings(Section):
     student: NetworkSettings
     teacher: NetworkSettings | None = None
     method: MethodSettings = MethodSettings()
-    terms: dict[str, dict[str, Annotated[bool | float | str, BeforeValidator(_option)]]] = Field(
+    terms: dict[str, dict[str, Annotated[bool | int | float | str, BeforeValidator(_option)]]] = Field(
         default_factory=dict,
         description="a term's numbers: terms.ab.margin=2, terms.kd.temperature=3, terms.nst.kernel=gaussian; "
         "of every term weight, ladder, over (image, positions, elements), layers (all, last), clip",
