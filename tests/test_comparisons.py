@@ -308,7 +308,7 @@ def test_the_authors_margin_reaches_the_margin_relu(generator):
     # Almost never negative: there the authors fall back to three deviations.
     teacher.stage3[4].bias.data.fill_(9.0), teacher.stage3[4].weight.data.fill_(2.0)
     exact = Comparison(chosen("ofd"), student, teacher, IMAGES).teachers[2].margin_C
-    authors = Comparison(chosen("ofd", margin="authors"), student, teacher, IMAGES).teachers[2].margin_C
+    authors = Comparison(chosen("ofd", form="authors"), student, teacher, IMAGES).teachers[2].margin_C
     torch.testing.assert_close(authors, torch.full((24,), -6.0))
     assert exact.gt(-1.0).all()
 

@@ -3,9 +3,13 @@
 import re
 from pathlib import Path
 
+import torch
+
+from understudy.distiller import Distiller
 from understudy.engine import execute
 from understudy.engine.listings import methods_page
-from understudy.methods import METHODS
+from understudy.methods import METHODS, adjust
+from understudy.models import build
 from understudy.spec import read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -31,4 +35,8 @@ def test_the_composed_method_trains(tmp_path, monkeypatch, capsys):
     names: dict = {}
     exec(compile(program[1], "docs/compose.md", "exec"), names)
     assert float(capsys.readouterr().out) == names["run"].accuracy_pct > 50.0
-    assert set(names["run"].summary["phases"][0]) >= {"name", "train_s"}
+    # As the page says, its term is changed as any other's.
+    assert adjust(names["METHOD"], terms={"mine": {"weight": 10.0, "margin": 2.0}}).terms[0].options == {"margin": 2.0}
+    networks = [build(name, num_classes=10, in_channels=1) for name in ("digits-2x8", "digits-2x16")]
+    method = adjust(names["METHOD"], terms={"mine": {"margin": 2.0}})
+    Distiller(*networks, method, torch.zeros(2, 1, 8, 8))

@@ -109,6 +109,8 @@ def test_a_method_of_ones_own_is_found_by_its_module(tmp_path, monkeypatch):
     assert find("own_methods:MINE").title == "Mine"
     with pytest.raises(ValueError, match="own_methods:NUMBER: expected an understudy.Method, found int"):
         find("own_methods:NUMBER")
+    with pytest.raises(ValueError, match="has no 'MIEN'; its methods are MINE"):
+        find("own_methods:MIEN")
     with pytest.raises(ValueError, match="no_such_module:MINE: there is no module 'no_such_module'"):
         find("no_such_module:MINE")
 

@@ -11,8 +11,8 @@ from understudy.methods import METHODS, adjust, find
 from understudy.models import build, load_weights, save_weights
 from understudy.spec import read_settings
 
-# One of each kind in the fast tests: two phases, a guide, clipping, a selection, random images of its own.
-FAST = ("ab+kd", "mhgd", "kd_svd", "selective", "bss")
+# In the fast tests: two phases, a guide that is trained first and clipping, a selection.
+FAST = ("ab+kd", "mhgd", "selective")
 EVERY = [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in METHODS]
 
 

@@ -115,7 +115,7 @@ def norm(generator):
 @pytest.mark.parametrize("margin", ["exact", "authors"])
 def test_margin_relu_is_the_larger_of_feature_and_margin(norm, generator, margin):
     feature = 3 * torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.float64)
-    transformed = MarginReLU(feature.shape, norm, margin=margin)(feature)
+    transformed = MarginReLU(feature.shape, norm, form=margin)(feature)
     form = negative_mean if margin == "exact" else authors_negative_mean
     for image, channel, row, column in itertools.product(range(2), range(5), range(3), range(4)):
         lowest = form(norm.bias[channel], norm.weight[channel]).item()
@@ -176,7 +176,7 @@ def test_margin_relu_keeps_the_features_dtype(norm, has_norm, generator):
 
 def test_margin_relu_names_the_forms_it_knows_and_a_wrong_number_of_channels(norm):
     with pytest.raises(ValueError, match="'official'.*'exact', 'authors'"):
-        MarginReLU((2, 5, 3, 4), norm, margin="official")
+        MarginReLU((2, 5, 3, 4), norm, form="official")
     with pytest.raises(ValueError, match=r"shape \(5,\).*6 channels.*pass the BatchNorm"):
         MarginReLU((2, 6, 3, 4), norm)
 

@@ -3,7 +3,7 @@
 Heo, Kim, Yun, Park, Kwak & Choi, "A Comprehensive Overhaul of Feature Distillation", ICCV 2019, section 3.
 
 Differs from the authors' code: the margin is the paper's expectation everywhere. Theirs falls back to -3 std where a
-channel is almost never negative, although the expectation tends to 0 there; `margin="authors"` does as they do.
+channel is almost never negative, although the expectation tends to 0 there; `form="authors"` does as they do.
 Where no BatchNorm makes the feature, the margin is the mean of the batch's own negative values. A teacher's map that
 is larger than the student's is averaged down before its margin ReLU, whose margins are those of the full map.
 """
@@ -59,16 +59,16 @@ class MarginReLU(nn.Module):
 
     `norm` is the BatchNorm whose output the feature is: its channels count as N(bias, weight^2), and the margins are
     computed once, here. With `norm=None` they are each batch's own mean negative values, 0 for a channel without any,
-    whichever `margin` is chosen.
+    whichever `form` is chosen.
     """
 
     margin_C: Tensor | None
 
-    def __init__(self, teacher_shape: Sequence[int], norm: nn.Module | None, margin: str = "exact"):
+    def __init__(self, teacher_shape: Sequence[int], norm: nn.Module | None, form: str = "exact"):
         super().__init__()
-        if margin not in MARGINS:
-            raise ValueError(f"margin is {margin!r}; choose one of {', '.join(map(repr, MARGINS))}")
-        self.register_buffer("margin_C", None if norm is None else MARGINS[margin](*moments(norm, teacher_shape[1])))
+        if form not in MARGINS:
+            raise ValueError(f"the margin's form is {form!r}; choose one of {', '.join(map(repr, MARGINS))}")
+        self.register_buffer("margin_C", None if norm is None else MARGINS[form](*moments(norm, teacher_shape[1])))
 
     def forward(self, feature_BCHW: Tensor) -> Tensor:
         margin_C = batch_margin(feature_BCHW) if self.margin_C is None else self.margin_C

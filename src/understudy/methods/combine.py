@@ -44,9 +44,13 @@ def _imported(name: str) -> Method:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
+        imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ValueError(f"{name}: there is no module {error.name!r} to import") from error
+    if not hasattr(imported, attribute):
+        own = [other for other, value in vars(imported).items() if isinstance(value, Method)]
+        raise ValueError(f"{name}: {module} has no {attribute!r}; its methods are {', '.join(own) or 'none'}")
+    found = getattr(imported, attribute)
     if not isinstance(found, Method):
         raise ValueError(f"{name}: expected an understudy.Method, found {type(found).__name__}")
     return found

@@ -345,7 +345,7 @@ METHODS: dict[str, Method] = {
         family="activation",
         phases=(Phase(name="train", terms=(OFD,)),),
         teacher_mode="batch",
-        notes="terms.ofd.margin=authors has the margin of the authors' code",
+        notes="terms.ofd.form=authors has the margin of the authors' code",
     ),
     "at": Method(
         title="AT",
