@@ -26,6 +26,8 @@ PHASES = [(name, index) for name in NAMES for index in range(len(find(name).phas
 # half of the batch, or not.
 LABELS = {"even": (0, 1, 2, 3, 0, 4), "uneven": (0, 0, 2, 3, 0, 4)}
 
+pytestmark = pytest.mark.slow  # two processes, each of which loads torch
+
 Answers = dict[str, dict[str, Tensor]]
 
 
