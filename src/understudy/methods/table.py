@@ -52,8 +52,8 @@ DTL = Term(
     student=LinearHead,
     distance=dtl,
     weight=0.1,
-    source="the AB authors' code for MIT scenes has 10 times the mean over 1000 classes; this is as much for each logit "
-    "of 10 classes, where 10 diverges at a rate of 0.1",
+    source="the AB authors' code for MIT scenes has 10 times the mean over 1000 classes; this is as much for each "
+    "logit of 10 classes, where 10 diverged at a rate of 0.1",
     aspects=Aspects(teacher="centred", student="linear head, centred", distance="L2", missing="mean of the logits"),
 )
 
