@@ -128,6 +128,9 @@ def test_the_fingerprint_follows_what_is_learnt_and_not_the_words():
     [
         ({"nst": {"over": "channels"}}, "terms.nst.over=channels: expected image or positions or elements"),
         ({"nst": {"layers": "first"}}, "expected all or last"),
+        ({"nst": {"weight": "much"}}, "terms.nst.weight=much: expected a number"),
+        ({"nst": {"clip": "often"}}, "terms.nst.clip=often: expected true or false"),
+        ({"nst": {"kernel": 3.0}}, "terms.nst.kernel=3.0: expected a word"),
     ],
 )
 def test_a_choice_that_does_not_exist_is_an_error(terms, words):

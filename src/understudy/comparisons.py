@@ -11,8 +11,6 @@ from understudy.methods import LOGITS, Method, Term, own_options
 from understudy.taps import Position, as_map, named_positions, norm_at, pairs, to_size
 from understudy.taps.positions import DryRun
 
-Pair = tuple[Position, Position]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
@@ -33,8 +31,7 @@ def find_sites(term: Term, student: nn.Module, teacher: nn.Module, images: Tenso
     if term.teacher_tap is None and term.tap != LOGITS:
         found = pairs(student, teacher, term.tap, images)
     else:
-        found = [_last(student, term.tap, images), _last(teacher, term.teacher_tap or term.tap, images)]
-        found = [(found[0], found[1])]
+        found = [(_last(student, term.tap, images), _last(teacher, term.teacher_tap or term.tap, images))]
     sites = [site_of(own, wanted, images) for own, wanted in found]
     if term.span > len(sites):
         raise ValueError(

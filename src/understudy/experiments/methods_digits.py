@@ -7,34 +7,33 @@ Run:    understudy train --model digits-2x16 --data digits --epochs 12 --out run
         understudy reproduce methods_digits --teacher-weights runs/digits/student.safetensors
 """
 
-from understudy.experiments.methods_small_data import METHODS
-from understudy.experiments.row import Row
+from dataclasses import replace
+
+from understudy.experiments.methods_small_data import METHODS_SMALL_DATA
 
 EPOCHS = 200
+OTHERWISE = {
+    "teacher.model": "digits-2x16",
+    "student.model": "digits-2x8",
+    "data.name": "digits",
+    "data.percent": 3.5,
+    "epochs": EPOCHS,
+    "batch_size": 25,
+    "run.balance": 1.0,
+    "run.eval_every": EPOCHS,
+}
 
 METHODS_DIGITS = {
-    name: Row(
-        method=name,
-        label=label,
+    name: replace(
+        row,
         teacher="digits_2x16",
         student="digits_2x8",
         dataset="digits",
         percent_data=3.5,
-        epochs_init=0,
         epochs_train=EPOCHS,
         published=None,
-        settings={
-            "task": "distill",
-            "teacher.model": "digits-2x16",
-            "student.model": "digits-2x8",
-            "method.name": name,
-            "data.name": "digits",
-            "data.percent": 3.5,
-            "epochs": EPOCHS,
-            "batch_size": 25,
-            "run.balance": 1.0,
-            "run.eval_every": EPOCHS,
-        },
+        published_epochs=None,
+        settings={**row.settings, **OTHERWISE},
     )
-    for name, (label, _) in METHODS.items()
+    for name, row in METHODS_SMALL_DATA.items()
 }

@@ -3,7 +3,7 @@
 Srinivas & Fleuret, "Knowledge Transfer with Jacobian Matching", ICML 2018, equation 10 (the gradients of the peak of an
 attention map, matched beside attention transfer).
 
-Each network is differentiated at its own peak; the paper leaves open whether the teacher's location is shared.
+Each network is differentiated at its own peak; whether the paper shares the teacher's location is not known to us.
 """
 
 import torch

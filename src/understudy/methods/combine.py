@@ -135,7 +135,8 @@ def adjust(
 
 def _change(term: Term, wanted: Mapping[str, Option]) -> Term:
     """The term with other numbers; ValueError for one it does not have."""
-    allowed = [*FIELDS, *options_of(term)]
+    allowed_options = options_of(term)
+    allowed = [*FIELDS, *allowed_options]
     for key, value in wanted.items():
         if key not in allowed:
             near = difflib.get_close_matches(key, allowed, n=1, cutoff=0.4)
@@ -143,23 +144,34 @@ def _change(term: Term, wanted: Mapping[str, Option]) -> Term:
             raise ValueError(f"terms.{term.name}.{key}: allowed are {', '.join(allowed)}{nearest}")
         if key in CHOICES and value not in CHOICES[key]:
             raise ValueError(f"terms.{term.name}.{key}={value}: expected {' or '.join(CHOICES[key])}")
+        _check_kind(f"terms.{term.name}.{key}", value, FIELDS[key] if key in FIELDS else type(allowed_options[key]))
     own: dict[str, Any] = {key: FIELDS[key](value) for key, value in wanted.items() if key in FIELDS}
     options = {key: value for key, value in wanted.items() if key not in own}
     return replace(term, options={**term.options, **options}, **own)
 
 
-def options_of(term: Term) -> list[str]:
-    """The names of the options that the term's functions and classes take."""
+def _check_kind(name: str, value: Option, kind: type) -> None:
+    """ValueError for a word where a number or a truth value is wanted, and the like."""
+    expected = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}.get(kind)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = {float: is_number, int: is_number and value == int(value), bool: isinstance(value, bool)}
+    if expected is not None and not fits.get(kind, isinstance(value, str)):
+        raise ValueError(f"{name}={value}: expected {expected}")
+
+
+def options_of(term: Term) -> dict[str, Any]:
+    """The options that the term's functions and classes take, with their defaults."""
     others = (term.student, term.teacher, term.guide, term.inputs, term.select)
-    of_distance = [name for name in own_options(term.distance) if name not in term.needs]
-    of_others = [name for function in others if function is not None for name in own_options(function)]
-    return list(dict.fromkeys([*of_distance, *of_others]))
+    found = {name: default for name, default in own_options(term.distance).items() if name not in term.needs}
+    for function in others:
+        found |= own_options(function) if function is not None else {}
+    return found
 
 
-def own_options(function: Callable[..., Any]) -> list[str]:
-    """The parameters of a function or class that have a default: its options."""
+def own_options(function: Callable[..., Any]) -> dict[str, Any]:
+    """The parameters of a function or class that have a default, its options, with it."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError:  # built into torch, as F.relu is
-        return []
-    return [one.name for one in parameters if one.default is not one.empty and one.kind is not one.VAR_KEYWORD]
+        return {}
+    return {one.name: one.default for one in parameters if one.default is not one.empty}

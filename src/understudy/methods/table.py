@@ -84,7 +84,7 @@ HINT = Term(
     over="elements",
     weight=200.0,
     source="100 times the mean square, as NST's comparison (lambda = 100) and RepDistiller have it; the last group as "
-    "in the AB paper's tables; the FitNet paper gives no weight and another optimiser",
+    "in the AB paper's tables; the FitNet paper's is not known to us",
     aspects=Aspects(student=CONNECTOR, distance="L2"),
 )
 
@@ -96,7 +96,7 @@ LP = Term(
     weight=3e-3,
     ladder=0.5,
     options={"p": 2.0},
-    source="not published; AB's weight and ladder",
+    source="the AB paper's is not known to us; AB's weight and ladder",
     aspects=Aspects(teacher="ReLU", student=f"{CONNECTOR_IF_NEEDED}, ReLU", distance="Lp", missing="negative features"),
 )
 
@@ -143,7 +143,7 @@ AT_GRADIENT = Term(
     distance=attention_gradient,
     needs=("labels", "images"),
     weight=10.0,
-    source="not published; ours",
+    source="the paper's is not known to us; ours",
     aspects=Aspects(
         teacher="input gradient", student="input gradient", distance="L2", missing="all but the gradient's direction"
     ),
@@ -186,7 +186,7 @@ JACOBIAN = Term(
     distance=jacobian,
     needs=("images",),
     weight=1.0,
-    source="not published; ours",
+    source="the paper's is not known to us; ours",
     aspects=Aspects(teacher="gradient", student="gradient", distance="L2", missing="channel dims"),
 )
 
@@ -247,7 +247,7 @@ RKD_DISTANCE = Term(
     distance=rkd_distance,
     across_images=True,
     weight=25.0,
-    source="the RKD paper's setting for classification: 25",
+    source="an author's advice for classification: 25 to 100; 25 and 50 are usual",
     aspects=Aspects(
         teacher="pairs' distances", student="pairs' distances", distance="Huber", missing="place and scale"
     ),
@@ -257,7 +257,7 @@ RKD_ANGLE = replace(
     name="rkd_angle",
     distance=rkd_angle,
     weight=50.0,
-    source="the RKD paper's setting for classification: 50",
+    source="an author's advice for classification: 25 to 100; 25 and 50 are usual",
     aspects=Aspects(teacher="triples' angles", student="triples' angles", distance="Huber", missing="place and scale"),
 )
 
@@ -270,7 +270,7 @@ SELECTIVE = Term(
     select=select,
     weight=1.0,
     options={"keep": 0.75, "smoothness": 0.1},
-    source="not published; ours",
+    source="the paper's is not known to us; ours",
     aspects=Aspects(teacher="selection by graph cut", student="linear where lengths differ", distance="L2"),
 )
 
