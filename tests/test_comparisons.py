@@ -63,7 +63,7 @@ def mean_difference(*features: Tensor) -> Tensor:
 def compare(term: Term, student: nn.Module, teacher: nn.Module, own: dict, wanted: dict) -> float:
     """The term on features that are given by name."""
     comparison = Comparison(term, student, teacher, IMAGES)
-    return comparison(own, wanted, {}, lambda values: values).item()
+    return comparison(own, comparison.wanted(wanted), {}, lambda values: values).item()
 
 
 def seen_by(term: Term, student: nn.Module, teacher: nn.Module, own: dict, wanted: dict) -> list[tuple[Tensor, ...]]:
@@ -283,7 +283,7 @@ def test_the_teachers_transforms_are_not_trained_and_the_students_are():
     term = Term(name="mine", tap="group_end", teacher=Scaled, student=MatchWidth, distance=mean_difference)
     comparison = Comparison(term, student, teacher, IMAGES)
     own, wanted = torch.ones(2, 4, 8, 8, requires_grad=True), torch.ones(2, 6, 8, 8)
-    value = comparison({"convs.0": own}, {"convs.0": wanted}, {}, lambda values: values)
+    value = comparison({"convs.0": own}, comparison.wanted({"convs.0": wanted}), {}, lambda values: values)
     value.backward()
     assert value.item() == pytest.approx(comparison.students[0](own).mean().item() - 2.0)
     assert all(p.grad is None and not p.requires_grad for p in comparison.teachers.parameters())
@@ -352,9 +352,9 @@ def test_an_option_reaches_only_the_functions_that_take_it(generator):
     # How many images are kept concerns the selection and not the distance.
     term = chosen("selective", keep=0.5)
     comparison = Comparison(replace(term, student=None), *digits()[:1] * 2, IMAGES)
-    own = {"before:fc": torch.ones(2, 16)}, {"before:fc": torch.zeros(2, 16)}
+    own, wanted = {"before:fc": torch.ones(2, 16)}, [torch.zeros(2, 16)]
     kept = {need: torch.tensor([True, False]) for need in term.needs}
-    assert comparison(*own, kept, lambda values: values).item() == pytest.approx(16 / 2)
+    assert comparison(own, wanted, kept, lambda values: values).item() == pytest.approx(16 / 2)
 
 
 # Errors ---------------------------------------------------------------------------------------------------------------

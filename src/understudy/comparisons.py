@@ -106,17 +106,20 @@ class Comparison(nn.Module):
         """'ab at layer1 <- group1', for messages."""
         return f"{self.term.name} at " + ", ".join(f"{site.student.name} <- {site.teacher.name}" for site in sites)
 
+    def wanted(self, teacher: Mapping[str, Tensor]) -> list[Tensor]:
+        """The teacher's side, transformed: one tensor for each site. The features themselves are not needed after."""
+        return [self._teacher(index, site, teacher) for index, site in enumerate(self.sites)]
+
     def forward(
         self,
         student: Mapping[str, Tensor],
-        teacher: Mapping[str, Tensor],
+        wanted: Sequence[Tensor],
         extras: Mapping[str, Any],
         share: Callable[[Tensor], Tensor],
     ) -> Tensor:
         """The weighted sum over the layers, without schedule and balance. `share` brings other processes' images."""
         term = self.term
         own = [self._student(index, site, student) for index, site in enumerate(self.sites)]
-        wanted = [self._teacher(index, site, teacher) for index, site in enumerate(self.sites)]
         if term.across_images:
             own, wanted = [share(tensor) for tensor in own], [share(tensor) for tensor in wanted]
         options = chosen_options(term.distance, term)
@@ -136,7 +139,7 @@ class Comparison(nn.Module):
 
     def guide_loss(self, teacher: Mapping[str, Tensor], share: Callable[[Tensor], Tensor]) -> Tensor:
         """What the guides still have to learn from the teacher, summed over the comparisons."""
-        wanted = [self._teacher(index, site, teacher) for index, site in enumerate(self.sites)]
+        wanted = self.wanted(teacher)
         if self.term.across_images:
             wanted = [share(tensor) for tensor in wanted]
         losses = [

@@ -17,6 +17,9 @@ from understudy.taps import BATCH_NORMS, Tapped
 
 TASK = "task"
 
+# Term name -> what the student is to come to at each of the term's positions.
+Wanted = dict[str, list[Tensor]]
+
 
 class Distiller(nn.Module):
     """A student that learns from a teacher by `method`; called as `distiller(images, labels)`.
@@ -142,10 +145,15 @@ class Distiller(nn.Module):
                 continue
             self._compiled_readers[index] = (torch.compile(student, **options), torch.compile(teacher, **options))
 
-    def forward(self, images: Tensor, labels: Tensor, keep: Tensor | None = None) -> dict[str, Tensor]:
-        """`keep` (B,) says which images the terms that select look at: all where it is not given."""
+    def forward(
+        self, images: Tensor, labels: Tensor, keep: Tensor | None = None, known: Wanted | None = None
+    ) -> dict[str, Tensor]:
+        """`keep` (B,) says which images the terms that select look at: all where it is not given.
+
+        `known` is what `wanted` answered for these very images: the teacher rests where it is given.
+        """
         answer = self._answers.get(self.phase_index, self._answer)
-        logits, terms = answer(images, labels, keep)
+        logits, terms = answer(images, labels, keep, known)
         output = {} if logits is None else {"output": logits}
         loss = self._total(terms)
         return {"loss": loss, **output, **{name: value.detach() for name, value in terms.items()}}
@@ -168,16 +176,30 @@ class Distiller(nn.Module):
         # The authors' factor: half at first, all of the main gradient after some epochs.
         return add_clipped(torch.stack(main).sum(), transfer, student, others, torch.sigmoid(self.epochs))
 
-    def _answer(self, images: Tensor, labels: Tensor, keep: Tensor | None) -> tuple[Tensor | None, dict[str, Tensor]]:
+    def wanted(self, images: Tensor) -> Wanted:
+        """Term name -> the teacher's side of its comparison on these images, one tensor for each position."""
+        return self._wanted(self._read_teacher(images))
+
+    def _wanted(self, teacher: dict[str, Tensor]) -> Wanted:
+        terms = [term for term in self.phase.terms if term.inputs is None]
+        return {term.name: self.comparison(term.name).wanted(teacher) for term in terms}
+
+    def _answer(
+        self, images: Tensor, labels: Tensor, keep: Tensor | None, known: Wanted | None = None
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
         """The student's logits (detached) and the terms with their gradients."""
         phase = self.phase
         if any("images" in term.needs for term in phase.terms):
             images = images.detach().requires_grad_()
-        teacher = self._read_teacher(images)
+        teacher = self._read_teacher(images) if known is None else {}
         terms = {
             f"{term.name}_guide": self.comparison(term.name).guide_loss(teacher, of_all_processes)
             for term in phase.guides
         }
+        wanted = self._wanted(teacher) if known is None else known
+        # The features are freed before the student's forward: only what the terms made of them is kept.
+        teacher_logits = teacher.get(LOGITS)
+        del teacher
         if not phase.trains_student:
             return None, terms
         student = self._read_student(images)
@@ -185,15 +207,17 @@ class Distiller(nn.Module):
             terms[TASK] = phase.labels * cross_entropy(student[LOGITS], labels)
         extras = {"images": images, "labels": labels, "keep": keep}
         for term in phase.terms:
-            own, wanted = student, teacher
-            if term.inputs is not None:
-                own, wanted = self._read_inputs(term, images, labels, student[LOGITS], teacher[LOGITS])
-            terms[term.name] = self._weighed(term, own, wanted, extras)
+            if term.inputs is None:
+                terms[term.name] = self._weighed(term, student, wanted[term.name], extras)
+                continue
+            assert teacher_logits is not None
+            own, others = self._read_inputs(term, images, labels, student[LOGITS], teacher_logits)
+            terms[term.name] = self._weighed(term, own, self.comparison(term.name).wanted(others), extras)
         # Detached: as a differentiable output it would give unused parameters zero gradients when compiled, and weight
         # decay would then shrink them.
         return student[LOGITS].detach(), terms
 
-    def _weighed(self, term: Term, own: dict[str, Tensor], wanted: dict[str, Tensor], extras: Any) -> Tensor:
+    def _weighed(self, term: Term, own: dict[str, Tensor], wanted: list[Tensor], extras: Any) -> Tensor:
         value = self.comparison(term.name)(own, wanted, extras, of_all_processes)
         scale = self.scales[self.term_names.index(term.name)]
         return value * scale if term.schedule is None else value * scale * term.schedule(self.progress)

@@ -15,12 +15,17 @@ def activation_boundary(student: Tensor, teacher: Tensor, margin: float = 1.0) -
     """Sum over one image of relu(margin - y s)^2, with y = +1 where the teacher is active (t > 0) and -1 elsewhere.
 
     (B, ...), (B, ...) -> (), both before the activation, averaged over the batch. Only the teacher's signs count: any
-    positive scale of it changes nothing. Zero exactly where every neuron is on the teacher's side by the margin; never
+    positive scale of it changes nothing, and `active` of it, truth values, is as good. Zero exactly where every neuron is on the teacher's side by the margin; never
     below margin^2 times the number of neurons on the wrong side.
     """
     values = at_least_float32(student)
     signed = torch.where(teacher > 0, values, -values)
     return F.relu(margin - signed).square().sum() / student.shape[0]
+
+
+def active(teacher: Tensor) -> Tensor:
+    """Which neurons are active: a feature of any shape -> truth values of that shape. Exactly 0 is not active."""
+    return teacher > 0
 
 
 def activation_agreement(student: Tensor, teacher: Tensor) -> Tensor:
