@@ -11,6 +11,7 @@ weight. Maps of unequal size are averaged down to the smaller one.
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from understudy.ops import at_least_float32, full_precision
 
@@ -65,7 +66,23 @@ def _energy(feature_BCHW: Tensor, power: float) -> Tensor:
         )
     if power < 1:
         raise ValueError(f"power {power} has an infinite gradient at 0; use a power of 1 or more")
-    return at_least_float32(feature_BCHW).abs().pow(power).sum(dim=1)
+    values_BCHW = at_least_float32(feature_BCHW)
+    return _SquaredNorm.apply(values_BCHW) if power == 2 else values_BCHW.abs().pow(power).sum(dim=1)
+
+
+class _SquaredNorm(torch.autograd.Function):
+    """sum_c f_c^2: (B, C, H, W) -> (B, H, W), whose gradient is made from the feature alone: no square is kept."""
+
+    @staticmethod
+    def forward(ctx, feature_BCHW: Tensor) -> Tensor:
+        ctx.save_for_backward(feature_BCHW)
+        return feature_BCHW.square().sum(dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient_BHW: Tensor) -> Tensor:
+        (feature_BCHW,) = ctx.saved_tensors
+        return feature_BCHW * (2.0 * gradient_BHW)[:, None]
 
 
 def _unit(energy_BHW: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ Romero, Ballas, Kahou, Chassang, Gatta & Bengio, "FitNets: Hints for Thin Deep N
 
 from torch import Tensor
 
-from understudy.ops import at_least_float32
+from understudy.ops import at_least_float32, sum_of_squares
 
 
 def hint(student: Tensor, teacher: Tensor) -> Tensor:
@@ -20,5 +20,5 @@ def hint(student: Tensor, teacher: Tensor) -> Tensor:
             f"a hint compares features of one shape; found the student's {tuple(student.shape)} and the teacher's "
             f"{tuple(teacher.shape)}; pass the student's through a regressor to the teacher's shape first"
         )
-    difference = at_least_float32(student) - at_least_float32(teacher.detach())
-    return 0.5 * difference.square().sum() / student.shape[0]
+    difference = at_least_float32(student.detach()) - at_least_float32(teacher.detach())
+    return 0.5 * sum_of_squares(student, difference) / student.shape[0]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from understudy.ops import at_least_float32
+from understudy.ops import at_least_float32, sum_of_squares
 
 # Above this ratio of mean to deviation the closed form loses digits, and the continued fraction needs few terms.
 FAR = 5.0
@@ -107,6 +107,7 @@ def partial_l2(student: Tensor, teacher: Tensor) -> Tensor:
             f"partial_l2 compares features of one shape; found the student's {tuple(student.shape)} and the teacher's "
             f"{tuple(teacher.shape)}; pass the student's through a 1x1 convolution to the teacher's shape first"
         )
-    own, wanted = at_least_float32(student), at_least_float32(teacher.detach())
-    is_excused = (own <= wanted) & (wanted <= 0)
-    return torch.where(is_excused, 0.0, own - wanted).square().sum() / student.shape[0]
+    own, wanted = at_least_float32(student.detach()), at_least_float32(teacher.detach())
+    # Where the teacher is active any distance counts, elsewhere that of a student above it.
+    smallest = torch.where(wanted > 0, -math.inf, 0.0)
+    return sum_of_squares(student, torch.maximum(own - wanted, smallest)) / student.shape[0]

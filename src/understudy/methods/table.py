@@ -7,7 +7,7 @@ Networks whose layers have other sizes want other ones: `run.balance` sets them 
 from dataclasses import replace
 
 from understudy.connectors import Conv1x1BN, LinearHead, MatchLength, MatchWidth
-from understudy.losses.ab import activation_boundary, active
+from understudy.losses.ab import activation_boundary, signs
 from understudy.losses.at import attention, attention_gradient
 from understudy.losses.bss import boundary_batch, boundary_weight, clean_weight
 from understudy.losses.dtl import dtl
@@ -103,7 +103,7 @@ LP = Term(
 AB = Term(
     name="ab",
     tap="before_relu",
-    teacher=active,
+    teacher=signs,
     student=MatchWidth,
     distance=activation_boundary,
     weight=3e-3,
