@@ -11,12 +11,15 @@ distance; their angles are 0 with a finite gradient. The angles come from the Gr
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from understudy.ops import at_least_float32, full_precision
 
 # In units of the dtype's rounding: how far apart two equal embeddings may seem once their distance is a difference of
 # inner products.
 ROUNDINGS = 32
+# In how many parts the B^3 angles are looked at.
+NUM_PARTS = 8
 
 
 def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
@@ -36,7 +39,9 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
     mirroring or scaling either side's embeddings changes nothing. 0 for a batch of one.
     """
     check_embeddings(student, teacher)
-    return F.huber_loss(cosine(student), cosine(teacher.detach()))
+    with torch.no_grad():
+        wanted = gram_and_inverse(teacher)
+    return _CosineHuber.apply(*gram_and_inverse(student), *wanted)
 
 
 def relative_distance(embedding_Bd: Tensor) -> Tensor:
@@ -49,17 +54,63 @@ def relative_distance(embedding_Bd: Tensor) -> Tensor:
     return distance_BB / torch.where(num_positive == 0, 1.0, mean)
 
 
-def cosine(embedding_Bd: Tensor) -> Tensor:
-    """The cosine of the angle at image j between the images i and k: (B, d) -> (B, B, B), in the order j, i, k.
+def gram_and_inverse(embedding_Bd: Tensor) -> tuple[Tensor, Tensor]:
+    """The centred Gram matrix and one over the distances, 0 where two are equal: (B, d) -> (B, B), (B, B)."""
+    gram_BB = centred_gram(embedding_Bd)
+    square_BB, is_equal_BB = squared_distance(gram_BB)
+    return gram_BB, torch.where(is_equal_BB, 0.0, square_BB.rsqrt())
+
+
+def products(gram_BB: Tensor, rows: slice) -> Tensor:
+    """<x_i - x_j, x_k - x_j> = g_ik - g_ji - g_jk + g_jj for some images j: (B, B) -> (J, B, B), in the order j, i, k."""
+    corner_JB = gram_BB.diagonal()[rows, None] - gram_BB[rows]
+    return gram_BB + corner_JB[:, :, None] - gram_BB[rows, None, :]
+
+
+def cosines(gram_BB: Tensor, inverse_BB: Tensor, rows: slice) -> Tensor:
+    """The cosine of the angle at some images j between the images i and k: (B, B), (B, B) -> (J, B, B), as j, i, k.
 
     0 where image i or k has the embedding of image j.
     """
-    gram_BB = centred_gram(embedding_Bd)
-    square_BB, is_equal_BB = squared_distance(gram_BB)
-    inverse_BB = torch.where(is_equal_BB, 0.0, square_BB.rsqrt())
-    # <x_i - x_j, x_k - x_j> = g_ik - g_ji - g_jk + g_jj
-    product_BBB = gram_BB - gram_BB[:, :, None] - gram_BB[:, None, :] + gram_BB.diagonal()[:, None, None]
-    return product_BBB * inverse_BB[:, :, None] * inverse_BB[:, None, :]
+    inverse_JB = inverse_BB[rows]
+    return products(gram_BB, rows) * inverse_JB[:, :, None] * inverse_JB[:, None, :]
+
+
+class _CosineHuber(torch.autograd.Function):
+    """The mean Huber distance of the cosines at all triples, from each side's Gram matrix and inverse distances.
+
+    The cosine at image j between i and k is products_jik inverse_ji inverse_jk. Value and gradient are taken together,
+    some images j at a time: of the B^3 numbers no more than an eighth is there at once, and none is kept.
+    """
+
+    @staticmethod
+    def forward(ctx, gram_BB: Tensor, inverse_BB: Tensor, wanted_BB: Tensor, wanted_inverse_BB: Tensor) -> Tensor:
+        batch = len(gram_BB)
+        step = -(-batch // NUM_PARTS)
+        total, between_BB, at_j, by_inverse = gram_BB.new_zeros(()), torch.zeros_like(gram_BB), [], []
+        for first in range(0, batch, step):
+            rows = slice(first, first + step)
+            inverse_JB, product_JBB = inverse_BB[rows], products(gram_BB, rows)
+            scale_JBB = inverse_JB[:, :, None] * inverse_JB[:, None, :]
+            difference_JBB = product_JBB * scale_JBB - cosines(wanted_BB, wanted_inverse_BB, rows)
+            # Huber's distance of d from its slope h: h (d - h / 2).
+            slope_JBB = difference_JBB.clamp(-1.0, 1.0)
+            total = total + (slope_JBB * (difference_JBB - 0.5 * slope_JBB)).sum()
+            by_product_JBB = slope_JBB * scale_JBB
+            between_BB = between_BB + by_product_JBB.sum(dim=0)
+            # Twice, since i and k can be exchanged.
+            at_j.append(2.0 * by_product_JBB.sum(dim=2))
+            by_inverse.append(2.0 * (slope_JBB * product_JBB * inverse_JB[:, None, :]).sum(dim=2))
+        at_j_BB, by_inverse_BB = torch.cat(at_j), torch.cat(by_inverse)
+        by_gram_BB = between_BB - at_j_BB + torch.diag(0.5 * at_j_BB.sum(dim=1))
+        ctx.save_for_backward(by_gram_BB / batch**3, by_inverse_BB / batch**3)
+        return total / batch**3
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        by_gram_BB, by_inverse_BB = ctx.saved_tensors
+        return by_gram_BB * gradient, by_inverse_BB * gradient, None, None
 
 
 def centred_gram(embedding_Bd: Tensor) -> Tensor:
