@@ -179,7 +179,8 @@ def measure_one(case: Case, *, quick: bool) -> dict[str, Any]:
     ours = torch.compile(case.ours, dynamic=False) if compiles else case.ours
     steps = {"plain": step_of(case.plain, own, wanted), "ours": step_of(ours, own, given)}
     for step in steps.values():
-        step(), step()
+        step()
+        step()
     num_steps = 1 if quick or case.pairs < 5 else 5
     times = alternate(steps, blocks=2 if quick else case.pairs, num_steps=num_steps, device=torch.device("cpu"))
     plain_mb, ours_mb = (extra_mb(step, own) for step in steps.values())
@@ -218,6 +219,6 @@ def extra_mb(step: Callable[[], None], own: list[Tensor]) -> float:
     events = [event for event in found.profiler.kineto_results.events() if event.name() == "[memory]"]
     most = current = 0
     for event in sorted(events, key=lambda one: one.start_ns()):
-        current += event.nbytes()
+        current += event.nbytes()  # pyright: ignore[reportAttributeAccessIssue]
         most = max(most, current)
     return most / 2**20

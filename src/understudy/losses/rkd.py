@@ -62,7 +62,7 @@ def gram_and_inverse(embedding_Bd: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def products(gram_BB: Tensor, rows: slice) -> Tensor:
-    """<x_i - x_j, x_k - x_j> = g_ik - g_ji - g_jk + g_jj for some images j: (B, B) -> (J, B, B), in the order j, i, k."""
+    """<x_i - x_j, x_k - x_j> = g_ik - g_ji - g_jk + g_jj for some images j: (B, B) -> (J, B, B), as j, i, k."""
     corner_JB = gram_BB.diagonal()[rows, None] - gram_BB[rows]
     return gram_BB + corner_JB[:, :, None] - gram_BB[rows, None, :]
 
