@@ -10,7 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from functorch.compile import make_boxed_func  # pyright: ignore[reportPrivateImportUsage]
 from torch import Tensor, nn
+from torch._dynamo.backends.common import aot_autograd
 
 from understudy.taps import Position, Tapped, named_positions, pairs, positions
 
@@ -470,6 +472,104 @@ def test_a_network_compiled_before_it_is_tapped_is_refused():
             Tapped(compiled, ["bn"], IMAGES)
         with pytest.raises(ValueError, match="already compiled"):
             positions(compiled, IMAGES)
+
+
+# Stopping --------------------------------------------------------------------------------------------------------
+
+
+def modules_run(net: nn.Module) -> list[str]:
+    """A list that names each module as it begins to run."""
+    run: list[str] = []
+    for name, module in net.named_modules():
+        module.register_forward_pre_hook(lambda m, args, name=name: run.append(name))
+    return run
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_where_the_output_is_not_needed_nothing_runs_after_the_last_position(stops):
+    net = traps().eval()
+    _, expected = Tapped(net, NAMES, IMAGES)(IMAGES)
+    for names, last in (
+        (["stem.1"], "stem.1"),
+        (["block.bn2", "stem.0"], "block.bn2"),
+        (["before:conv"], "block.relu"),
+    ):
+        tapped = Tapped(net, names, IMAGES, stops=stops)
+        run = modules_run(net)
+        output, features = tapped(IMAGES)
+        assert (output is None) == stops and (run[-1] == last) == stops and (run[-1] == "head") != stops
+        assert all(torch.equal(features[name], expected.get(name, features[name])) for name in names)
+        assert list(features) == names
+
+
+def test_it_stops_no_earlier_than_what_was_read_has_been_called_as_often_as_it_is():
+    net = traps().eval()
+    tapped = Tapped(net, ["block.relu#1", "after:block.relu#1"], IMAGES, stops=True)
+    run = modules_run(net)
+    for _ in range(2):
+        features = tapped(IMAGES)[1]
+        assert torch.equal(features["block.relu#1"], features["after:block.relu#1"]) and run[-1] == "block.bn2"
+    # Once in each forward: the second call is where it ends.
+    assert run.count("block.relu") == 2
+
+
+def test_stopping_at_a_function_ends_the_watch_of_functions():
+    net = traps().eval()
+    for name, expected in edited_forward(traps().eval(), IMAGES)[1].items():
+        assert torch.equal(Tapped(net, [name], IMAGES, stops=True)(IMAGES)[1][name], expected), name
+    assert torch.equal(net(IMAGES), traps().eval()(IMAGES))
+
+
+def test_in_training_it_runs_to_the_end_and_moves_all_statistics():
+    net = traps().train()
+    assert Tapped(net, ["stem.1"], IMAGES, stops=True)(IMAGES)[0] is None
+    assert net.bn.num_batches_tracked == 1
+
+
+def test_a_network_that_catches_errors_does_not_catch_the_end():
+    class Catching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.ReLU(), nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            try:
+                x = self.first(x)
+            except Exception:
+                x = x * 0.0
+            return self.second(x)
+
+    net = Catching().eval()
+    tapped = Tapped(net, ["first"], IMAGES, stops=True)
+    run = modules_run(net)
+    assert tapped(IMAGES)[1]["first"].any() and run == ["", "first"]
+
+
+def test_a_position_that_is_not_reached_is_an_error_where_it_stops_too():
+    net = Moody("skips").train()
+    tapped = Tapped(net, ["extra"], IMAGES, stops=True)
+    net.bn.eval()
+    with pytest.raises(RuntimeError, match="'extra' was not reached"):
+        tapped(IMAGES)
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_compiled_what_comes_after_the_last_position_is_left_out_of_the_graph(stops):
+    torch.compiler.reset()
+    graphs: list[Any] = []
+
+    def keep(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return make_boxed_func(graph.forward)
+
+    net = traps().eval().requires_grad_(False)
+    tapped = Tapped(net, ["block.bn1"], IMAGES, stops=stops)
+    output, features = torch.compile(tapped, fullgraph=True, backend=aot_autograd(fw_compiler=keep))(IMAGES)
+    assert (output is None) == stops
+    assert torch.equal(features["block.bn1"], tapped(IMAGES)[1]["block.bn1"])
+    convolutions = [node for node in graphs[-1].graph.nodes if node.target is torch.ops.aten.convolution.default]
+    # The stem's and the block's first one; the block's second call and the last convolution come after.
+    assert len(convolutions) == (2 if stops else 4)
 
 
 class Declared(nn.Module):

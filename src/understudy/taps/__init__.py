@@ -13,10 +13,11 @@ The grammar of a position's name; MODULE is a name as in `network.named_modules(
 
 `positions` lists what a network has, `Tapped` reads, `named_positions` says which names play a role
 ("before_relu", "group_end", "embedding"), `pairs` matches a student's with a teacher's, `as_map` and `to_size` make
-maps of one size of them.
+maps of one size of them. `lean_copy` makes a copy of a network that answers the same for less.
 """
 
 from understudy.taps.grid import as_map, grid, to_size
+from understudy.taps.lean import Lean, lean_copy
 from understudy.taps.norms import BATCH_NORMS, norm_at
 from understudy.taps.positions import Position, positions
 from understudy.taps.roles import named_positions, pairs
@@ -24,10 +25,12 @@ from understudy.taps.tapped import Tapped
 
 __all__ = [
     "BATCH_NORMS",
+    "Lean",
     "Position",
     "Tapped",
     "as_map",
     "grid",
+    "lean_copy",
     "named_positions",
     "norm_at",
     "pairs",

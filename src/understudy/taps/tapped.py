@@ -27,12 +27,23 @@ class Tapped(nn.Module):
     hides some spellings of a functional activation (torch.relu_ and its like, F.sigmoid, F.tanh, F.hardswish,
     F.hardsigmoid): a forward that misses such a call raises.
 
+    With `stops` the output is None, and a network in eval mode runs no further than to the last position; compiled,
+    what comes after it is left out as unused.
+
     The forward raises RuntimeError when a position was not reached, when what it belongs to was called more
     or less often than in the dry run (its number would mean something else), or when a tensor that was not
     copied was overwritten after all (by a network that does so only in training mode).
     """
 
-    def __init__(self, network: nn.Module, names: Sequence[str], images: Tensor, *, copied: Sequence[str] = ()):
+    def __init__(
+        self,
+        network: nn.Module,
+        names: Sequence[str],
+        images: Tensor,
+        *,
+        copied: Sequence[str] = (),
+        stops: bool = False,
+    ):
         super().__init__()
         run = DryRun(network, images)
         events = {name: run.find(name) for name in names}
@@ -48,7 +59,8 @@ class Tapped(nn.Module):
         self._has_functions = any(owner.endswith("()") for owner in self._calls)
         # Who calls a function is known only if every module says when it runs.
         hooked = run.modules if self._has_functions else self._calls
-        self._watch = Watch(self._reading.see)
+        self._stops, self._may_end = stops, False
+        self._watch = Watch(self._see)
         self._activations = FunctionalActivations(self._watch)
         self._handles = add_hooks(network, sorted(hooked), self._watch)
 
@@ -56,13 +68,28 @@ class Tapped(nn.Module):
         self._watch.start()
         self._reading.clear()
         try:
-            with self._activations if self._has_functions else contextlib.nullcontext():
-                output = self.network(images)
+            output = self._run(images)
             features = {name: self._read(name) for name in self._keys}
         finally:
             self._watch.stop()
             self._reading.clear()
         return output, features
+
+    def _run(self, images: Tensor) -> Any:
+        """The network's output; None where the forward may end before it."""
+        # Compiled, nothing is raised: a graph has no use for what nobody reads.
+        self._may_end = self._stops and not (torch.compiler.is_compiling() or self.network.training)
+        ending = contextlib.suppress(_AllSeenError) if self._may_end else contextlib.nullcontext()
+        with ending, self._activations if self._has_functions else contextlib.nullcontext():
+            output = self.network(images)
+            return None if self._stops else output
+
+    def _see(self, key: Key, value: Any, inside: tuple[str, int]) -> None:
+        """Read, and end the forward once all is there and what was read has been called as often as it always is."""
+        self._reading.see(key, value, inside)
+        is_all = self._may_end and len(self._reading.tensors) == len(self._reading.wanted)
+        if is_all and all(self._watch.calls[owner] == count for owner, count in self._calls.items()):
+            raise _AllSeenError
 
     def _read(self, name: str) -> Tensor:
         key = self._keys[name]
@@ -111,6 +138,10 @@ class Reading:
         else:
             self.tensors[key] = value
             self.versions[key] = value._version
+
+
+class _AllSeenError(BaseException):
+    """Nothing more is to be read in this forward. No `Exception`: a network may catch those of its own."""
 
 
 def _advice(owner: str) -> str:
