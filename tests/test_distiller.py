@@ -158,3 +158,116 @@ def test_compiled_it_answers_the_same_in_both_phases():
 def test_a_method_without_its_teacher_is_an_error():
     with pytest.raises(ValueError, match="AB needs a teacher"):
         Distiller(pair()[0], None, find("ab"), torch.zeros(2, *SHAPE))
+
+
+# The teacher's lean copy ----------------------------------------------------------------------------------------------
+
+
+def lean(name, networks=None, **changes):
+    distiller = make(name, networks, **changes)
+    return distiller, distiller.make_teacher_lean(torch.zeros(2, *SHAPE))
+
+
+def calls_of(module):
+    """A list that grows with each call of the module."""
+    calls = []
+    module.register_forward_pre_hook(lambda *_: calls.append(1))
+    return calls
+
+
+def test_a_lean_teacher_is_a_copy_that_no_state_knows_of():
+    plain, (distiller, copied) = make("ab+kd"), lean("ab+kd")
+    assert copied is not None and copied.folded and copied.network is not distiller.teacher
+    assert list(distiller.state_dict()) == list(plain.state_dict())
+    assert len([*distiller.parameters()]) == len([*plain.parameters()])
+    calls = calls_of(distiller.teacher)
+    distiller(*batch())["loss"].backward()
+    assert not calls and not copied.network.training
+    assert all(p.grad is None for p in copied.network.parameters())
+
+
+@pytest.mark.parametrize("mode", ["batch", "train"])
+def test_a_teacher_that_uses_the_batchs_statistics_is_read_itself(mode):
+    distiller, copied = lean("kd", teacher_mode=mode)
+    calls = calls_of(distiller.teacher)
+    distiller(*batch())
+    assert copied is None and calls
+
+
+def test_a_phase_that_differentiates_the_teacher_reads_itself():
+    distiller, _ = lean("jacobian")
+    calls = calls_of(distiller.teacher)
+    distiller(*batch())
+    assert calls
+
+
+def test_the_lean_teacher_runs_to_its_classifier_only_where_logits_are_read():
+    distiller, copied = lean("ab+kd")
+    calls = calls_of(copied.network.fc)
+    distiller(*batch())
+    assert not calls
+    distiller.enter(1)
+    distiller(*batch())
+    assert calls
+    distiller, copied = lean("bss")
+    calls = calls_of(copied.network.fc)
+    distiller(*batch())
+    assert calls
+
+
+@pytest.mark.parametrize("change", ["move", "load"])
+def test_a_teacher_that_may_have_changed_is_read_itself(change):
+    distiller, _ = lean("kd_only")
+    other, _ = pair("digits-2x6", "digits-1x4")
+    torch.manual_seed(9)
+    torch.nn.init.normal_(other.fc.weight)
+    state = {**distiller.state_dict(), **{f"teacher.{key}": value for key, value in other.state_dict().items()}}
+    if change == "load":
+        distiller.load_state_dict(state)
+        images, labels = batch()
+    else:
+        distiller.double()
+        images, labels = batch()[0].double(), batch()[1]
+    calls = calls_of(distiller.teacher)
+    answer = distiller(images, labels)
+    assert distiller.teacher is not None
+    wanted = (distiller.teacher(images) / 3).softmax(1)
+    expected = (wanted * (wanted.log() - (answer["output"] / 3).log_softmax(1))).sum(1).mean()
+    assert len(calls) == 2
+    torch.testing.assert_close(answer["kd"], expected.detach())
+
+
+def test_compiled_with_a_lean_teacher_it_answers_the_same_in_both_phases():
+    images, labels = batch()
+    for dtype in (torch.float32, torch.bfloat16):
+        plain, compiled = make("ab+kd"), make("ab+kd")
+        for distiller in (plain, compiled):
+            distiller.make_teacher_lean(torch.zeros(2, *SHAPE), dtype)
+        compiled.compile(fullgraph=True, backend="aot_eager")
+        for index in (0, 1):
+            plain.enter(index), compiled.enter(index)
+            torch.testing.assert_close(dict(compiled(images, labels)), dict(plain(images, labels)))
+
+
+def test_a_lean_teacher_computes_in_its_own_dtype_and_under_autocast_the_same():
+    images, labels = batch()
+    distiller = make("kd_only")
+    copied = distiller.make_teacher_lean(torch.zeros(2, *SHAPE), torch.bfloat16)
+    assert copied is not None and copied.cast
+    alone = distiller.wanted(images)["kd"][0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(distiller.wanted(images)["kd"][0], alone)
+    assert distiller.teacher is not None and alone.dtype == torch.bfloat16
+    torch.testing.assert_close(alone.float(), distiller.teacher(images), rtol=0.05, atol=0.05)
+    # The student's are its caller's business.
+    assert distiller(images, labels)["output"].dtype == torch.float32
+
+
+def test_compiled_a_lean_teacher_serves_terms_that_make_their_own_images():
+    distiller, copied = lean("bss")
+    distiller.compile(backend="aot_eager")
+    calls, copys_calls = calls_of(distiller.teacher), calls_of(copied.network)
+    images, _ = batch()
+    reader = distiller._compiled_readers[0][1]
+    torch.testing.assert_close(reader(images)[0], copied.network(images))
+    assert copys_calls and not calls

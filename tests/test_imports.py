@@ -13,7 +13,7 @@ PACKAGE = Path(understudy.__file__).parent
 
 LAYERS = [  # the lowest first; modules on one layer do not know each other
     {"ops", "spec", "processes"},
-    {"gradients"},
+    {"gradients", "twice"},
     {"taps", "connectors", "losses", "models", "data"},
     {"methods"},
     {"comparisons"},

@@ -1,7 +1,7 @@
 """Method + teacher + student -> one module that answers the loss and its named terms."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from understudy.comparisons import Comparison, Site, chosen_options, find_comparisons
-from understudy.gradients import add_clipped, gradients_of, norm_of, twice_differentiable
+from understudy.gradients import add_clipped, gradients_of, norm_of
 from understudy.methods import LOGITS, Method, Phase, Term
 from understudy.ops import at_least_float32
 from understudy.processes import mean_over_processes, of_all_processes
-from understudy.taps import BATCH_NORMS, Tapped
+from understudy.taps import BATCH_NORMS, Lean, Tapped, lean_copy
+from understudy.twice import twice_differentiable
 
 TASK = "task"
 
@@ -59,6 +60,9 @@ class Distiller(nn.Module):
         self.register_buffer("progress", torch.zeros((), device=images.device), persistent=False)
         self.register_buffer("epochs", torch.zeros((), device=images.device), persistent=False)
         self._readers = self._attach_readers(images)
+        # Plain dicts: what reads the networks, and a lean copy of the teacher, have no part in the state.
+        self._lean_readers: dict[int, Tapped] = {}
+        self._lean_dtype = torch.float32
         # Where a phase is compiled, its functions are replaced here; the eager ones stay.
         self._answers: dict[int, Callable[..., Any]] = {}
         self._compiled_readers: dict[int, tuple[Callable[..., Any], Callable[..., Any]]] = {}
@@ -112,11 +116,69 @@ class Distiller(nn.Module):
             return {}
         readers = {}
         for index, phase in enumerate(self.method.phases):
-            sites = [site for term in phase.terms + phase.guides for site in self.sites[term.name]]
-            student = dict.fromkeys(site.student.name for site in sites if site.student.name != LOGITS)
-            teacher = dict.fromkeys(site.teacher.name for site in sites if site.teacher.name != LOGITS)
-            readers[index] = (Tapped(self.student, [*student], images), Tapped(self.teacher, [*teacher], images))
+            student = dict.fromkeys(site.student.name for site in self._sites_of(phase) if site.student.name != LOGITS)
+            teacher = self._teacher_names(phase)
+            readers[index] = (Tapped(self.student, [*student], images), Tapped(self.teacher, teacher, images))
         return readers
+
+    def _sites_of(self, phase: Phase) -> list[Site]:
+        return [site for term in phase.terms + phase.guides for site in self.sites[term.name]]
+
+    def _teacher_names(self, phase: Phase) -> list[str]:
+        """The teacher's positions that the phase reads, each once."""
+        return [*dict.fromkeys(site.teacher.name for site in self._sites_of(phase) if site.teacher.name != LOGITS)]
+
+    # The teacher's lean copy ------------------------------------------------------------------------------------------
+
+    def make_teacher_lean(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Lean | None:
+        """Read the teacher from a copy from now on: BatchNorms folded, weights cast once, no further than is needed.
+
+        `dtype` is the one in which autocast is to compute it, float32 where there is to be no autocast. None, and
+        nothing changes, for a method whose teacher does not use its running statistics; phases that differentiate the
+        teacher read itself. The copy takes the memory of the weights once more and is of the teacher as it is now: call
+        this after its last change and before `compile`. Moving, converting or loading the distiller ends it.
+        """
+        self._drop_lean_teacher()
+        if self.teacher is None or self.method.teacher_mode != "eval":
+            return None
+        phases = {
+            index: phase
+            for index, phase in enumerate(self.method.phases)
+            if phase.terms + phase.guides and not any("images" in term.needs for term in phase.terms)
+        }
+        set_teacher_mode(self.teacher, "eval")
+        names = dict.fromkeys(name for phase in phases.values() for name in self._teacher_names(phase))
+        lean = lean_copy(self.teacher, [*names], images, dtype)
+        self._lean_dtype = dtype
+        for index, phase in phases.items():
+            stops = not self._needs_teacher_logits(phase)
+            with self._leanly(images.device):
+                self._lean_readers[index] = Tapped(lean.network, self._teacher_names(phase), images, stops=stops)
+        return lean
+
+    def _leanly(self, device: torch.device) -> AbstractContextManager[Any]:
+        """In what the lean copy computes; its cast weights know no other way."""
+        is_low = self._lean_dtype != torch.float32
+        return torch.autocast(device.type, dtype=self._lean_dtype) if is_low else nullcontext()
+
+    def _needs_teacher_logits(self, phase: Phase) -> bool:
+        is_compared = any(site.teacher.name == LOGITS for site in self._sites_of(phase))
+        return is_compared or any(term.inputs is not None for term in phase.terms)
+
+    def _drop_lean_teacher(self) -> None:
+        for index, reader in self._lean_readers.items():
+            reader.remove()
+            self._compiled_readers.pop(index, None)
+        self._lean_readers = {}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Distiller":
+        self._drop_lean_teacher()
+        return super()._apply(fn, recurse)
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As any module's; the teacher is read from itself again."""
+        self._drop_lean_teacher()
+        return super().load_state_dict(*args, **kwargs)
 
     # Training ---------------------------------------------------------------------------------------------------------
 
@@ -140,9 +202,10 @@ class Distiller(nn.Module):
             if not any(_is_eager(term) for term in phase.terms):
                 self._answers[index] = torch.compile(self._answer, **options)
                 continue
-            student, teacher = self._readers[index]
             if any("images" in term.needs for term in phase.terms):
                 continue
+            student, teacher = self._readers[index]
+            teacher = self._lean_readers.get(index, teacher)
             self._compiled_readers[index] = (torch.compile(student, **options), torch.compile(teacher, **options))
 
     def forward(
@@ -233,10 +296,13 @@ class Distiller(nn.Module):
     def _read_teacher(self, images: Tensor) -> dict[str, Tensor]:
         if self.teacher is None or not (self.phase.terms or self.phase.guides):
             return {}
-        reader = self._compiled_readers.get(self.phase_index, self._readers[self.phase_index])[1]
-        with torch.set_grad_enabled(images.requires_grad and torch.is_grad_enabled()):
+        is_lean = self.phase_index in self._lean_readers
+        reader = self._lean_readers[self.phase_index] if is_lean else self._readers[self.phase_index][1]
+        reader = self._compiled_readers.get(self.phase_index, (None, reader))[1]
+        precision = self._leanly(images.device) if is_lean else nullcontext()
+        with precision, torch.set_grad_enabled(images.requires_grad and torch.is_grad_enabled()):
             logits, features = reader(images)
-        return {**features, LOGITS: logits}
+        return features if logits is None else {**features, LOGITS: logits}
 
     def _read_inputs(
         self, term: Term, images: Tensor, labels: Tensor, student_logits: Tensor, teacher_logits: Tensor

@@ -1,14 +1,10 @@
 """Gradients of several losses at the same parameters: their norms, and one kept no longer than another."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
 
 from understudy.ops import full_precision
 from understudy.processes import mean_over_processes
@@ -36,30 +32,6 @@ def clipped(gradient: Tensor, longest: Tensor) -> Tensor:
     norm = gradient.norm()
     # Where the norm is zero nothing is longer; the divisor only has to be another number.
     return gradient * torch.where(norm > longest, longest / torch.where(norm > 0, norm, 1.0), 1.0)
-
-
-@contextlib.contextmanager
-def twice_differentiable() -> Iterator[None]:
-    """A stretch of code in which a forward uses only operations whose gradient has a gradient.
-
-    The fused kernels of attention and torch's hardsigmoid have none; the same values come from others.
-    """
-    with sdpa_kernel(SDPBackend.MATH), _InSmoothParts():
-        yield
-
-
-class _InSmoothParts(TorchFunctionMode):
-    """hardsigmoid as the clamped line that it is."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is F.hardsigmoid:
-            return _hardsigmoid(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
-
-
-def _hardsigmoid(values: Tensor, inplace: bool = False) -> Tensor:
-    line = F.relu6(values + 3.0) / 6.0
-    return values.copy_(line) if inplace else line
 
 
 def add_clipped(

@@ -105,6 +105,21 @@ def test_a_step_leaves_the_teacher_and_what_rests_as_they_were(name, index):
     assert not all(torch.equal(*pair) for pair in zip(snapshot([distiller]), all_before, strict=True))
 
 
+@every_phase
+def test_a_lean_teacher_changes_neither_loss_nor_gradients(name, index):
+    answers = []
+    for is_lean in (False, True):
+        distiller = make(name, **without_sampling(name))
+        if is_lean:
+            distiller.make_teacher_lean(torch.zeros(2, 1, 8, 8).double())
+        distiller.enter(index)
+        torch.manual_seed(4)
+        answer = distiller(*batch())
+        answer["loss"].backward()
+        answers.append(([value.detach() for value in answer.values()], [p.grad for p in distiller.parameters()]))
+    torch.testing.assert_close(answers[1], answers[0], rtol=1e-9, atol=1e-12)
+
+
 @students_phase
 def test_gradient_norms_disturb_nothing(name, index):
     distiller = make(name)
