@@ -51,6 +51,14 @@ PrecisionOption = Annotated[
         "--precision", help="auto, float32 or bfloat16 [default: auto, from what the machine has]", show_default=False
     ),
 ]
+TeacherCacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--teacher-cache",
+        help="store the teacher's answers in this folder, and find them again; wants data.views=V",
+        show_default=False,
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -162,6 +170,7 @@ def distill(
             show_default=False,
         ),
     ] = None,
+    teacher_cache: TeacherCacheOption = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     seed: Seed = None,
@@ -181,6 +190,7 @@ def distill(
         "student.weights": _text(weights),
         "method.name": method,
         "run.balance": balance,
+        "run.teacher_cache": _text(teacher_cache),
         **_shared(data, epochs, batch_size, seed, precision),
     }
     _run(options, config, words, out, dry_run)

@@ -1,3 +1,4 @@
+import hashlib
 from collections import Counter
 
 import pytest
@@ -118,6 +119,66 @@ def test_every_batch_of_an_epoch_has_its_own_augmentation(image_set):
     images, _ = joined(batches(copies, augment=Augment(pad=4)).epoch(0))
     # 56 draws out of 162 crops and flips; eight would mean that one batch's draws were used for all.
     assert len(images.flatten(1).unique(dim=0)) > 30
+
+
+def test_without_views_an_epoch_draws_order_and_augmentation_one_after_the_other(image_set):
+    digest = hashlib.sha256(b"epoch 3 of seed 7").digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
+    order = torch.randperm(60, generator=generator)
+    augment = Augment(pad=2)
+    expected = augment.apply(image_set.images[order], *augment.plan(60, generator)).float()
+    expected = (expected - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    assert torch.equal(joined(batches(image_set).epoch(3))[0], expected[:56])
+
+
+def by_image(made: Batches, number: int) -> dict[int, Tensor]:
+    """Index of an image -> what an epoch shows of it."""
+    shown = {}
+    for step, (images, _) in enumerate(made.epoch(number)):
+        shown |= dict(zip(made.chosen(number, step).tolist(), images, strict=True))
+    return shown
+
+
+def test_with_views_an_image_looks_the_same_every_so_many_epochs_while_the_order_changes(image_set):
+    made = batches(image_set, views=3)
+    epochs = [by_image(made, number) for number in range(1, 8)]
+    assert [made.view(number) for number in range(1, 8)] == [0, 1, 2, 0, 1, 2, 0]
+    for one, first in enumerate(epochs):
+        for other, second in enumerate(epochs):
+            both = first.keys() & second.keys()
+            same = [torch.equal(first[index], second[index]) for index in both]
+            assert all(same) if (other - one) % 3 == 0 else sum(same) < 0.2 * len(same)
+    orders = [torch.cat([made.chosen(number, step) for step in range(7)]) for number in (1, 4)]
+    assert not torch.equal(*orders)
+
+
+def test_a_view_in_order_is_what_its_epochs_show_and_its_last_batch_begins_again(image_set):
+    made = batches(image_set, views=2)
+    for view in (0, 1):
+        whole = list(made.in_view(view))
+        assert [len(images) for images in whole] == [8] * 8
+        rows = torch.cat(whole)
+        assert torch.equal(rows[60:], rows[:4])
+        for index, image in by_image(made, view + 1).items():
+            assert torch.equal(image, rows[index])
+
+
+def test_a_view_depends_on_seed_and_its_number_not_on_how_many_there_are(image_set):
+    rows = torch.cat(list(batches(image_set, views=2).in_view(1)))
+    assert torch.equal(torch.cat(list(batches(image_set, views=9, batch_size=64).in_view(1)))[:60], rows[:60])
+    assert not torch.equal(torch.cat(list(batches(image_set, views=2, seed=8).in_view(1))), rows)
+
+
+def test_images_that_are_not_augmented_have_one_view_and_freshly_drawn_ones_none(image_set):
+    plain = batches(image_set, augment=None)
+    assert [plain.view(number) for number in (1, 2)] == [0, 0]
+    assert torch.equal(torch.cat(list(plain.in_view(0)))[10], by_image(plain, 5)[10])
+    assert batches(image_set).view(1) is None
+    for made, view in ((batches(image_set), 0), (batches(image_set, views=2), 2), (plain, 1)):
+        with pytest.raises(ValueError, match=f"no view {view}: the images have . fixed views"):
+            made.in_view(view)
+    with pytest.raises(ValueError, match="views must be 0"):
+        batches(image_set, views=-1)
 
 
 def test_type_and_layout_are_as_asked_for_and_change_no_value(image_set):

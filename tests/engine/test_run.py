@@ -8,6 +8,7 @@ import yaml
 from safetensors.torch import load_file
 
 from understudy.engine import execute
+from understudy.engine.display import silent
 from understudy.engine.plan import make_plan
 from understudy.engine.record import NotFiniteError
 from understudy.models import build, read_metadata
@@ -73,6 +74,17 @@ def test_runs_of_one_seed_start_from_the_same_student_whatever_the_method(settin
     assert all(torch.equal(started[0][key], other[key]) for other in started for key in started[0])
 
 
+@pytest.mark.parametrize(
+    ("precision", "words"),
+    [("float32", "6 BatchNorms folded"), ("bfloat16", "6 BatchNorms folded, weights of 7 layers in bfloat16")],
+)
+def test_a_run_reads_its_teacher_from_a_lean_copy(settings, tmp_path, precision, words):
+    display, said = silent(), []
+    display.say = said.append
+    execute(settings("ab+kd", f"run.precision={precision}"), tmp_path / "run", display=display)
+    assert [text for text in said if "copy" in text] == [f"teacher read from a copy: {words}"]
+
+
 def test_a_loss_that_is_not_finite_is_told_with_step_and_term(settings, tmp_path):
     with pytest.raises(NotFiniteError, match=r"not finite at step \d+ \(epoch 1, phase train\): term task is nan"):
         execute(settings("none", "optim.lr=1e30"), tmp_path / "run")
@@ -93,6 +105,17 @@ def test_a_folder_with_other_settings_is_refused_naming_each(settings, tmp_path)
         execute(settings("none", "optim.lr=0.05"), tmp_path / "run")
     # How often something is written does not make another run.
     execute(settings("none", "run.log_every=7"), tmp_path / "run")
+
+
+def test_a_folder_from_before_there_was_a_setting_is_one_with_its_default(settings, tmp_path):
+    execute(settings("none"), tmp_path / "run")
+    path = tmp_path / "run" / "settings.yaml"
+    written = yaml.safe_load(path.read_text())
+    del written["data"]["views"], written["run"]["teacher_cache_gb"]
+    path.write_text(yaml.safe_dump(written))
+    execute(settings("none"), tmp_path / "run")
+    with pytest.raises(ValueError, match="data.views is 0 there, 2 here"):
+        execute(settings("none", "data.views=2"), tmp_path / "run")
 
 
 def test_a_folder_that_holds_something_else_is_refused_and_left_alone(settings, tmp_path):

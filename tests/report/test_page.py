@@ -176,3 +176,15 @@ def test_the_page_says_how_hard_each_term_pulls_at_the_phases_start(folders, tmp
     reader.feed(write_page([read_run(folder)], tmp_path / "page.html").read_text())
     start = reader.cells.index("times the labels'") + 1
     assert reader.cells[start : start + 8] == ["AB+KD", "initialise", "ab", "0.12", "AB+KD", "train", "kd", "–"]
+
+
+def test_what_compiling_took_stands_beside_the_time_of_its_phase(folders, tmp_path):
+    path = folders.make("ab+kd", 88.84)
+    assert "compiling" not in page_of([path], tmp_path)
+    summary = json.loads((path / "summary.json").read_text())
+    summary["phases"][0]["compile_s"], summary["phases"][1]["compile_s"] = 83.2, None
+    (path / "summary.json").write_text(json.dumps(summary))
+    with (path / "metrics.jsonl").open("a") as log:
+        log.write(json.dumps({"kind": "compile", "phase": "initialise", "step": 1, "compile_s": 83.2}) + "\n")
+    cells = [cell for cell in read(page_of([path], tmp_path)).cells if "compiling" in cell]
+    assert len(cells) == 1 and cells[0].endswith(", 1 min 23 s of it compiling")

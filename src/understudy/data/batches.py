@@ -16,6 +16,10 @@ class Batches:
     The uint8 images live on `device` and are augmented there; what is drawn for an epoch is drawn at once on
     the processor, so it is the same on every device and no random state has to be saved to resume in its
     middle. `mean` and `std` are in units of 0..255, one a channel. `augment=None` leaves images as they are.
+
+    `views=0` draws every epoch's augmentation anew. With V = 1 or more views, each image has V augmented versions that
+    depend on seed, view and image alone, and the epochs 1, 2, ... show the views 0, 1, ..., V - 1, 0, ... in turn; the
+    order is another in every epoch all the same.
     """
 
     def __init__(
@@ -30,18 +34,23 @@ class Batches:
         device: torch.device | str,
         dtype: torch.dtype = torch.float32,
         channels_last: bool = False,
+        views: int = 0,
     ) -> None:
         _check(image_set, batch_size, mean, std)
+        if views < 0:
+            raise ValueError(f"views must be 0 (every epoch anew) or more, found {views}")
         if augment is not None:
             augment.check(*image_set.images.shape[2:])
         self.batch_size = min(batch_size, len(image_set))
         self.augment = augment
         self.seed = seed
+        self.views = views
         self.images = image_set.images.to(device)
         self.labels = image_set.labels.to(device)
         self._mean_C11, self._std_C11 = _constants(mean, std, self.images.device)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self._dtype = dtype
+        self._last_drawn: tuple[int, Tensor, list[Tensor] | None] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -58,22 +67,59 @@ class Batches:
                 f"an epoch has {self.steps_per_epoch} steps of {self.batch_size} images, so it cannot go on "
                 f"at step {first_step}"
             )
-        generator = torch.Generator().manual_seed(_epoch_seed(self.seed, number))
-        device = self.images.device
-        order = torch.randperm(len(self.images), generator=generator).to(device)
-        if self.augment is None:
-            return self._batches(order, None, first_step)
-        plan = [drawn.to(device) for drawn in self.augment.plan(len(self.images), generator)]
+        order, plan = self._drawn(number)
         return self._batches(order, plan, first_step)
 
     def chosen(self, number: int, step: int) -> Tensor:
-        """Which images of the set make up a step of an epoch: their indices (B,)."""
-        generator = torch.Generator().manual_seed(_epoch_seed(self.seed, number))
-        order = torch.randperm(len(self.images), generator=generator)
-        return order[step * self.batch_size : (step + 1) * self.batch_size].to(self.images.device)
+        """Which images of the set make up a step of an epoch: their indices (B,), on the processor."""
+        order, _ = self._drawn(number)
+        return order[step * self.batch_size : (step + 1) * self.batch_size]
+
+    def view(self, number: int) -> int | None:
+        """Which view of every image an epoch shows, 0 where there is no augmentation; None where it is drawn anew."""
+        if self.augment is None:
+            return 0
+        return (number - 1) % self.views if self.views else None
+
+    def in_view(self, view: int) -> Iterator[Tensor]:
+        """A view of all images in the set's order, in whole batches (B, C, H, W).
+
+        The last batch is filled up with the first images. Raises ValueError for a view that no epoch shows.
+        """
+        num_views = self.views if self.augment is not None else 1
+        if not 0 <= view < num_views:
+            raise ValueError(f"there is no view {view}: the images have {num_views} fixed views")
+        num_images = len(self.images)
+        num_steps = -(-num_images // self.batch_size)
+        order = torch.arange(num_steps * self.batch_size) % num_images
+        return (images for images, _ in self._batches(order, self._plan_of_view(view, order), 0))
+
+    def _drawn(self, number: int) -> tuple[Tensor, list[Tensor] | None]:
+        """An epoch's order (N,) and what happens to the image at each place of it; the last epoch's is kept."""
+        if self._last_drawn is None or self._last_drawn[0] != number:
+            generator = torch.Generator().manual_seed(_seed_of("epoch", number, self.seed))
+            order = torch.randperm(len(self.images), generator=generator)
+            view = self.view(number)
+            if view is not None:
+                plan = self._plan_of_view(view, order)
+            else:
+                assert self.augment is not None
+                plan = [*self.augment.plan(len(order), generator)]
+            self._last_drawn = number, order, plan
+        return self._last_drawn[1:]
+
+    def _plan_of_view(self, view: int, order: Tensor) -> list[Tensor] | None:
+        """What the view does to the images at these indices; None where there is no augmentation."""
+        if self.augment is None:
+            return None
+        generator = torch.Generator().manual_seed(_seed_of("view", view, self.seed))
+        return [drawn[order] for drawn in self.augment.plan(len(self.images), generator)]
 
     def _batches(self, order: Tensor, plan: list[Tensor] | None, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for step in range(first_step, self.steps_per_epoch):
+        """The images at these indices of the set, in whole batches."""
+        device = self.images.device
+        order, plan = order.to(device), plan and [drawn.to(device) for drawn in plan]
+        for step in range(first_step, len(order) // self.batch_size):
             rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
             chosen = order[rows]
             images = self.images[chosen]
@@ -121,9 +167,9 @@ def _constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.de
     return mean_C[:, None, None], std_C[:, None, None]
 
 
-def _epoch_seed(seed: int, number: int) -> int:
-    """64 bits of both numbers: neighbouring seeds and epochs share nothing, as seed + number would."""
-    return int.from_bytes(hashlib.sha256(f"epoch {number} of seed {seed}".encode()).digest()[:8], "little")
+def _seed_of(what: str, number: int, seed: int) -> int:
+    """64 bits of an epoch's or a view's number and the seed: neighbours share nothing, as seed + number would."""
+    return int.from_bytes(hashlib.sha256(f"{what} {number} of seed {seed}".encode()).digest()[:8], "little")
 
 
 def _check(image_set: ImageSet, batch_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:

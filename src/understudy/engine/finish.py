@@ -70,14 +70,19 @@ def _best(lines: list[dict[str, Any]]) -> dict[str, Any] | None:
 def _phase_speed(
     phase: dict[str, Any], train_s: float, lines: list[dict[str, Any]], run_facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """Time of a phase, and its images/s as the median over its log lines, so that compiling does not count."""
+    """Time of a phase, and its images/s as the median over its log lines, so that compiling does not count.
+
+    `compile_s` is the part of the time that its first steps took, one for each process; None where nothing is compiled.
+    """
     speeds = sorted(
         line["images_per_s"] for line in lines if line["kind"] == "steps" and line["phase"] == phase["name"]
     )
+    compiled = [line["compile_s"] for line in lines if line["kind"] == "compile" and line["phase"] == phase["name"]]
     return {
         "name": phase["name"],
         "epochs": phase["epochs"],
         "train_s": round(train_s, 1),
+        "compile_s": round(sum(compiled), 1) if compiled else None,
         "images": phase["steps"] * min(run_facts["batch_size"], run_facts["data"]["train_images"]),
         "images_per_s": speeds[len(speeds) // 2] if speeds else None,
     }

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from understudy.data import Batches
-from understudy.distiller import Distiller
+from understudy.distiller import Distiller, Wanted
 from understudy.engine import checkpoint
 from understudy.engine.display import Display
 from understudy.engine.precision import Precision
@@ -18,6 +18,7 @@ from understudy.engine.pull import in_words, look
 from understudy.engine.record import Record
 from understudy.engine.schedule import make_optimizer, make_schedule
 from understudy.engine.stop import StopRequest
+from understudy.engine.teacher_cache import TeacherCache
 from understudy.spec import Settings
 
 
@@ -44,7 +45,7 @@ class Loop:
     """Everything that changes while a run goes on, and the loop that changes it.
 
     `measure` is called after each epoch and returns what the log keeps of it. `keep` (N,) says which training images
-    the terms that select look at, None for all.
+    the terms that select look at, None for all. `cache` has the teacher's answers, where the run stores them.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Loop:
         display: Display,
         measure: Callable[[], dict[str, Any]],
         keep: torch.Tensor | None = None,
+        cache: TeacherCache | None = None,
     ):
         self.settings = settings
         self.distiller = distiller
@@ -69,10 +71,12 @@ class Loop:
         self.display = display
         self.measure = measure
         self.keep = keep
+        self.cache = cache
         self.place = Place(phase_train_s=[0.0] * len(epochs))
         self.optimizer: Optimizer | None = None
         self.schedule: LRScheduler | None = None
         self.stop = StopRequest()
+        self.has_to_compile = False
         self.clock = self.wall_clock = time.perf_counter()
 
     def run(self, saved: dict[str, Any] | None) -> Place:
@@ -95,6 +99,7 @@ class Loop:
     def _prepare_phase(self, saved: dict[str, Any] | None) -> None:
         """A fresh optimiser and schedule for the phase, or the checkpoint's."""
         self.distiller.enter(self.place.phase)
+        self.has_to_compile = self.precision.compile
         phase = self.distiller.phase
         optim = self.settings.optim.model_copy(update=dict(phase.optim))
         num_steps = self._phase_steps()
@@ -118,8 +123,9 @@ class Loop:
         every = self.settings.run
         self.distiller.train()
         self._start_clock()
+        self._open_view(epoch)
         for images, labels in self.batches.epoch(epoch, first_step):
-            self._step(images, labels, self._kept(epoch))
+            self._step(images, labels, self._kept(epoch), self._known(epoch))
             epoch_ends = self.place.phase_step % self.batches.steps_per_epoch == 0
             if epoch_ends or self.place.step % every.log_every == 0:
                 self._note(len(images), epoch)
@@ -127,17 +133,19 @@ class Loop:
                 self._look_at_gradients(None)
             if epoch_ends:
                 self._end_epoch(epoch, len(images))
-            if self.stop.name is not None:
-                self._stop(len(images), epoch)
+            self._stop_if_asked(epoch)
             if self.place.step % every.checkpoint_every == 0 or self.place.phase_step == self._phase_steps():
                 self._save(len(images), epoch)
 
-    def _step(self, images: torch.Tensor, labels: torch.Tensor, keep: torch.Tensor | None) -> None:
+    def _step(
+        self, images: torch.Tensor, labels: torch.Tensor, keep: torch.Tensor | None, known: Wanted | None
+    ) -> None:
         assert self.optimizer is not None and self.schedule is not None
         done = self.place.phase_step
+        started = time.perf_counter()
         self.distiller.at(done / self._phase_steps(), done / self.batches.steps_per_epoch)
         with self.precision.autocast():
-            losses = self.distiller(images, labels, keep)
+            losses = self.distiller(images, labels, keep, known)
         self.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
         self.optimizer.step()
@@ -146,7 +154,16 @@ class Loop:
         self.place.step += 1
         if self.place.phase_step < self._phase_steps():
             self.schedule.step()
+        if self.has_to_compile:
+            self._note_compiling(time.perf_counter() - started)
         self.display.step()
+
+    def _note_compiling(self, first_step_s: float) -> None:
+        """Write down how long this process's first step of the phase took: nearly all of it is compiling."""
+        self.has_to_compile = False
+        self.record.write(
+            "compile", phase=self.distiller.phase.name, step=self.place.step, compile_s=round(first_step_s, 2)
+        )
 
     def _note(self, batch_size: int, epoch: int) -> None:
         """Read the terms since the last note, check them, and write them down."""
@@ -178,6 +195,7 @@ class Loop:
             terms=self.record.end_epoch(),
             train_s=round(train_s, 2),
             images_per_s=round(batch_size * self.batches.steps_per_epoch / max(train_s, 1e-9), 1),
+            **({"teacher": "stored"} if self.cache and self.cache.serves() else {}),
             **(self.measure() if self._is_measured() else {"accuracy": None, "agreement": None}),
         )
         self.distiller.train()
@@ -202,7 +220,29 @@ class Loop:
         """Which images of the step's batch the terms that select look at."""
         if self.keep is None:
             return None
-        return self.keep[self.batches.chosen(epoch, self.place.phase_step % self.batches.steps_per_epoch)]
+        return self.keep[self._chosen(epoch).to(self.keep.device, non_blocking=True)]
+
+    # The teacher's stored answers -------------------------------------------------------------------------------------
+
+    def _open_view(self, epoch: int) -> None:
+        """Have the teacher's answers to the epoch's images ready; the time is the epoch's, but no step's."""
+        if self.cache is None:
+            return
+        view = self.batches.view(epoch)
+        assert view is not None
+        self.cache.open(view, between=lambda: self._stop_if_asked(epoch))
+        self._lap()
+
+    def _known(self, epoch: int) -> Wanted | None:
+        """What the teacher answers to the step's images; None where the live teacher is to be asked."""
+        view = self.batches.view(epoch)
+        if self.cache is None or view is None:
+            return None
+        return self.cache.rows(view, self._chosen(epoch))
+
+    def _chosen(self, epoch: int) -> torch.Tensor:
+        """Which training images make up the step that comes next."""
+        return self.batches.chosen(epoch, self.place.phase_step % self.batches.steps_per_epoch)
 
     # Stopping and going on ------------------------------------------------------------------------------------------
 
@@ -243,8 +283,10 @@ class Loop:
             self.distiller.teacher.load_state_dict(saved["teacher"])
         self.record.restore(saved["record"])
 
-    def _stop(self, batch_size: int, epoch: int) -> None:
-        self._save(batch_size, epoch)
+    def _stop_if_asked(self, epoch: int) -> None:
+        if self.stop.name is None:
+            return
+        self._save(self.batches.batch_size, epoch)
         raise StoppedError(
             f"stopped by {self.stop.name} at step {self.place.step}; the same command goes on from there"
         )

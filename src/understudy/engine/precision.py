@@ -10,8 +10,11 @@ from torch import nn
 
 from understudy.spec import RunSettings
 
-# Below this, compiling (about a minute on two cores) costs more than it saves: multiply-adds of a whole phase.
-COMPILE_FROM = 1e13
+# Below this, compiling costs more than it saves: multiply-adds of a whole phase. On two cores with AVX512-BF16 and
+# nothing on disk, WRN 22-4 -> WRN 16-2 takes 28 (no teacher) to 40 s (KD) to compile, and each 1e12 multiply-adds are
+# 0.14 (KD), 0.2 (AT), 0.3 (OFD, no teacher) to 0.5 s (AB) faster for it: earned back after 0.8e14 to 2.8e14. With the
+# code on disk the first step takes 3 s. `python -m benchmarks compile_time:kd` measures it.
+COMPILE_FROM = 1.5e14
 # Below this, a step is too short to be divided between cores: multiply-adds of one batch through the larger network.
 THREADS_FROM = 1e9
 # Below this, a network's convolutions are too small for bfloat16's conversions to pay: multiply-adds of one image.

@@ -11,6 +11,7 @@ from torch import nn
 from understudy.data import Batches, Dataset
 from understudy.distiller import Distiller
 from understudy.engine import checkpoint, folder
+from understudy.engine.compile_cache import keep_compiled_code
 from understudy.engine.describe import describe
 from understudy.engine.display import Display, silent
 from understudy.engine.finish import finish
@@ -21,6 +22,7 @@ from understudy.engine.plan import Plan, make_plan
 from understudy.engine.precision import Precision, threads_for
 from understudy.engine.record import Record
 from understudy.engine.selection import select_images
+from understudy.engine.teacher_cache import TeacherCache
 from understudy.methods import Method
 from understudy.models import load_weights
 from understudy.spec import Settings
@@ -88,9 +90,12 @@ def _carry_out(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
         display.say(f"going on at step {saved['place']['step']}")
     _announce(display, out, run_facts)
     keep = select_images(distiller, plan.data, precision, record) if saved is None else saved["keep"]
+    _make_teacher_lean(distiller, example, precision, display)
+    cache = _make_cache(plan, distiller, batches, precision, display)
 
     # After all readers are attached: hooks that come later never fire in a compiled network.
     if precision.compile:
+        keep_compiled_code(display.say)
         # What earlier runs of this process compiled counts against the limit of recompilations, beyond which torch
         # would go on uncompiled.
         torch.compiler.reset()
@@ -105,12 +110,21 @@ def _carry_out(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
         display=display,
         measure=lambda: measure_epoch(plan.student, plan.data, agreement, precision, distiller),
         keep=keep,
+        cache=cache,
     )
     try:
         place = loop.run(saved)
     finally:
         display.stop()
     return finish(out, plan.student, plan.data, precision, place, run_facts, agreement)
+
+
+def _make_teacher_lean(distiller: Distiller, example: torch.Tensor, precision: Precision, display: Display) -> None:
+    """Before the teacher is asked or compiled: it is read from a copy that answers the same for less."""
+    lean = distiller.make_teacher_lean(example, precision.dtype)
+    if lean is not None and lean.network is not distiller.teacher:
+        cast = f", weights of {len(lean.cast)} layers in {precision.facts()['dtype']}" if lean.cast else ""
+        display.say(f"teacher read from a copy: {len(lean.folded)} BatchNorms folded{cast}")
 
 
 def _make_batches(plan: Plan, precision: Precision) -> Batches:
@@ -123,6 +137,26 @@ def _make_batches(plan: Plan, precision: Precision) -> Batches:
         seed=plan.settings.run.seed,
         device=precision.device,
         channels_last=precision.channels_last,
+        views=plan.settings.data.views,
+    )
+
+
+def _make_cache(
+    plan: Plan, distiller: Distiller, batches: Batches, precision: Precision, display: Display
+) -> TeacherCache | None:
+    """The teacher's stored answers, where the settings name a folder and the method has a teacher."""
+    wanted = plan.settings.run
+    if wanted.teacher_cache is None or distiller.teacher is None:
+        return None
+    return TeacherCache(
+        wanted.teacher_cache,
+        wanted.teacher_cache_gb,
+        distiller=distiller,
+        batches=batches,
+        data=plan.data,
+        epochs=plan.epochs,
+        precision=precision,
+        display=display,
     )
 
 

@@ -2,7 +2,7 @@
 
 - settings.yaml: the resolved settings, kept as text
 - run.json: who learnt from whom, on what, with what
-- metrics.jsonl: one JSON object a line: "steps", "epoch", "gradients", "selection" or "resumed"
+- metrics.jsonl: one JSON object a line: "steps", "epoch", "gradients", "selection", "compile" or "resumed"
 - summary.json: what came out; only there when the run has finished
 """
 
@@ -121,7 +121,7 @@ def _is_json(line: str) -> bool:
 
 
 def _record(line: str, path: Path, number: int) -> dict[str, Any]:
-    kinds = ("steps", "epoch", "resumed", "gradients", "selection")
+    kinds = ("steps", "epoch", "resumed", "gradients", "selection", "compile")
     where = f"{path}, line {number}"
     try:
         record = json.loads(line)

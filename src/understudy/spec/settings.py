@@ -81,6 +81,10 @@ class DataSettings(Section):
     validation: Fraction = Field(default=0.0, description="share of the training images held out to choose by")
     seed: int = Field(default=0, description="chooses the subset and the held-out images")
     augment: bool = Field(default=True, description="crop and flip as is usual for the set")
+    views: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="fixed augmented views of each image, which the epochs show in turn; 0: every epoch draws anew",
+    )
 
 
 class OptimSettings(Section):
@@ -124,6 +128,12 @@ class RunSettings(Section):
     log_every: Count = Field(
         default=50, description="steps between lines of the log, and between checks that losses are finite"
     )
+    teacher_cache: Path | None = Field(
+        default=None, description="a folder in which the teacher's answers are stored and found again (docs/cache.md)"
+    )
+    teacher_cache_gb: Positive = Field(
+        default=8.0, description="what a run's answers may take there; a phase that needs more asks the live teacher"
+    )
 
 
 class Settings(Section):
@@ -148,6 +158,15 @@ class Settings(Section):
     def _task_and_teacher_fit(self) -> "Settings":
         if self.task == "train" and (self.teacher is not None or self.method.name != "none"):
             raise ValueError("a train run has no teacher and no method; use distill")
+        return self
+
+    @model_validator(mode="after")
+    def _cached_images_come_again(self) -> "Settings":
+        if self.run.teacher_cache is not None and self.data.augment and self.data.views == 0:
+            raise ValueError(
+                "run.teacher_cache stores the teacher's answers to images that come again, and augmentation draws new "
+                "ones in every epoch; add data.views=8, eight fixed views of each image, or data.augment=false"
+            )
         return self
 
 
