@@ -5,12 +5,13 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check clean
+.PHONY: help setup demo test check bench clean
 
 help:
 	@echo "make demo    set up, then the whole job on data that ships with scikit-learn; prints the report's path"
 	@echo "make test    set up, then every test, with coverage at the end"
 	@echo "make check   set up, then format, lint, types and the fast tests"
+	@echo "make bench   set up, then every benchmark, in under 20 minutes on two cores; writes benchmarks/README.md"
 	@echo "make setup   the environment in .venv (PYTHON=/path/to/python3 to choose the interpreter)"
 	@echo "make clean   remove .venv and every cache; runs and data stay"
 
@@ -27,6 +28,9 @@ check: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/pyright
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses=8 -m "not slow and not browser"
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
 
 # The stamp appears only after everything is installed: an interrupted set-up starts again, a finished one costs nothing.
 $(STAMP): pyproject.toml constraints.txt
