@@ -174,7 +174,7 @@ def measure_one(case: Case, *, quick: bool) -> dict[str, Any]:
     given = wanted if case.prepared is None else [case.prepared(tensor) for tensor in wanted]
     for tensor in own:
         tensor.requires_grad_()
-    compiles = case.compiles and can_compile(torch.device("cpu"))
+    compiles = case.compiles and not quick and can_compile(torch.device("cpu"))
     torch.compiler.reset()
     ours = torch.compile(case.ours, dynamic=False) if compiles else case.ours
     steps = {"plain": step_of(case.plain, own, wanted), "ours": step_of(ours, own, given)}

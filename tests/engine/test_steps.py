@@ -57,7 +57,8 @@ def between_steps(enter, leave):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_step_reads_nothing_back_from_the_device(settings, tmp_path, monkeypatch, method):
+@pytest.mark.parametrize("teacher", ["live", "stored"])
+def test_a_step_reads_nothing_back_from_the_device(settings, tmp_path, monkeypatch, method, teacher):
     watch = NothingIsRead()
 
     def no_copy(*_, **__):
@@ -72,7 +73,9 @@ def test_a_step_reads_nothing_back_from_the_device(settings, tmp_path, monkeypat
         watch.__exit__(None, None, None)
         monkeypatch.undo()
 
-    execute(settings(method, "data.percent=50", epochs="1+1"), tmp_path / "run", display=between_steps(enter, leave))
+    stored = ("data.views=1", f"run.teacher_cache={tmp_path / 'cache'}") if teacher == "stored" else ()
+    wanted = settings(method, "data.percent=50", *stored, epochs="1+1")
+    execute(wanted, tmp_path / "run", display=between_steps(enter, leave))
     assert watch.found == []
 
 
