@@ -1,0 +1,46 @@
+"""The program: its commands hang on `app`, and its mistakes end in one sentence."""
+
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    name="understudy",
+    help="Move what a large vision network knows into a small one.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+def console() -> Console:
+    """The terminal; as wide as it is, or 120 columns where there is none."""
+    out = Console()
+    return out if out.is_terminal or "COLUMNS" in os.environ else Console(width=120)
+
+
+def main() -> None:
+    """Exit status 0 when done, 2 for a mistake in what was asked, 1 for a run that failed or was stopped."""
+    try:
+        app(standalone_mode=True)
+    except ValueError as error:
+        _fail(error, 2)
+    except RuntimeError as error:
+        # Only a run's own ending is told in a sentence; any other failure keeps its traceback.
+        if type(error).__name__ not in ("NotFiniteError", "StoppedError"):
+            raise
+        _fail(error, 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _fail(error, 1)
+
+
+def _fail(error: Exception, status: int) -> None:
+    for line in str(error).splitlines():
+        sys.stderr.write(f"understudy: {line}\n")
+    sys.exit(status)

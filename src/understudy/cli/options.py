@@ -1,0 +1,71 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SECTION.KEY=VALUE",
+        help="further settings (`understudy list settings`), as in optim.lr=0.05 terms.ab.margin=2",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    str | None, typer.Option("--data", help="a name from `understudy list data` [default: digits]", show_default=False)
+]
+Epochs = Annotated[
+    str | None,
+    typer.Option(
+        "--epochs",
+        help="epochs, one number per phase joined by + (1+5), or one in all [default: 20]",
+        show_default=False,
+    ),
+]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", help="images per step [default: 128]", show_default=False)
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="random weights, order and augmentation [default: 0]", show_default=False)
+]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--precision", help="auto, float32 or bfloat16 [default: auto, from what the machine has]", show_default=False
+    ),
+]
+TeacherCacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--teacher-cache",
+        help="store the teacher's answers in this folder, and find them again; wants data.views=V",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="the run's folder; one that holds this run unfinished is gone on with [default: runs/NAME]",
+        show_default=False,
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="settings from a YAML file; options and words win over it", show_default=False),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="print the resolved settings and stop")]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="start from these weights: safetensors, or a plain state dict", show_default=False),
+]
+Student = Annotated[
+    str | None,
+    typer.Option(
+        "--student",
+        help="the small network: any of `understudy list models`",
+        show_default=False,
+    ),
+]

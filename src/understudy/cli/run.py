@@ -1,0 +1,175 @@
+"""`understudy train` and `understudy distill`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from understudy.cli.app import app, console
+from understudy.cli.options import (
+    BatchSize,
+    Config,
+    Data,
+    DryRun,
+    Epochs,
+    Out,
+    PrecisionOption,
+    Seed,
+    Student,
+    TeacherCacheOption,
+    Weights,
+    Words,
+)
+from understudy.spec import Settings, read_settings
+
+
+@app.command()
+def train(
+    words: Words = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="the network: any of `understudy list models`",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Weights = None,
+    data: Data = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    seed: Seed = None,
+    precision: PrecisionOption = None,
+    out: Out = None,
+    config: Config = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Train a network on labels: a teacher, or a student alone.
+
+    Example: understudy train --model wrn22-4 --data cifar10 --epochs 40 --out runs/teacher optim.sched=onecycle
+    """
+    options = {
+        "task": "train",
+        "student.model": model,
+        "student.weights": _text(weights),
+        **_shared(data, epochs, batch_size, seed, precision),
+    }
+    _run(options, config, words, out, dry_run)
+
+
+@app.command()
+def distill(
+    words: Words = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher",
+            help="a model's name (with --teacher-weights), or the folder of a finished run",
+            show_default=False,
+        ),
+    ] = None,
+    teacher_weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--teacher-weights", help="the teacher's weights: safetensors, or a plain state dict", show_default=False
+        ),
+    ] = None,
+    student: Student = None,
+    weights: Weights = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method", help="a name from `understudy list methods`, or several joined by +", show_default=False
+        ),
+    ] = None,
+    data: Data = None,
+    balance: Annotated[
+        float | None,
+        typer.Option(
+            "--balance",
+            help="weigh each term so that its gradient at the student is this many times the labels'",
+            show_default=False,
+        ),
+    ] = None,
+    teacher_cache: TeacherCacheOption = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    seed: Seed = None,
+    precision: PrecisionOption = None,
+    out: Out = None,
+    config: Config = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Let a student learn from a teacher.
+
+    Example: understudy distill --teacher runs/teacher --student wrn16-2 --method ab+kd --data cifar10 --epochs 1+5
+    """
+    options = {
+        "task": "distill",
+        **_teacher(teacher, teacher_weights),
+        "student.model": student,
+        "student.weights": _text(weights),
+        "method.name": method,
+        "run.balance": balance,
+        "run.teacher_cache": _text(teacher_cache),
+        **_shared(data, epochs, batch_size, seed, precision),
+    }
+    _run(options, config, words, out, dry_run)
+
+
+def _shared(
+    data: str | None, epochs: str | None, batch_size: int | None, seed: int | None, precision: str | None
+) -> dict[str, Any]:
+    return {
+        "data.name": data,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "run.seed": seed,
+        "run.precision": precision,
+    }
+
+
+def _teacher(teacher: str | None, weights: Path | None) -> dict[str, Any]:
+    """A teacher given as a run's folder or a student's file says itself which model it is."""
+    if teacher is None:
+        return {"teacher.weights": _text(weights)}
+    if Path(teacher).is_dir() or teacher.endswith(".safetensors"):
+        from understudy.engine.networks import locate
+
+        found = locate(teacher, weights)
+        return {"teacher.model": found.model, "teacher.weights": _text(found.weights)}
+    return {"teacher.model": teacher, "teacher.weights": _text(weights)}
+
+
+def _run(
+    options: dict[str, Any], config: Path | None, words: list[str] | None, out: Path | None, dry_run: bool
+) -> None:
+    settings = read_settings(file=config, options=options, words=words or [])
+    if dry_run:
+        import yaml
+
+        sys.stdout.write(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+        return
+    from understudy.engine.display import Display
+    from understudy.engine.run import execute
+
+    screen = console()
+    result = execute(settings, out or Path("runs") / default_name(settings), display=Display(screen))
+    screen.print(
+        f"[bold]{result.accuracy_pct:.2f} %[/bold] of the test images right (error {100 - result.accuracy_pct:.2f} %); "
+        f"the student is {result.folder / 'student.safetensors'}",
+        highlight=False,
+    )
+
+
+def default_name(settings: Settings) -> str:
+    """A folder's name that tells the run: network, method, data, epochs and seed."""
+    parts = [settings.student.model.replace(":", "-").replace("/", "-")]
+    if settings.task == "distill":
+        parts.append(settings.method.name)
+    return "-".join([*parts, settings.data.name, "+".join(map(str, settings.epochs)), f"seed{settings.run.seed}"])
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
