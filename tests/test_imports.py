@@ -113,6 +113,7 @@ WITHOUT_TORCH = sorted(
     ".".join(("understudy", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
     for name in ("__init__.py", "spec/*.py", "cli/*.py", "report/**/*.py", "experiments/**/*.py")
     for path in PACKAGE.glob(name)
+    if path.name != "__main__.py"  # it runs the program
 )
 
 

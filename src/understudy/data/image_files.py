@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class Source(Protocol):
-    """Images in a fixed order. Worker processes get a copy, so a source can be pickled and opens files when it reads."""
+    """Images in a fixed order; picklable, for worker processes get a copy and open the files themselves."""
 
     def read(self, row: int) -> Image.Image:
         """The image in RGB. ValueError that names it where it cannot be decoded."""
