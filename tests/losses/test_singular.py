@@ -245,7 +245,7 @@ def test_aligned_tells_close_cosines_apart_under_autocast():
 def test_decompose_the_smaller_gram_matrix(feature, monkeypatch):
     eigh, sizes = torch.linalg.eigh, []
     monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: (sizes.append(matrix.shape), eigh(matrix))[1])
-    leading_vectors(feature, 1)
+    leading_vectors(feature, 2)
     shorter = min(feature.shape[1], feature.shape[2] * feature.shape[3])
     assert sizes == [(2, shorter, shorter)]
 

@@ -9,12 +9,16 @@ batch, where the authors sum. Clipping the gradient to that of the task is not p
 
 # Shapes: B images, M channels in front, N at the back, K vectors kept.
 
+import math
+
 import torch
 from torch import Tensor
 
 from understudy.losses.singular import matched_vectors
+from understudy.ops import full_precision
 
 BETA = 8.0  # width of the RBF, as in the authors' code
+NUM_POWERS = 14  # entries are at most 1, so the next term, (1/4)^14 / 14!, is beyond float64
 
 
 def weighted_vectors(student: Tensor, teacher: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -39,9 +43,37 @@ def kd_svd(
     """
     student_front_BMK, teacher_front_BMK = weighted_vectors(student_front, teacher_front, k)
     student_back_BNK, teacher_back_BNK = weighted_vectors(student_back, teacher_back, k)
-    student_BMNK = student_front_BMK[:, :, None] - student_back_BNK[:, None]
-    teacher_BMNK = teacher_front_BMK[:, :, None] - teacher_back_BNK[:, None]
-    # R_s - R_t with both near 1: the difference of their exponents first, then R_t (exp(difference) - 1).
-    exponent_BMNK = (teacher_BMNK - student_BMNK) * (teacher_BMNK + student_BMNK) / BETA
-    difference_BMNK = torch.exp(-teacher_BMNK.square() / BETA) * torch.expm1(exponent_BMNK)
-    return difference_BMNK.square().sum() / student_front.shape[0]
+    squares_BK = _squared_difference_of_relations(
+        student_front_BMK, student_back_BNK, teacher_front_BMK, teacher_back_BNK
+    )
+    return squares_BK.sum().to(student_front_BMK.dtype) / student_front.shape[0]
+
+
+def _squared_difference_of_relations(
+    student_front: Tensor, student_back: Tensor, teacher_front: Tensor, teacher_back: Tensor
+) -> Tensor:
+    """Sum over m, n of (R_s - R_t)^2 for each image and vector, without the M x N relation: -> (B, K), float64.
+
+    exp(-(f - g)^2 / 8) is the product of exp(-f^2 / 8), exp(-g^2 / 8) and the series of exp(f g / 4), so R = P Q^T with
+    a column for each power. R_s - R_t = (P_s - P_t) Q_s^T + P_t (Q_s - Q_t)^T, where nothing cancels, and the squared
+    norm of such a product needs the Gram matrices of its two factors alone.
+    """
+    student_front, student_back, teacher_front, teacher_back = (
+        _powers(vectors.double()) for vectors in (student_front, student_back, teacher_front, teacher_back)
+    )
+    front_BKMP = torch.cat([student_front - teacher_front, teacher_front], dim=-1)
+    back_BKNP = torch.cat([student_back, student_back - teacher_back], dim=-1)
+    with full_precision(front_BKMP):
+        grams = (front_BKMP.mT @ front_BKMP) * (back_BKNP.mT @ back_BKNP)
+    return grams.sum(dim=(-2, -1))
+
+
+def _powers(vectors_BMK: Tensor) -> Tensor:
+    """exp(-f^2 / 8) (f / 2)^p / sqrt(p!) for p = 0, 1, ...: (B, M, K) -> (B, K, M, NUM_POWERS)."""
+    vectors_BKM = vectors_BMK.mT
+    power_BKM = torch.exp(-vectors_BKM.square() / BETA)
+    powers = [power_BKM]
+    for exponent in range(1, NUM_POWERS):
+        power_BKM = power_BKM * vectors_BKM * (0.5 / math.sqrt(exponent))
+        powers.append(power_BKM)
+    return torch.stack(powers, dim=-1)

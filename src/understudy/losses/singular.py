@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from understudy.losses.dominant import SMALLEST_GAP, SMALLEST_VALUE, nearest_eigenvector, solve_beside
 from understudy.ops import at_least_float32, full_precision
 
-# As fractions of the largest eigenvalue, that is of the largest squared singular value.
-SMALLEST_GAP = 1e-6  # what float32 features know of their Gram matrix; closer eigenvalues count as this far apart
-SMALLEST_VALUE = 1e-12  # what rounding leaves of a zero in float64
 # Sums and magnitudes of a unit vector's entries that are this close count as equal.
 SIGN_TOLERANCE = 1e-9
 
@@ -71,19 +69,83 @@ def leading_vectors(feature_BCHW: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k leading right singular vectors and their singular values: (B, C, H, W) -> (B, C, k), (B, k).
 
     Unit vectors with canonical signs. The order of the positions, or any rotation of them, changes nothing; a positive
-    scale changes only the values. A singular value of zero has no vector: zeros, without a gradient. Computed in
-    float64 from the Gram matrix of the shorter side, whose eigenvalues are squares: float32 would lose half its digits.
+    scale changes only the values. A singular value of zero has no vector: zeros, without a gradient. Several are
+    computed in float64 from the Gram matrix of the shorter side, whose eigenvalues are squares: float32 would lose half
+    its digits.
     """
-    matrix_BPC = at_least_float32(feature_BCHW).flatten(2).mT
-    positions, channels = matrix_BPC.shape[1:]
+    channels, positions = feature_BCHW.shape[1], feature_BCHW[0, 0].numel()
     if not 1 <= k <= min(positions, channels):
         raise ValueError(
             f"leading vectors: found k={k} for a map of shape {tuple(feature_BCHW.shape)}, which has "
             f"{min(positions, channels)} of them; choose k between 1 and that, or read a larger layer"
         )
-    is_wide = positions < channels
+    if k > 1:
+        return _several(feature_BCHW, k)
+    nobody_BC1 = feature_BCHW.new_zeros(len(feature_BCHW), channels, 1)
+    vectors_BC1, values_B1 = nearest_vector(feature_BCHW, nobody_BC1, 1)
+    return vectors_BC1 * canonical_signs(vectors_BC1.detach()), values_B1
+
+
+def nearest_vector(feature_BCHW: Tensor, wanted_BC1: Tensor, num_candidates: int) -> tuple[Tensor, Tensor]:
+    """Of the leading right singular vectors the one with the largest |cosine| to what is wanted, and its value.
+
+    (B, C, H, W), (B, C, 1) -> (B, C, 1), (B, 1). Unit vectors of any sign, zeros where the singular value is 0.
+    """
+    short_BNM, is_wide = _short_side(feature_BCHW)
     with full_precision(feature_BCHW):
-        short_BNM = matrix_BPC.double() if is_wide else matrix_BPC.double().mT
+        wanted_BN = wanted_BC1[:, :, 0].detach().to(short_BNM.dtype)
+        if is_wide:
+            wanted_BN = (short_BNM.detach() @ wanted_BN[:, :, None])[:, :, 0]
+        basis_BN, image_BM = OneVector.apply(short_BNM, wanted_BN.double(), is_wide, num_candidates)
+        exists_B1 = basis_BN.detach().any(dim=1, keepdim=True)
+        values_B1 = torch.linalg.vector_norm(torch.where(exists_B1, image_BM, 1.0), dim=1, keepdim=True)
+        vectors_BC = image_BM / values_B1 if is_wide else basis_BN
+        values_B1 = torch.where(exists_B1, values_B1, 0.0)
+    return vectors_BC[:, :, None].to(short_BNM.dtype), values_B1.to(short_BNM.dtype)
+
+
+class OneVector(torch.autograd.Function):
+    """An eigenvector u of M M^T and w = M^T u, both in float64: (B, N, M) -> (B, N), (B, M).
+
+    For gradients g on u and h on w, with the eigenvalue a: z = (a I - M M^T)^+ (g + M h), and M gets
+    z w^T + u (M^T z + h)^T. Products with M are in its own precision.
+    """
+
+    @staticmethod
+    def forward(ctx, matrix_BNM: Tensor, wanted_BN: Tensor, is_image: bool, num: int) -> tuple[Tensor, Tensor]:
+        gram_BNN = (matrix_BNM @ matrix_BNM.mT).double()
+        vector_BN, value_B = nearest_eigenvector(gram_BNN, wanted_BN, is_image, num)
+        image_BM = (vector_BN[:, None].to(matrix_BNM.dtype) @ matrix_BNM)[:, 0].double()
+        ctx.save_for_backward(matrix_BNM, gram_BNN, vector_BN, value_B, image_BM)
+        return vector_BN, image_BM
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient_BN: Tensor, image_gradient_BM: Tensor) -> tuple[Tensor, None, None, None]:
+        matrix_BNM, gram_BNN, vector_BN, value_B, image_BM = ctx.saved_tensors
+        own = matrix_BNM.dtype
+        gradient_BN = gradient_BN + (matrix_BNM @ image_gradient_BM[:, :, None].to(own))[:, :, 0]
+        z_BN = solve_beside(gram_BNN, vector_BN, value_B, gradient_BN)
+        right_BM = (z_BN[:, None].to(own) @ matrix_BNM)[:, 0] + image_gradient_BM
+        exists_B1 = vector_BN.any(dim=1, keepdim=True)
+        left_BN2 = torch.stack([z_BN, vector_BN], dim=2).to(own)
+        right_B2M = torch.stack([image_BM, torch.where(exists_B1, right_BM, 0.0)], dim=1).to(own)
+        return left_BN2 @ right_B2M, None, None, None
+
+
+def _short_side(feature_BCHW: Tensor) -> tuple[Tensor, bool]:
+    """The map as a matrix with its shorter side in front, and whether that side is the positions."""
+    matrix_BCP = at_least_float32(feature_BCHW).flatten(2)
+    is_wide = matrix_BCP.shape[2] < matrix_BCP.shape[1]
+    return matrix_BCP.mT if is_wide else matrix_BCP, is_wide
+
+
+def _several(feature_BCHW: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Vectors and values from all eigenvectors of the Gram matrix of the shorter side."""
+    short_BNM, is_wide = _short_side(feature_BCHW)
+    own = short_BNM.dtype
+    with full_precision(feature_BCHW):
+        short_BNM = short_BNM.double()
         basis_BNK, squares_BK = LeadingEigenvectors.apply(short_BNM @ short_BNM.mT, k)
         exists_B1K = (squares_BK > SMALLEST_VALUE * squares_BK[:, :1])[:, None]
         basis_BNK = torch.where(exists_B1K, basis_BNK, 0.0)
@@ -91,7 +153,7 @@ def leading_vectors(feature_BCHW: Tensor, k: int) -> tuple[Tensor, Tensor]:
         values_B1K = torch.linalg.vector_norm(image_BMK, dim=1, keepdim=True)
     vectors_BCK = image_BMK / torch.where(exists_B1K, values_B1K, 1.0) if is_wide else basis_BNK
     vectors_BCK = vectors_BCK * canonical_signs(vectors_BCK.detach())
-    return vectors_BCK.to(matrix_BPC.dtype), values_B1K[:, 0].to(matrix_BPC.dtype)
+    return vectors_BCK.to(own), values_B1K[:, 0].to(own)
 
 
 def aligned(candidates_BCL: Tensor, wanted_BCK: Tensor) -> Tensor:
@@ -119,5 +181,9 @@ def matched_vectors(student: Tensor, teacher: Tensor, k: int, num_candidates: in
         )
     teacher_BCK, values_BK = leading_vectors(teacher.detach(), k)
     available = min(num_candidates, student.shape[1], student[0, 0].numel())
-    candidates_BCL, _ = leading_vectors(student, available)
+
+    if k > 1:
+        candidates_BCL, _ = leading_vectors(student, available)
+    else:
+        candidates_BCL, _ = nearest_vector(student, teacher_BCK, available)
     return aligned(candidates_BCL, teacher_BCK.to(candidates_BCL.dtype)), teacher_BCK, values_BK
