@@ -15,7 +15,7 @@ LAYERS = [  # the lowest first; modules on one layer do not know each other
     {"ops", "spec", "processes"},
     {"gradients", "twice"},
     {"taps", "connectors", "losses", "models", "data"},
-    {"methods"},
+    {"methods", "teachers"},
     {"comparisons"},
     {"distiller"},
     {"engine"},

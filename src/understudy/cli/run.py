@@ -62,17 +62,20 @@ def train(
 def distill(
     words: Words = None,
     teacher: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--teacher",
-            help="a model's name (with --teacher-weights), or the folder of a finished run",
+            help="a model's name (with --teacher-weights), or the folder of a finished run; given again, the mean of "
+            "several",
             show_default=False,
         ),
     ] = None,
     teacher_weights: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            "--teacher-weights", help="the teacher's weights: safetensors, or a plain state dict", show_default=False
+            "--teacher-weights",
+            help="the teacher's weights: safetensors, or a plain state dict; one for each model's name, in order",
+            show_default=False,
         ),
     ] = None,
     student: Student = None,
@@ -107,7 +110,7 @@ def distill(
     """
     options = {
         "task": "distill",
-        **_teacher(teacher, teacher_weights),
+        **_teachers(teacher or [], teacher_weights or []),
         "student.model": student,
         "student.weights": _text(weights),
         "method.name": method,
@@ -130,16 +133,29 @@ def _shared(
     }
 
 
-def _teacher(teacher: str | None, weights: Path | None) -> dict[str, Any]:
-    """A teacher given as a run's folder or a student's file says itself which model it is."""
-    if teacher is None:
-        return {"teacher.weights": _text(weights)}
-    if Path(teacher).is_dir() or teacher.endswith(".safetensors"):
-        from understudy.engine.networks import locate
+def _teachers(teachers: list[str], weights: list[Path]) -> dict[str, Any]:
+    """The first teacher's settings, and the others'.
 
-        found = locate(teacher, weights)
-        return {"teacher.model": found.model, "teacher.weights": _text(found.weights)}
-    return {"teacher.model": teacher, "teacher.weights": _text(weights)}
+    One given as a run's folder or a student's file says itself which model it is; the names take the weights in order.
+    """
+    brings = [Path(teacher).is_dir() or teacher.endswith(".safetensors") for teacher in teachers]
+    if len(weights) > max(brings.count(False), not teachers):
+        raise ValueError(
+            f"found {len(weights)} files of weights for {brings.count(False)} teachers given by a model's name; "
+            f"a run's folder or a student's file brings its own"
+        )
+    rest = iter(weights)
+    found = []
+    for teacher, brings_own in zip(teachers or [None], brings or [False], strict=True):
+        if teacher is not None and brings_own:
+            from understudy.engine.networks import locate
+
+            own = locate(teacher, None)
+            found.append({"model": own.model, "weights": _text(own.weights)})
+        else:
+            found.append({"model": teacher, "weights": _text(next(rest, None))})
+    more = {"more_teachers": found[1:]} if found[1:] else {}
+    return {f"teacher.{key}": value for key, value in found[0].items()} | more
 
 
 def _run(

@@ -86,13 +86,15 @@ def _teacher(plan: Plan, precision: Precision) -> dict[str, Any] | None:
     """The teacher's name, size, accuracy on the test images, and fingerprint: of its file, or else of its tensors."""
     if plan.teacher is None:
         return None
-    settings = plan.settings.teacher
-    weights = settings.weights if settings else None
+    first = plan.settings.teacher
+    named = [] if first is None else [first, *plan.settings.more_teachers]
+    files = [one.weights for one in named if one.weights is not None]
+    is_one_file = len(files) == len(named) == 1
     return {
-        "name": settings.model if settings else type(plan.teacher).__name__,
+        "name": " + ".join(one.model for one in named) or type(plan.teacher).__name__,
         **plan.sizes["teacher"],
-        "weights": _text(weights),
-        "sha256": facts.state_sha256(plan.teacher) if weights is None else facts.sha256(weights),
+        "weights": " + ".join(map(str, files)) or None,
+        "sha256": facts.sha256(files[0]) if is_one_file else facts.state_sha256(plan.teacher),
         "accuracy_pct": _accuracy(plan, plan.teacher, precision),
     }
 

@@ -1,14 +1,17 @@
 """Networks as a run's settings name them."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from understudy.data import Dataset
 from understudy.engine import folder
 from understudy.models import build, load_weights, read_metadata
-from understudy.spec import NetworkSettings
+from understudy.spec import NetworkSettings, TeacherSettings
+from understudy.teachers import Member, Teachers
 
 
 def build_network(wanted: NetworkSettings, data: Dataset) -> nn.Module:
@@ -19,6 +22,60 @@ def build_network(wanted: NetworkSettings, data: Dataset) -> nn.Module:
     return network
 
 
+def build_teacher(wanted: Sequence[TeacherSettings], data: Dataset) -> nn.Module:
+    """The teacher of these data: the network itself, or `Teachers` where it sees other pixels, or there are several."""
+    members = [_member(one, data) for one in wanted]
+    if len(members) == 1 and members[0].is_plain:
+        return members[0].network
+    return Teachers(members, mean=data.mean, std=data.std, example=torch.zeros(2, *data.image_shape))
+
+
+def _member(wanted: TeacherSettings, data: Dataset) -> Member:
+    """A teacher as its file and the settings describe it; the settings win."""
+    said = read_metadata(wanted.weights) if wanted.weights is not None and wanted.weights.is_file() else {}
+    names = wanted.class_names or tuple(json.loads(said.get("class_names", "null")) or ())
+    if wanted.num_classes is not None and names and wanted.num_classes != len(names):
+        raise ValueError(
+            f"teacher {wanted.model}: found num_classes={wanted.num_classes} and {len(names)} class names; give one"
+        )
+    network = build(
+        wanted.model,
+        num_classes=wanted.num_classes or len(names) or data.num_classes,
+        in_channels=data.image_shape[0],
+    )
+    if wanted.weights is not None:
+        load_weights(network, wanted.weights)
+    mean, std = _constants(wanted.mean, said, "mean"), _constants(wanted.std, said, "std")
+    size = (wanted.size, wanted.size) if wanted.size else _size(said)
+    return Member(
+        network=network,
+        mean=None if mean == data.mean else mean,
+        std=None if std == data.std else std,
+        size=None if size == tuple(data.image_shape[1:]) else size,
+        classes=_own_classes(names, data.train.class_names),
+        share=wanted.share,
+    )
+
+
+def _constants(wanted: tuple[float, ...] | None, said: Mapping[str, str], key: str) -> tuple[float, ...] | None:
+    """One value a channel in units of 0..255, from the settings (0 to 1) or from the file."""
+    if wanted is not None:
+        return tuple(255.0 * value for value in wanted)
+    return tuple(json.loads(said[key])) if key in said else None
+
+
+def _size(said: Mapping[str, str]) -> tuple[int, int] | None:
+    """Height and width of the images that the file says its network was trained on."""
+    return (int(said["height"]), int(said["width"])) if "height" in said else None
+
+
+def _own_classes(known: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Where the teacher keeps each of the student's classes; None where it need not be said, or it knows others."""
+    if known == wanted or not set(wanted) <= set(known):
+        return None
+    return tuple(known.index(name) for name in wanted)
+
+
 def student_metadata(model: str, data: Dataset) -> dict[str, str]:
     """What the student's file says of itself, so that it can be used without its run."""
     return {
@@ -26,6 +83,8 @@ def student_metadata(model: str, data: Dataset) -> dict[str, str]:
         "data": data.name,
         "class_names": json.dumps(data.train.class_names),
         "in_channels": str(data.image_shape[0]),
+        "height": str(data.image_shape[1]),
+        "width": str(data.image_shape[2]),
         "mean": json.dumps(data.mean),
         "std": json.dumps(data.std),
     }

@@ -7,7 +7,7 @@ from torch import nn
 
 from understudy.data import Dataset, load
 from understudy.engine import facts
-from understudy.engine.networks import build_network
+from understudy.engine.networks import build_network, build_teacher
 from understudy.engine.precision import Precision, choose
 from understudy.methods import Method, adjust, find
 from understudy.spec import Settings, epochs_per_phase
@@ -67,7 +67,7 @@ def make_plan(
     torch.manual_seed(settings.run.seed)
     student = student or build_network(settings.student, data)
     if teacher is None and settings.teacher is not None:
-        teacher = build_network(settings.teacher, data)
+        teacher = build_teacher([settings.teacher, *settings.more_teachers], data)
     torch.manual_seed(settings.run.seed + 1)
     networks = {"student": student} if teacher is None else {"student": student, "teacher": teacher}
     return Plan(
@@ -86,11 +86,12 @@ def _check_teacher(settings: Settings, method: Method, given: nn.Module | None) 
         return
     if settings.teacher is None and method.needs_teacher:
         raise ValueError(f"method {settings.method.name} needs a teacher; give --teacher")
-    if settings.teacher is not None and settings.teacher.weights is None:
-        raise ValueError(
-            f"teacher {settings.teacher.model} has no weights; give --teacher-weights FILE, "
-            f"or the folder of a run that trained it as --teacher"
-        )
+    for one in (settings.teacher, *settings.more_teachers):
+        if one is not None and one.weights is None:
+            raise ValueError(
+                f"teacher {one.model} has no weights; give --teacher-weights FILE, "
+                f"or the folder of a run that trained it as --teacher"
+            )
 
 
 def _measure(role: str, network: nn.Module, data: Dataset) -> dict[str, int]:

@@ -8,6 +8,7 @@ from understudy.spec.settings import (
     OptimSettings,
     RunSettings,
     Settings,
+    TeacherSettings,
     epochs_per_phase,
 )
 
@@ -19,6 +20,7 @@ __all__ = [
     "RunSettings",
     "Settings",
     "SettingsError",
+    "TeacherSettings",
     "epochs_per_phase",
     "known_keys",
     "read_settings",

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+UnitShare = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -38,6 +39,11 @@ def _switch(value: object) -> object:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
+def _names(value: object) -> object:
+    """[3, 5] -> ('3', '5'): YAML reads names that look like numbers as numbers."""
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else value
+
+
 class Section(BaseModel):
     """A group of settings: fixed once made, and no key that is not declared."""
 
@@ -51,6 +57,23 @@ class NetworkSettings(Section):
         description="a name from `understudy list models`, timm:NAME, torchvision:NAME, package.module:function"
     )
     weights: Path | None = Field(default=None, description="safetensors, or a plain state dict")
+
+
+class TeacherSettings(NetworkSettings):
+    """A teacher, and how it differs from the student; what its file says of itself need not be said."""
+
+    class_names: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = Field(
+        default=None, description="the teacher's classes in its order (default: what its file says, else the data's)"
+    )
+    num_classes: Count | None = Field(default=None, description="how many classes it knows, where names are not known")
+    mean: tuple[UnitShare, ...] | None = Field(
+        default=None, description="its own normalisation, 0 to 1 (default: what its file says, else as the student's)"
+    )
+    std: tuple[UnitShare, ...] | None = Field(default=None, description="of its own normalisation, 0 to 1")
+    size: Count | None = Field(
+        default=None, description="height and width it sees images at (default: what its file says, else the student's)"
+    )
+    share: Positive = Field(default=1.0, description="of several teachers, its part in the mean of their logits")
 
 
 class MethodSettings(Section):
@@ -141,7 +164,10 @@ class Settings(Section):
 
     task: Literal["train", "distill"] = "distill"
     student: NetworkSettings
-    teacher: NetworkSettings | None = None
+    teacher: TeacherSettings | None = None
+    more_teachers: tuple[TeacherSettings, ...] = Field(
+        default=(), description="teachers beside the first, whose logits are averaged with its own; as --teacher again"
+    )
     method: MethodSettings = MethodSettings()
     terms: dict[str, dict[str, Annotated[bool | int | float | str, BeforeValidator(_option)]]] = Field(
         default_factory=dict,
@@ -156,6 +182,8 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _task_and_teacher_fit(self) -> "Settings":
+        if self.more_teachers and self.teacher is None:
+            raise ValueError("more_teachers stand beside a first one; give it as teacher")
         if self.task == "train" and (self.teacher is not None or self.method.name != "none"):
             raise ValueError("a train run has no teacher and no method; use distill")
         return self

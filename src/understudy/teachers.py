@@ -1,0 +1,124 @@
+"""One teacher from networks that were trained on other pixels or classes than the student's, or from several."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from understudy.taps import named_positions
+from understudy.taps.roles import PROPOSED
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Member:
+    """A network, and how it differs from the student; None where it does not.
+
+    `mean` and `std` are those of its own normalisation, one a channel in units of 0..255; `size` is the height and
+    width of the images it was trained on; `classes` says which of its logits are the student's classes, in the
+    student's order; `share` is its part in the mean of several.
+    """
+
+    network: nn.Module
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    size: tuple[int, int] | None = None
+    classes: tuple[int, ...] | None = None
+    share: float = 1.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the network answers to the student's images just as it is."""
+        return self.mean is None and self.std is None and self.size is None and self.classes is None
+
+
+class Teachers(nn.Module):
+    """The mean of the members' logits, each of which sees the images as it was trained to: (B, C, H, W) -> (B, K).
+
+    Images come normalised by `mean` and `std` (units of 0..255), as the student sees them; `example` is a batch of
+    them. Features are those of the first member: `taps` has its positions, so that every method can read them.
+
+    Raises ValueError where the members do not answer the same number of classes.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], *, mean: tuple[float, ...], std: tuple[float, ...], example: Tensor
+    ) -> None:
+        super().__init__()
+        if not members or min(member.share for member in members) <= 0:
+            raise ValueError(f"a teacher needs at least one network, and shares above 0; found {len(members)} networks")
+        self.networks = nn.ModuleList(member.network for member in members)
+        self.sizes = [member.size for member in members]
+        total = sum(member.share for member in members)
+        self.shares = [member.share / total for member in members]
+        for index, member in enumerate(members):
+            own_mean, own_std = member.mean or mean, member.std or std
+            if len(own_mean) != len(mean) or len(own_std) != len(std):
+                raise ValueError(f"mean and std need one entry for each of the {len(mean)} channels, found {own_mean}")
+            columns = [_column(values) for values in (mean, std, own_mean, own_std)]
+            self.register_buffer(f"scale{index}", columns[1] / columns[3])
+            self.register_buffer(f"shift{index}", (columns[0] - columns[2]) / columns[3])
+            self.register_buffer(f"classes{index}", None if member.classes is None else torch.tensor(member.classes))
+        self.taps = self._taps(example)
+        self._check_classes(example)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = [self._logits(index, images) for index in range(len(self.networks))]
+        return logits[0] if len(logits) == 1 else _weighted_sum(self.shares, logits)
+
+    def _logits(self, index: int, images: Tensor) -> Tensor:
+        logits = self.networks[index](self.seen(index, images))
+        classes = getattr(self, f"classes{index}")
+        return logits if classes is None else logits[:, classes]
+
+    def seen(self, index: int, images: Tensor) -> Tensor:
+        """The student's images as this member saw its own: normalised and sized."""
+        seen = images * getattr(self, f"scale{index}") + getattr(self, f"shift{index}")
+        size = self.sizes[index]
+        if size is None or tuple(size) == tuple(images.shape[-2:]):
+            return seen
+        is_smaller = size[0] < images.shape[-2]
+        return F.interpolate(seen, size=size, mode="bilinear", align_corners=False, antialias=is_smaller)
+
+    def _taps(self, example: Tensor) -> dict[str, tuple[str, ...]]:
+        """Role -> the first member's positions, by their names in here."""
+        first, seen = self.networks[0], self.seen(0, example)
+        found = {}
+        for role in dict.fromkeys((*getattr(first, "taps", {}), *PROPOSED)):
+            try:
+                found[role] = tuple(_inside(name) for name in named_positions(first, role, seen))
+            except ValueError:
+                continue  # asked for, it says itself that there is nothing to propose
+        return found
+
+    def _check_classes(self, example: Tensor) -> None:
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        with torch.no_grad():
+            counts = [self._logits(index, example).shape[1] for index in range(len(self.networks))]
+        for module, was_training in modes:
+            module.training = was_training
+        if len(set(counts)) > 1:
+            raise ValueError(
+                f"the teachers answer {', '.join(map(str, counts))} classes, expected one number for all; "
+                f"say with class_names which classes each of them knows"
+            )
+
+
+def _weighted_sum(shares: list[float], logits: list[Tensor]) -> Tensor:
+    total = shares[0] * logits[0]
+    for share, one in zip(shares[1:], logits[1:], strict=True):
+        total = total + share * one
+    return total
+
+
+def _inside(name: str) -> str:
+    """A position of the first member as it is called here: before:fc -> before:networks.0.fc."""
+    before = "before:" if name.startswith("before:") else ""
+    return f"{before}networks.0.{name.removeprefix(before)}"
+
+
+def _column(values: tuple[float, ...]) -> Tensor:
+    """One value a channel, to be broadcast over images: (C, 1, 1)."""
+    return torch.tensor(values, dtype=torch.float32)[:, None, None]

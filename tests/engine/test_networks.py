@@ -1,0 +1,95 @@
+"""Teachers as settings and their own files describe them."""
+
+import json
+
+import pytest
+import torch
+
+from understudy.data import load
+from understudy.engine import execute
+from understudy.engine.networks import build_teacher, student_metadata
+from understudy.models import build, save_weights
+from understudy.spec import TeacherSettings
+from understudy.teachers import Teachers
+
+DIGITS = [str(digit) for digit in range(10)]
+
+
+@pytest.fixture
+def digits():
+    return load("digits", per_class=5)
+
+
+@pytest.fixture
+def written(tmp_path, digits):
+    """Writes a random teacher of so many classes, whose file says of itself what is given."""
+
+    def write(name, seed=0, num_classes=10, **said):
+        torch.manual_seed(seed)
+        network = build("digits-1x4", num_classes=num_classes, in_channels=1)
+        metadata = student_metadata("digits-1x4", digits) | {key: json.dumps(value) for key, value in said.items()}
+        save_weights(network, tmp_path / name, metadata)
+        return network.eval(), TeacherSettings(model="digits-1x4", weights=tmp_path / name)
+
+    return write
+
+
+@pytest.fixture
+def images(digits):
+    mean, std = digits.mean[0], digits.std[0]
+    return (digits.test.images[:4].float() - mean) / std
+
+
+def test_a_teacher_trained_on_these_very_images_is_the_network_itself(written, digits):
+    _, wanted = written("teacher.safetensors")
+    assert not isinstance(build_teacher([wanted], digits), Teachers)
+
+
+def test_a_teacher_whose_file_tells_another_order_of_classes_is_put_in_order(written, digits, images):
+    network, wanted = written("teacher.safetensors", class_names=DIGITS[::-1])
+    teacher = build_teacher([wanted], digits).eval()
+    torch.testing.assert_close(teacher(images), network(images).flip(1))
+
+
+def test_a_teacher_of_more_classes_answers_the_students(written, digits, images):
+    network, wanted = written("teacher.safetensors", num_classes=12, class_names=["ten", *DIGITS, "eleven"])
+    torch.testing.assert_close(build_teacher([wanted], digits).eval()(images), network(images)[:, 1:11])
+
+
+def test_a_teachers_file_tells_its_normalisation_and_the_settings_win(written, digits, images):
+    network, wanted = written("teacher.safetensors", mean=[0.0], std=[255.0])
+    pixels = images * digits.std[0] + digits.mean[0]
+    torch.testing.assert_close(build_teacher([wanted], digits).eval()(images), network(pixels / 255.0))
+    settings = wanted.model_copy(update={"mean": (0.5,), "std": (0.5,)})
+    torch.testing.assert_close(
+        build_teacher([settings], digits).eval()(images), network(pixels / 127.5 - 1.0), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_teacher_of_a_number_of_classes_that_its_names_contradict_is_refused(written, digits):
+    _, wanted = written("teacher.safetensors")
+    with pytest.raises(ValueError, match="num_classes=12 and 10 class names"):
+        build_teacher([wanted.model_copy(update={"num_classes": 12})], digits)
+
+
+def test_a_run_learns_from_two_teachers(written, settings, tmp_path):
+    words = {}
+    for index in range(2):
+        _, wanted = written(f"teacher{index}.safetensors", seed=index)
+        words[index] = wanted.model_dump()
+    two = settings("kd").model_copy(
+        update={"teacher": TeacherSettings(**words[0]), "more_teachers": (TeacherSettings(**words[1]),)}
+    )
+    execute(two, tmp_path / "run")
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["teacher"]["name"] == "digits-1x4 + digits-1x4"
+    assert facts["teacher"]["parameters"] == 2 * facts["student"]["parameters"]
+
+
+def test_a_teacher_of_other_classes_teaches_by_dtl(written, settings, tmp_path):
+    _, wanted = written("teacher.safetensors", num_classes=7, class_names=list("abcdefg"))
+    other = settings("dtl").model_copy(update={"teacher": wanted})
+    result = execute(other, tmp_path / "run")
+    assert result.summary["teacher_accuracy_pct"] is None
+    with pytest.raises(ValueError, match="10 classes, the teacher 7; dtl gives the student a head"):
+        execute(settings("kd").model_copy(update={"teacher": wanted}), tmp_path / "kd")
