@@ -16,7 +16,7 @@ LAYERS = [  # the lowest first; modules on one layer do not know each other
     {"gradients", "twice"},
     {"taps", "connectors", "losses", "models", "data"},
     {"methods", "teachers"},
-    {"comparisons"},
+    {"comparisons", "reading"},
     {"distiller"},
     {"engine"},
     {"transfer", "analysis"},

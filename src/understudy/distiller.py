@@ -1,7 +1,7 @@
 """Method + teacher + student -> one module that answers the loss and its named terms."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,7 +13,8 @@ from understudy.gradients import add_clipped, gradients_of, norm_of
 from understudy.methods import LOGITS, Method, Phase, Term
 from understudy.ops import at_least_float32
 from understudy.processes import mean_over_processes, of_all_processes
-from understudy.taps import BATCH_NORMS, Lean, Tapped, lean_copy
+from understudy.reading import Reader
+from understudy.taps import BATCH_NORMS, Lean
 from understudy.twice import twice_differentiable
 
 TASK = "task"
@@ -59,13 +60,9 @@ class Distiller(nn.Module):
         self.register_buffer("scales", torch.ones(len(self.term_names), device=images.device))
         self.register_buffer("progress", torch.zeros((), device=images.device), persistent=False)
         self.register_buffer("epochs", torch.zeros((), device=images.device), persistent=False)
-        self._readers = self._attach_readers(images)
-        # Plain dicts: what reads the networks, and a lean copy of the teacher, have no part in the state.
-        self._lean_readers: dict[int, Tapped] = {}
-        self._lean_dtype = torch.float32
-        # Where a phase is compiled, its functions are replaced here; the eager ones stay.
+        self._attach_readers(images)
+        # Where a phase is compiled, its function is replaced here; the eager one stays.
         self._answers: dict[int, Callable[..., Any]] = {}
-        self._compiled_readers: dict[int, tuple[Callable[..., Any], Callable[..., Any]]] = {}
         self.enter(0)
         self.train()
 
@@ -107,19 +104,17 @@ class Distiller(nn.Module):
         modules += [self.comparison(term.name).guides for term in self.phase.guides]
         return [p for module in modules for p in module.parameters() if p.requires_grad]
 
-    def _attach_readers(self, images: Tensor) -> dict[int, tuple[nn.Module, nn.Module]]:
-        """Phase index -> what reads student and teacher in that phase: (images) -> (logits, features).
-
-        All are attached here: a hook that is registered after a module was compiled never fires.
-        """
-        if self.teacher is None:
-            return {}
-        readers = {}
-        for index, phase in enumerate(self.method.phases):
-            student = dict.fromkeys(site.student.name for site in self._sites_of(phase) if site.student.name != LOGITS)
-            teacher = self._teacher_names(phase)
-            readers[index] = (Tapped(self.student, [*student], images), Tapped(self.teacher, teacher, images))
-        return readers
+    def _attach_readers(self, images: Tensor) -> None:
+        phases = [*enumerate(self.method.phases)] if self.teacher is not None else []
+        names = {
+            index: [*dict.fromkeys(site.student.name for site in self._sites_of(phase) if site.student.name != LOGITS)]
+            for index, phase in phases
+        }
+        # No modules: what reads the networks, and a lean copy of the teacher, have no part in the state.
+        self._read_student = Reader(self.student, names, images)
+        if self.teacher is not None:
+            wanted = {index: self._teacher_names(phase) for index, phase in phases}
+            self._read_teacher = Reader(self.teacher, wanted, images)
 
     def _sites_of(self, phase: Phase) -> list[Site]:
         return [site for term in phase.terms + phase.guides for site in self.sites[term.name]]
@@ -138,8 +133,10 @@ class Distiller(nn.Module):
         teacher read itself. The copy takes the memory of the weights once more and is of the teacher as it is now: call
         this after its last change and before `compile`. Moving, converting or loading the distiller ends it.
         """
-        self._drop_lean_teacher()
-        if self.teacher is None or self.method.teacher_mode != "eval":
+        if self.teacher is None:
+            return None
+        self._read_teacher.drop_lean()
+        if self.method.teacher_mode != "eval":
             return None
         phases = {
             index: phase
@@ -147,37 +144,23 @@ class Distiller(nn.Module):
             if phase.terms + phase.guides and not any("images" in term.needs for term in phase.terms)
         }
         set_teacher_mode(self.teacher, "eval")
-        names = dict.fromkeys(name for phase in phases.values() for name in self._teacher_names(phase))
-        lean = lean_copy(self.teacher, [*names], images, dtype)
-        self._lean_dtype = dtype
-        for index, phase in phases.items():
-            stops = not self._needs_teacher_logits(phase)
-            with self._leanly(images.device):
-                self._lean_readers[index] = Tapped(lean.network, self._teacher_names(phase), images, stops=stops)
-        return lean
-
-    def _leanly(self, device: torch.device) -> AbstractContextManager[Any]:
-        """In what the lean copy computes; its cast weights know no other way."""
-        is_low = self._lean_dtype != torch.float32
-        return torch.autocast(device.type, dtype=self._lean_dtype) if is_low else nullcontext()
+        names = {index: self._teacher_names(phase) for index, phase in phases.items()}
+        without_logits = [index for index, phase in phases.items() if not self._needs_teacher_logits(phase)]
+        return self._read_teacher.make_lean(names, without_logits, images, dtype)
 
     def _needs_teacher_logits(self, phase: Phase) -> bool:
         is_compared = any(site.teacher.name == LOGITS for site in self._sites_of(phase))
         return is_compared or any(term.inputs is not None for term in phase.terms)
 
-    def _drop_lean_teacher(self) -> None:
-        for index, reader in self._lean_readers.items():
-            reader.remove()
-            self._compiled_readers.pop(index, None)
-        self._lean_readers = {}
-
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Distiller":
-        self._drop_lean_teacher()
+        if self.teacher is not None:
+            self._read_teacher.drop_lean()
         return super()._apply(fn, recurse)
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """As any module's; the teacher is read from itself again."""
-        self._drop_lean_teacher()
+        if self.teacher is not None:
+            self._read_teacher.drop_lean()
         return super().load_state_dict(*args, **kwargs)
 
     # Training ---------------------------------------------------------------------------------------------------------
@@ -204,9 +187,8 @@ class Distiller(nn.Module):
                 continue
             if any("images" in term.needs for term in phase.terms):
                 continue
-            student, teacher = self._readers[index]
-            teacher = self._lean_readers.get(index, teacher)
-            self._compiled_readers[index] = (torch.compile(student, **options), torch.compile(teacher, **options))
+            self._read_student.compile(index, **options)
+            self._read_teacher.compile(index, **options)
 
     def forward(
         self, images: Tensor, labels: Tensor, keep: Tensor | None = None, known: Wanted | None = None
@@ -241,7 +223,7 @@ class Distiller(nn.Module):
 
     def wanted(self, images: Tensor) -> Wanted:
         """Term name -> the teacher's side of its comparison on these images, one tensor for each position."""
-        return self._wanted(self._read_teacher(images))
+        return self._wanted(self._teacher_features(images))
 
     def _wanted(self, teacher: dict[str, Tensor]) -> Wanted:
         terms = [term for term in self.phase.terms if term.inputs is None]
@@ -254,7 +236,7 @@ class Distiller(nn.Module):
         phase = self.phase
         if any("images" in term.needs for term in phase.terms):
             images = images.detach().requires_grad_()
-        teacher = self._read_teacher(images) if known is None else {}
+        teacher = self._teacher_features(images) if known is None else {}
         terms = {
             f"{term.name}_guide": self.comparison(term.name).guide_loss(teacher, of_all_processes)
             for term in phase.guides
@@ -265,7 +247,7 @@ class Distiller(nn.Module):
         del teacher
         if not phase.trains_student:
             return None, terms
-        student = self._read_student(images)
+        student = self._student_features(images)
         if phase.labels:
             terms[TASK] = phase.labels * cross_entropy(student[LOGITS], labels)
         extras = {"images": images, "labels": labels, "keep": keep}
@@ -285,24 +267,15 @@ class Distiller(nn.Module):
         scale = self.scales[self.term_names.index(term.name)]
         return value * scale if term.schedule is None else value * scale * term.schedule(self.progress)
 
-    def _read_student(self, images: Tensor) -> dict[str, Tensor]:
-        if self.phase_index not in self._readers:
-            return {LOGITS: self.student(images)}
-        reader = self._compiled_readers.get(self.phase_index, self._readers[self.phase_index])[0]
+    def _student_features(self, images: Tensor) -> dict[str, Tensor]:
         with twice_differentiable() if images.requires_grad else nullcontext():
-            logits, features = reader(images)
-        return {**features, LOGITS: logits}
+            return self._read_student(self.phase_index, images)
 
-    def _read_teacher(self, images: Tensor) -> dict[str, Tensor]:
+    def _teacher_features(self, images: Tensor) -> dict[str, Tensor]:
         if self.teacher is None or not (self.phase.terms or self.phase.guides):
             return {}
-        is_lean = self.phase_index in self._lean_readers
-        reader = self._lean_readers[self.phase_index] if is_lean else self._readers[self.phase_index][1]
-        reader = self._compiled_readers.get(self.phase_index, (None, reader))[1]
-        precision = self._leanly(images.device) if is_lean else nullcontext()
-        with precision, torch.set_grad_enabled(images.requires_grad and torch.is_grad_enabled()):
-            logits, features = reader(images)
-        return features if logits is None else {**features, LOGITS: logits}
+        with torch.set_grad_enabled(images.requires_grad and torch.is_grad_enabled()):
+            return self._read_teacher(self.phase_index, images)
 
     def _read_inputs(
         self, term: Term, images: Tensor, labels: Tensor, student_logits: Tensor, teacher_logits: Tensor
@@ -336,7 +309,7 @@ class Distiller(nn.Module):
             return {}
         parameters = [p for p in self.student.parameters() if p.requires_grad]
         with self._undisturbed(), torch.enable_grad():
-            logits = self._read_student(images)[LOGITS]
+            logits = self._student_features(images)[LOGITS]
             norms = {TASK: self._norm(cross_entropy(logits, labels), parameters)}
             _, terms = self._answer(images, labels, keep)
             for name, value in terms.items():
@@ -363,14 +336,13 @@ class Distiller(nn.Module):
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
         """Buffers and random states are put back at the end; nothing runs compiled, which keeps no graph."""
-        compiled, self._compiled_readers = self._compiled_readers, {}
         buffers = [(buffer, buffer.clone()) for buffer in self.buffers()]
         devices = [self.scales.device] if self.scales.is_cuda else []
+        teacher = self._read_teacher.uncompiled() if self.teacher is not None else nullcontext()
         try:
-            with torch.random.fork_rng(devices):
+            with torch.random.fork_rng(devices), self._read_student.uncompiled(), teacher:
                 yield
         finally:
-            self._compiled_readers = compiled
             with torch.no_grad():
                 for buffer, before in buffers:
                     buffer.copy_(before)
