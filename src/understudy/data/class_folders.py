@@ -1,0 +1,95 @@
+"""`folder:PATH`, a folder for every class, as torchvision's ImageFolder reads it."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
+
+from understudy.data.decode import NUM_SHOWN, listed
+from understudy.data.division import Parts, divided
+from understudy.data.file_source import image_files
+from understudy.data.image_files import ImageFiles
+
+VALIDATION = ("val", "valid", "validation")
+
+
+def class_folders(path: Path, *, seed: int) -> Parts:
+    """PATH/train/CLASS/*.jpg with PATH/test or PATH/val, else PATH/CLASS/*.jpg divided by seed.
+
+    Classes are in the order of their names. Where there are both, val is for validation.
+    """
+    name = f"folder:{path}"
+    if not path.is_dir():
+        raise ValueError(f"{name}: there is no such folder" + _neighbours(path))
+    if not (path / "train").is_dir():
+        files, others = class_images(path, root=path)
+        return divided(name, files, seed=seed, note=f"{path}, a folder for every class" + _left_out(others))
+    held_out = [part for part in ("test", *VALIDATION) if (path / part).is_dir()]
+    if not held_out:
+        raise ValueError(
+            f"{name}: it has train, but neither test nor val; folder:{path / 'train'} divides its images by seed"
+        )
+    train, others = class_images(path / "train", root=path)
+    parts_held_out = []
+    for part in held_out[:2]:
+        images, left_out = class_images(path / part, root=path)
+        parts_held_out.append(images)
+        others += left_out
+    return Parts(
+        name=name,
+        train=train,
+        test=parts_held_out[0],
+        validation=parts_held_out[1] if parts_held_out[1:] else None,
+        note=f"{path}, {' and '.join(['train', *held_out[:2]])} as they lie there" + _left_out(others),
+    )
+
+
+def class_images(directory: Path, *, root: Path) -> tuple[ImageFiles, Counter[str]]:
+    """(all images in the folders of their classes, how many other files there are by their ending).
+
+    Images inside further folders belong to the class; they are named from `root`, which the directory is or lies in. A ValueError where there are no classes, and one that names
+    every class without images.
+    """
+    try:
+        class_names, label_of = find_classes(directory)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{directory} has no folders of classes: expected {directory / 'CLASS' / 'IMAGE.jpg'}, found {_in(directory)}"
+        ) from error
+    samples = make_dataset(directory, label_of, extensions=IMG_EXTENSIONS, allow_empty=True)
+    empty = sorted(set(class_names) - {class_names[label] for _, label in samples})
+    if empty:
+        told = [f"{name} (found {_in(directory / name)})" for name in empty]
+        raise ValueError(
+            listed(told, f"of {len(class_names)} classes in {directory} have no images")
+            + f"; endings that are read: {', '.join(IMG_EXTENSIONS)}"
+        )
+    start = len(os.path.join(root, ""))
+    names = [path[start:].replace(os.sep, "/") for path, _ in samples]
+    files = image_files(root, names, [label for _, label in samples], class_names)
+    return files, _endings(directory, class_names)
+
+
+def _endings(directory: Path, class_names: list[str]) -> Counter[str]:
+    """How many files there are of every ending that is not read."""
+    found: Counter[str] = Counter()
+    for class_name in class_names:
+        for _, _, names in os.walk(directory / class_name, followlinks=True):
+            found.update(os.path.splitext(name)[1].lower() or name for name in names)
+    return Counter({ending: count for ending, count in found.items() if ending not in IMG_EXTENSIONS})
+
+
+def _left_out(others: Counter[str]) -> str:
+    told = ", ".join(f"{count} of {ending}" for ending, count in others.most_common(NUM_SHOWN))
+    return f"; files of other kinds were left out ({told})" if others else ""
+
+
+def _in(directory: Path) -> str:
+    names = sorted(path.name for path in directory.iterdir())
+    return f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" if names else "nothing"
+
+
+def _neighbours(path: Path) -> str:
+    above = path.absolute().parent
+    return f"; {above} has {_in(above)}" if above.is_dir() else ""

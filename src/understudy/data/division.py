@@ -1,0 +1,76 @@
+"""A data set divided into images to train on and images to test on."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from understudy.data.decode import listed
+from understudy.data.image_files import ImageFiles
+
+TEST_SHARE = 0.2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Parts:
+    """The parts of a set, of the same classes in the same order; `note` says where they were found and how divided."""
+
+    name: str
+    train: ImageFiles
+    test: ImageFiles
+    validation: ImageFiles | None = None
+    note: str
+
+    def __post_init__(self) -> None:
+        for part, files in (("train", self.train), ("test", self.test), ("validation", self.validation)):
+            if files is None:
+                continue
+            if not len(files):
+                raise ValueError(f"{self.name}: {part} has no images")
+            difference = _difference(self.train.class_names, files.class_names)
+            if difference:
+                raise ValueError(f"{self.name}: the classes of train and {part} differ: {difference}")
+
+
+def divided(name: str, files: ImageFiles, *, seed: int, note: str) -> Parts:
+    """A fifth of every class to test on, rounded but at least one image; a ValueError for classes of one image.
+
+    Which images these are depends on the seed, their names and the number in their class, and on nothing else:
+    not on the order, on other classes or on where the set lies.
+    """
+    is_test = torch.zeros(len(files), dtype=torch.bool)
+    lonely = []
+    for label, class_name in enumerate(files.class_names):
+        of_class = (files.labels == label).nonzero()[:, 0]
+        if len(of_class) == 1:
+            lonely.append(class_name)
+        is_test[_drawn(files, of_class, seed)] = True
+    if lonely:
+        what = f"of {len(files.class_names)} classes have one image, which cannot be both trained on and tested on"
+        raise ValueError(f"{name}: {listed(lonely, what)}")
+    return Parts(
+        name=name,
+        train=files.subset((~is_test).nonzero()[:, 0]),
+        test=files.subset(is_test.nonzero()[:, 0]),
+        note=f"{note}; {TEST_SHARE:.0%} of every class to test on, drawn by seed {seed}",
+    )
+
+
+def _drawn(files: ImageFiles, of_class: Tensor, seed: int) -> Tensor:
+    """The fifth of these images whose hashes are lowest."""
+    count = max(1, round(len(of_class) * TEST_SHARE)) if len(of_class) else 0
+    hashes = [hashlib.sha256(f"{seed}\0{files.name(index)}".encode()).digest() for index in of_class.tolist()]
+    order = sorted(range(len(hashes)), key=hashes.__getitem__)
+    return of_class[order[:count]]
+
+
+def _difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:
+    """What the second lacks or has too much; an empty string where they are equal."""
+    missing, extra = set(expected) - set(found), set(found) - set(expected)
+    told = [
+        listed(sorted(names), f"{'class is' if len(names) == 1 else 'classes are'} {what}")
+        for names, what in ((missing, "missing"), (extra, "unknown to train"))
+        if names
+    ]
+    return "; ".join(told) or ("" if expected == found else "they are in another order")

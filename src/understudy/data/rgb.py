@@ -1,0 +1,47 @@
+"""Encoded images of any kind to upright ones in RGB."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+
+def read_rgb(file: Path | bytes, where: str) -> Image.Image:
+    """The image of a file, or of a file's contents, in RGB and turned as its EXIF orientation says.
+
+    Grey becomes three equal channels, 16 bits become the upper 8, and what is transparent keeps the colour that lies
+    below. A ValueError begins with `where` and says what is wrong.
+    """
+    try:
+        with Image.open(BytesIO(file) if isinstance(file, bytes) else file) as image:
+            return _rgb(image)
+    except FileNotFoundError as error:
+        raise ValueError(f"{where} is not there") from error
+    # Pillow's decoders raise many types (OSError, SyntaxError, struct.error, ...); each becomes one line.
+    except Exception as error:
+        empty = not file if isinstance(file, bytes) else file.is_file() and file.stat().st_size == 0
+        trouble = "is empty (0 bytes)" if empty else f"is broken ({type(error).__name__}: {error})"
+        raise ValueError(f"{where} {trouble}") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if 0 in image.size:
+        raise ValueError(f"it has no pixels, its size is {image.width}x{image.height} (width x height)")
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I"):
+        image = _upper_bits(image)
+    elif image.mode == "F":
+        raise ValueError("its pixels are floats, of no known range")
+    elif image.mode == "P" and "transparency" in image.info:
+        # Pillow warns where a palette's transparency is dropped on the way to RGB.
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _upper_bits(image: Image.Image) -> Image.Image:
+    """16 bits to the upper 8: Pillow's own conversion cuts off at 255, which leaves a white image."""
+    pixels = np.asarray(image).astype(np.int64)
+    if pixels.min() < 0 or pixels.max() > 0xFFFF:
+        raise ValueError(f"its pixels go from {pixels.min()} to {pixels.max()}, expected 16 bits at most")
+    return Image.fromarray((pixels >> 8).astype(np.uint8))
