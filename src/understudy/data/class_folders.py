@@ -4,8 +4,6 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
-
 from understudy.data.decode import NUM_SHOWN, listed
 from understudy.data.division import Parts, divided
 from understudy.data.file_source import image_files
@@ -48,14 +46,17 @@ def class_folders(path: Path, *, seed: int) -> Parts:
 def class_images(directory: Path, *, root: Path) -> tuple[ImageFiles, Counter[str]]:
     """(all images in the folders of their classes, how many other files there are by their ending).
 
-    Images inside further folders belong to the class; they are named from `root`, which the directory is or lies in. A ValueError where there are no classes, and one that names
-    every class without images.
+    Images inside further folders belong to the class; they are named from `root`, which the directory is or lies in.
+    A ValueError where there are no classes, and one that names every class without images.
     """
+    from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
+
     try:
         class_names, label_of = find_classes(directory)
     except FileNotFoundError as error:
         raise ValueError(
-            f"{directory} has no folders of classes: expected {directory / 'CLASS' / 'IMAGE.jpg'}, found {_in(directory)}"
+            f"{directory} has no folders of classes: expected {directory / 'CLASS' / 'IMAGE.jpg'}, "
+            f"found {_in(directory)}"
         ) from error
     samples = make_dataset(directory, label_of, extensions=IMG_EXTENSIONS, allow_empty=True)
     empty = sorted(set(class_names) - {class_names[label] for _, label in samples})
@@ -68,16 +69,16 @@ def class_images(directory: Path, *, root: Path) -> tuple[ImageFiles, Counter[st
     start = len(os.path.join(root, ""))
     names = [path[start:].replace(os.sep, "/") for path, _ in samples]
     files = image_files(root, names, [label for _, label in samples], class_names)
-    return files, _endings(directory, class_names)
+    return files, _endings(directory, class_names, IMG_EXTENSIONS)
 
 
-def _endings(directory: Path, class_names: list[str]) -> Counter[str]:
+def _endings(directory: Path, class_names: list[str], read: tuple[str, ...]) -> Counter[str]:
     """How many files there are of every ending that is not read."""
     found: Counter[str] = Counter()
     for class_name in class_names:
         for _, _, names in os.walk(directory / class_name, followlinks=True):
             found.update(os.path.splitext(name)[1].lower() or name for name in names)
-    return Counter({ending: count for ending, count in found.items() if ending not in IMG_EXTENSIONS})
+    return Counter({ending: count for ending, count in found.items() if ending not in read})
 
 
 def _left_out(others: Counter[str]) -> str:

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from rich.console import Group
 from rich.table import Table
 
-from understudy import data, models
+from understudy import models
+from understudy.data import names
+from understudy.data.parquet_parts import summary
+from understudy.data.torchvision_table import TORCHVISION
 from understudy.methods import METHODS
 from understudy.methods.aspects import design_aspects, phases
 from understudy.spec import known_keys
@@ -91,11 +94,37 @@ def model_names() -> Table:
     return table
 
 
-def data_names() -> Table:
-    table = _table("data", "what it is")
-    for name, meaning in data.NAMES.items():
-        table.add_row(name, meaning)
-    return table
+def data_names() -> Group:
+    """Every data set by name, in groups, with the place of its files and whether they lie there."""
+    folder = names.data_folder()
+    found = names.found_in(folder)
+    table = _table("data", "what it is", "where in the data folder", "found")
+    table.add_row("[bold]in memory[/bold]")
+    for name, meaning in names.IN_MEMORY.items():
+        archive = names.ARCHIVES.get(name)
+        place = f"{name}-*.parquet or {archive}" if archive else ""
+        table.add_row(name, meaning, place, _tick(not archive or name in found or names.is_there(archive, folder)))
+    for heading, sets in (("official layout", names.OFFICIAL), ("torchvision", TORCHVISION)):
+        table.add_row("")
+        table.add_row(f"[bold]{heading}[/bold]")
+        for name, each in sets.items():
+            table.add_row(name, each.meaning, each.place, _tick(name in found or names.is_there(each.place, folder)))
+    others = [name for name in found if name not in {*names.IN_MEMORY, *names.OFFICIAL, *TORCHVISION}]
+    if others:
+        table.add_row("")
+        table.add_row("[bold]Parquet files[/bold]")
+    for name in others:
+        table.add_row(name, summary(name, folder), f"{name}-*.parquet", _tick(True))
+    table.add_row("")
+    table.add_row("[bold]your own[/bold]")
+    for address, meaning in names.BY_ADDRESS.items():
+        table.add_row(address, meaning)
+    there = "" if folder.is_dir() else ", which is not there"
+    return Group(f"The data folder is {folder}{there}; UNDERSTUDY_DATA names another.\n", table)
+
+
+def _tick(is_found: bool) -> str:
+    return "yes" if is_found else ""
 
 
 def settings() -> Table:

@@ -1,0 +1,52 @@
+"""Some of a set's classes, or all in another order."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+
+from understudy.data.image_files import ImageFiles
+from understudy.data.image_set import ImageSet
+
+Images = TypeVar("Images", ImageSet, ImageFiles)
+
+
+def select_classes(images: Images, names: Sequence[str]) -> Images:
+    """The images of the classes `names`, in the order of the set, labelled by the place of the name given here.
+
+    Images of other classes are dropped. A ValueError for no names, for names given twice, and one for all unknown
+    names, with the nearest.
+    """
+    if not names:
+        raise ValueError("no classes are chosen; name at least one")
+    repeated = sorted({name for name in names if list(names).count(name) > 1})
+    ambiguous = sorted({name for name in names if images.class_names.count(name) > 1})
+    if repeated or ambiguous:
+        raise ValueError(
+            f"classes are given twice: {', '.join(repeated)}"
+            if repeated
+            else f"several classes of this set have the same name: {', '.join(ambiguous)}"
+        )
+    unknown = [name for name in names if name not in images.class_names]
+    if unknown:
+        told = [f"{name!r}{_nearest(name, images.class_names)}" for name in unknown]
+        raise ValueError(f"unknown classes: {'; '.join(told)}; the set has {_shown(images.class_names)}")
+    new_label = torch.full((len(images.class_names),), -1)
+    new_label[[images.class_names.index(name) for name in names]] = torch.arange(len(names))
+    labels = new_label.to(images.labels.device)[images.labels]
+    kept = (labels >= 0).nonzero()[:, 0]
+    chosen = images.subset(kept)
+    return replace(chosen, labels=labels[kept], class_names=tuple(names))
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    """ " (did you mean 'dog'?)", or nothing where none is near; capitals do not matter."""
+    by_lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.5)
+    return f" (did you mean {' or '.join(repr(by_lower[each]) for each in near)}?)" if near else ""
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:10])}{', ...' if len(names) > 10 else ''} ({len(names)} in all)"

@@ -1,0 +1,81 @@
+"""The names of data sets, where below the data folder their files are expected, and which are found."""
+
+import difflib
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from understudy.data import cub200, imagenet, mit67, tiny_imagenet
+from understudy.data.division import Parts
+from understudy.data.torchvision_table import TORCHVISION
+
+IN_MEMORY = {
+    "digits": "1,797 handwritten digits of 8x8, part of scikit-learn",
+    "cifar10": "60,000 colour images of 32x32 in 10 classes",
+    "cifar100": "60,000 colour images of 32x32 in 100 classes",
+}
+ARCHIVES = {"cifar10": "cifar-10-batches-py/", "cifar100": "cifar-100-python/"}
+
+BY_ADDRESS = {
+    "folder:PATH": "PATH/train/CLASS/*.jpg with PATH/val or PATH/test, or PATH/CLASS/*.jpg divided by seed",
+    "parquet:PATTERN": "Parquet files here or at s3://, gs://, hf://, ..., divided as they are named, else by seed",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfficialSet:
+    """A set that is read in the layout in which its authors publish it, at `place` below the data folder."""
+
+    read: Callable[[Path], Parts]
+    place: str
+    meaning: str
+
+
+OFFICIAL = {
+    "cub200": OfficialSet(read=cub200.cub200, place=f"{cub200.PLACE}/", meaning="11,788 birds of 200 species"),
+    "imagenet": OfficialSet(
+        read=imagenet.imagenet, place=f"{imagenet.PLACE}/", meaning="1.3 million photographs in 1,000 classes"
+    ),
+    "mit67": OfficialSet(read=mit67.mit67, place=f"{mit67.PLACE}/", meaning="indoor scenes in 67 classes"),
+    "tiny_imagenet": OfficialSet(
+        read=tiny_imagenet.tiny_imagenet,
+        place=f"{tiny_imagenet.PLACE}/",
+        meaning="110,000 images of 64x64 in 200 of ImageNet's classes",
+    ),
+}
+
+
+def is_there(place: str, folder: Path) -> bool:
+    """Whether all files or folders of a place, separated by commas, lie in the folder."""
+    return all((folder / each).exists() for each in place.split(", "))
+
+
+def data_folder() -> Path:
+    """Where data sets are looked for unless told otherwise: $UNDERSTUDY_DATA, or else ./data."""
+    return Path(os.environ.get("UNDERSTUDY_DATA") or "data")
+
+
+def found_in(folder: Path) -> list[str]:
+    """The names of the sets of which the folder has Parquet files to train on, in order."""
+    if not folder.is_dir():
+        return []
+    ending = re.compile(r"(?:(?P<name>.+)-)?train(?:-\d+-of-\d+)?\.parquet")
+    names = {match["name"] for path in folder.glob("*.parquet") if (match := ending.fullmatch(path.name))}
+    inside = {
+        path.relative_to(folder).parts[0] for path in folder.glob("*/**/*train*.parquet") if ending.fullmatch(path.name)
+    }
+    return sorted(name for name in names | inside if name)
+
+
+def unknown(name: str, folder: Path) -> ValueError:
+    """What to answer to a name that is none: the known ones, those found in the folder, and the nearest of both."""
+    _, colon, rest = name.partition(":")
+    known = [*IN_MEMORY, *OFFICIAL, *TORCHVISION]
+    found = [each for each in found_in(folder) if each not in known]
+    there = f"; Parquet files in {folder} are of {', '.join(found)}" if found else ""
+    addresses = [f"{each.split(':')[0]}:{rest}" for each in BY_ADDRESS if colon]
+    near = difflib.get_close_matches(name, addresses or [*known, *found], n=2, cutoff=0.4)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return ValueError(f"unknown data set {name!r}; known are {', '.join([*known, *BY_ADDRESS])}{there}{hint}")

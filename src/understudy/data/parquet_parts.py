@@ -1,0 +1,148 @@
+"""Data sets from Parquet files: `parquet:PATTERN`, and by name from the data folder."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import torch
+
+from understudy.data.addresses import find, opened
+from understudy.data.division import Parts, divided
+from understudy.data.image_files import ImageFiles
+from understudy.data.parquet_layout import class_names as class_names_in
+from understudy.data.parquet_layout import image_and_label, labels
+from understudy.data.parquet_source import ParquetFile, ParquetSource
+from understudy.data.shards import find_shards
+
+LABEL_COLUMNS = ("label", "fine_label", "labels")
+_PARTS = ("train", "test", "validation")
+_PART_OF = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
+    ("val", "valid", "validation"), "validation"
+)
+
+
+def parquet_parts(pattern: str, *, seed: int) -> Parts:
+    """All files that match, divided as their names (or else their folders') say; divided by seed where none says.
+
+    The words are train, test and validation, with their usual variants. Without test, validation is to test on.
+    """
+    name = f"parquet:{pattern}"
+    by_part: dict[str, list[str]] = {}
+    for address in find(pattern):
+        by_part.setdefault(_part(address), []).append(address)
+    unnamed = by_part.get("", [])
+    if unnamed and len(by_part) > 1:
+        raise ValueError(
+            f"{name}: other files are named for train or test, but not {', '.join(unnamed)}; "
+            "name all of them so or none, or choose with the pattern"
+        )
+    if "test" not in by_part and "validation" in by_part:
+        by_part["test"] = by_part.pop("validation")
+    if by_part.keys() == {"test"}:
+        raise ValueError(f"{name} matches files to test on alone: {', '.join(by_part['test'])}; none is to train on")
+    return _parts(name, by_part, seed=seed, note=f"Parquet files {pattern}")
+
+
+def has_parquet(name: str, folder: Path) -> bool:
+    """Whether the folder has files NAME-train*.parquet, or train*.parquet in a folder NAME."""
+    return bool(re.fullmatch(r"[\w.-]+", name)) and bool(find_shards(folder, name, "train"))
+
+
+def named_parquet_parts(name: str, *, folder: Path, seed: int) -> Parts:
+    """The set NAME from the files of `find_shards`; divided by seed where there are files to train on alone."""
+    by_part = {part: [str(path) for path in find_shards(folder, name, part)] for part in _PARTS}
+    by_part = {part: addresses for part, addresses in by_part.items() if addresses}
+    if "test" not in by_part and "validation" in by_part:
+        by_part["test"] = by_part.pop("validation")
+    return _parts(name, by_part, seed=seed, note=f"Parquet files of {name} in {folder}")
+
+
+def summary(name: str, folder: Path) -> str:
+    """ "600 images to train on, 300 to test on, 15 classes", from the files' labels; or why it cannot be loaded."""
+    try:
+        scanned = {part: [_scan(str(path), 0) for path in find_shards(folder, name, part)] for part in _PARTS[:2]}
+        num_classes = len(_class_names([each for found in scanned.values() for each in found]))
+    except ValueError as error:
+        return f"cannot be loaded: {str(error).replace(os.path.join(folder, ''), '')}"
+    train, test = (sum(len(each.labels) for each in found) for found in scanned.values())
+    tested = f"{test:,} to test on" if test else "divided by seed"
+    return f"{train:,} images to train on, {tested}, {num_classes} classes"
+
+
+def _part(address: str) -> str:
+    """ "train", "test", "validation", or "" where neither the file's name nor its folder's says."""
+    path = _path(address)
+    for text in (path.stem, path.parent.name):
+        said = {_PART_OF[word] for word in re.split(r"[^a-z]+", text.lower()) if word in _PART_OF}
+        if len(said) == 1:
+            return said.pop()
+    return ""
+
+
+@dataclass(frozen=True)
+class _Scanned:
+    """What is known of a file before an image is read."""
+
+    file: ParquetFile
+    labels: pa.ChunkedArray
+    class_names: tuple[str, ...] | None
+
+
+def _parts(name: str, by_part: dict[str, list[str]], *, seed: int, note: str) -> Parts:
+    folders = [_path(address).parent.parts for addresses in by_part.values() for address in addresses]
+    depth = len(os.path.commonprefix(folders))
+    scanned = {part: [_scan(address, depth) for address in addresses] for part, addresses in by_part.items()}
+    class_names = _class_names([each for found in scanned.values() for each in found])
+    parts = {part: _images(found, class_names) for part, found in scanned.items()}
+    if len(parts) == 1:
+        return divided(name, next(iter(parts.values())), seed=seed, note=note)
+    shown = ", ".join(f"{part} {len(by_part[part])}" for part in _PARTS if part in by_part)
+    return Parts(
+        name=name,
+        train=parts["train"],
+        test=parts["test"],
+        validation=parts.get("validation"),
+        note=f"{note}, divided as they are named (files: {shown})",
+    )
+
+
+def _scan(address: str, depth: int) -> _Scanned:
+    """Labels and layout; the file is named from the folder on that all have in common, `depth` folders deep."""
+    with opened(address) as parquet:
+        schema = parquet.schema_arrow
+        image, label = image_and_label(address, schema, LABEL_COLUMNS)
+        file = ParquetFile(
+            address=address,
+            name="/".join(_path(address).parts[depth:]),
+            image_column=image,
+            group_rows=tuple(parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)),
+        )
+        column = parquet.read(columns=[label], use_threads=False).column(0)
+        return _Scanned(file, column, class_names_in(address, schema, label))
+
+
+def _path(address: str) -> PurePosixPath:
+    return PurePosixPath(address.replace("\\", "/"))
+
+
+def _images(scanned: list[_Scanned], class_names: tuple[str, ...]) -> ImageFiles:
+    found = labels({each.file.address: each.labels for each in scanned}, len(class_names))
+    return ImageFiles(
+        source=ParquetSource(tuple(each.file for each in scanned)),
+        rows=torch.arange(len(found)),
+        labels=torch.from_numpy(found),
+        class_names=class_names,
+    )
+
+
+def _class_names(scanned: list[_Scanned]) -> tuple[str, ...]:
+    """Those of the metadata, which must agree, else "0", "1", ... up to the largest label."""
+    said = {each.class_names: each.file.address for each in scanned if each.class_names is not None}
+    if len(said) > 1:
+        raise ValueError(f"the class names in the metadata differ between {' and '.join(said.values())}")
+    if said:
+        return next(iter(said))
+    largest = max((label or 0 for each in scanned for label in each.labels.to_pylist()), default=0)
+    return tuple(str(label) for label in range(largest + 1))

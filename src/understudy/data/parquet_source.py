@@ -1,0 +1,77 @@
+"""Encoded images in the rows of Parquet files, read one row group at a time."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from understudy.data.addresses import opened
+from understudy.data.rgb import read_rgb
+
+KEPT_BYTES = 2**28  # in every process that reads: sets below 256 MiB are read once
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetFile:
+    """A file by its address and by its name in messages and fingerprints, with the rows in each of its groups."""
+
+    address: str
+    name: str
+    image_column: str
+    group_rows: tuple[int, ...]
+
+
+class ParquetSource:
+    """All rows of the files, counted from 0 through all of them.
+
+    The row groups read last are kept, `kept_bytes` of encoded images and at least one group. Files are opened anew
+    for every group, so that processes share none. A pickled copy starts without groups.
+    """
+
+    def __init__(self, files: tuple[ParquetFile, ...], *, kept_bytes: int = KEPT_BYTES) -> None:
+        self.files = files
+        self._kept_bytes = kept_bytes
+        self._file_ends = np.cumsum([sum(file.group_rows) for file in files])
+        self._group_ends = np.cumsum([rows for file in files for rows in file.group_rows])
+        self._places = [(file, index) for file in files for index in range(len(file.group_rows))]
+        self._kept: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
+
+    def read(self, row: int) -> Image.Image:
+        group = int(self.group_of(np.asarray(row)))
+        file, row_in_file = self._file_and_row(row)
+        where = f"row {row_in_file} (counted from 0) of {file.address}"
+        first = int(self._group_ends[group - 1]) if group else 0
+        contents = self._contents(group)[row - first].as_py()
+        if contents is None:
+            raise ValueError(f"{where} has no image")
+        return read_rgb(contents, where)
+
+    def name(self, row: int) -> str:
+        file, row_in_file = self._file_and_row(row)
+        return f"{file.name} row {row_in_file}"
+
+    def group_of(self, rows: np.ndarray) -> np.ndarray:
+        """The row group of every row, counted from 0 through all files."""
+        return np.searchsorted(self._group_ends, rows, side="right")
+
+    def _file_and_row(self, row: int) -> tuple[ParquetFile, int]:
+        place = int(np.searchsorted(self._file_ends, row, side="right"))
+        return self.files[place], row - (int(self._file_ends[place - 1]) if place else 0)
+
+    def _contents(self, group: int) -> pa.ChunkedArray:
+        """The encoded images of a group; those kept longest make room."""
+        if group not in self._kept:
+            file, index = self._places[group]
+            with opened(file.address) as parquet:
+                table = parquet.read_row_group(index, columns=[f"{file.image_column}.bytes"], use_threads=False)
+            self._kept[group] = table.column(0).flatten()[0]
+            while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self._kept_bytes:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(group)
+        return self._kept[group]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kept": OrderedDict()}

@@ -1,0 +1,38 @@
+"""A data set by its name or address, as images that are decoded when they are asked for."""
+
+from pathlib import Path
+
+from understudy.data.class_folders import class_folders
+from understudy.data.division import Parts
+from understudy.data.names import IN_MEMORY, OFFICIAL, unknown
+from understudy.data.parquet_parts import has_parquet, named_parquet_parts, parquet_parts
+from understudy.data.torchvision_sets import torchvision_parts
+from understudy.data.torchvision_table import TORCHVISION
+
+__all__ = ["Parts", "parts"]
+
+
+def parts(name: str, *, folder: Path, seed: int, download: bool) -> Parts:
+    """What `name` stands for: `folder:PATH`, `parquet:PATTERN`, or a name of `understudy list data`.
+
+    Names are looked for in `folder`: Parquet files first, then the official layout or torchvision's, which `download`
+    may fetch. `seed` divides what comes undivided, and does nothing else. Digits and CIFAR outside Parquet files
+    are not read here, for they are held in memory whole.
+    """
+    folder = folder.expanduser()
+    kind, colon, rest = name.partition(":")
+    if colon and not rest and kind in ("folder", "parquet"):
+        raise ValueError(f"{name} names nothing; expected {kind}:{'PATH' if kind == 'folder' else 'PATTERN'}")
+    if kind == "folder" and colon:
+        return class_folders(Path(rest).expanduser(), seed=seed)
+    if kind == "parquet" and colon:
+        return parquet_parts(rest, seed=seed)
+    if has_parquet(name, folder):
+        return named_parquet_parts(name, folder=folder, seed=seed)
+    if name in OFFICIAL:
+        return OFFICIAL[name].read(folder)
+    if name in TORCHVISION:
+        return torchvision_parts(name, folder=folder, download=download)
+    if name in IN_MEMORY:
+        raise ValueError(f"{name} is held in memory whole, not read image by image: load it with load_data({name!r})")
+    raise unknown(name, folder)
