@@ -78,3 +78,14 @@ def image_set() -> ImageSet:
     labels = torch.tensor([0] * 10 + [1] * 20 + [2] * 30)[torch.randperm(60, generator=generator)]
     images = torch.randint(0, 256, (60, 3, 9, 7), dtype=torch.uint8, generator=generator)
     return ImageSet(images=images, labels=labels, class_names=("ant", "bee", "cat"))
+
+
+@pytest.fixture
+def write_image() -> Callable[..., None]:
+    """A function that writes an image of one colour, 8x6 (width x height) unless told otherwise."""
+
+    def write(path: Path, colour: tuple[int, int, int] = (0, 0, 0), size: tuple[int, int] = (8, 6)) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, colour).save(path, format="PNG")
+
+    return write

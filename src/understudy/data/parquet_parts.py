@@ -30,8 +30,10 @@ def parquet_parts(pattern: str, *, seed: int) -> Parts:
     """
     name = f"parquet:{pattern}"
     by_part: dict[str, list[str]] = {}
-    for address in find(pattern):
-        by_part.setdefault(_part(address), []).append(address)
+    addresses = find(pattern)
+    depth = _common_depth(addresses)
+    for address in addresses:
+        by_part.setdefault(_part(address, depth), []).append(address)
     unnamed = by_part.get("", [])
     if unnamed and len(by_part) > 1:
         raise ValueError(
@@ -71,10 +73,13 @@ def summary(name: str, folder: Path) -> str:
     return f"{train:,} images to train on, {tested}, {num_classes} classes"
 
 
-def _part(address: str) -> str:
-    """ "train", "test", "validation", or "" where neither the file's name nor its folder's says."""
+def _part(address: str, depth: int) -> str:
+    """ "train", "test", "validation", or "" where neither the file's name nor its folder's says.
+
+    The first `depth` folders, which all files have in common, say nothing.
+    """
     path = _path(address)
-    for text in (path.stem, path.parent.name):
+    for text in (path.stem, *path.parent.parts[depth:][-1:]):
         said = {_PART_OF[word] for word in re.split(r"[^a-z]+", text.lower()) if word in _PART_OF}
         if len(said) == 1:
             return said.pop()
@@ -91,8 +96,7 @@ class _Scanned:
 
 
 def _parts(name: str, by_part: dict[str, list[str]], *, seed: int, note: str) -> Parts:
-    folders = [_path(address).parent.parts for addresses in by_part.values() for address in addresses]
-    depth = len(os.path.commonprefix(folders))
+    depth = _common_depth([address for addresses in by_part.values() for address in addresses])
     scanned = {part: [_scan(address, depth) for address in addresses] for part, addresses in by_part.items()}
     class_names = _class_names([each for found in scanned.values() for each in found])
     parts = {part: _images(found, class_names) for part, found in scanned.items()}
@@ -121,6 +125,11 @@ def _scan(address: str, depth: int) -> _Scanned:
         )
         column = parquet.read(columns=[label], use_threads=False).column(0)
         return _Scanned(file, column, class_names_in(address, schema, label))
+
+
+def _common_depth(addresses: list[str]) -> int:
+    """How many folders all of them begin with."""
+    return len(os.path.commonprefix([_path(address).parent.parts for address in addresses]))
 
 
 def _path(address: str) -> PurePosixPath:

@@ -92,7 +92,7 @@ TORCHVISION: Mapping[str, TorchvisionSet] = {
     "gtsrb": TorchvisionSet(
         make="GTSRB",
         place="gtsrb/",
-        meaning="51,839 German traffic signs in 43 classes",
+        meaning="German traffic signs in 43 classes",
         files=_samples,
         class_names=tuple(f"{label:05d}" for label in range(43)),
     ),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
 from understudy import models
@@ -114,7 +115,7 @@ def data_names() -> Group:
         table.add_row("")
         table.add_row("[bold]Parquet files[/bold]")
     for name in others:
-        table.add_row(name, summary(name, folder), f"{name}-*.parquet", _tick(True))
+        table.add_row(name, escape(summary(name, folder)), f"{name}-*.parquet", _tick(True))
     table.add_row("")
     table.add_row("[bold]your own[/bold]")
     for address, meaning in names.BY_ADDRESS.items():

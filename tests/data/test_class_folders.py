@@ -1,0 +1,105 @@
+import pickle
+
+import pytest
+import torch
+from torchvision.datasets import ImageFolder
+
+from understudy.data.class_folders import class_folders
+
+
+@pytest.fixture
+def divided_folder(tmp_path, write_image):
+    """train and val of the classes bee, Ant and cat, with 3 and 2 images of each."""
+    for part, count in (("train", 3), ("val", 2)):
+        for name in ("bee", "Ant", "cat"):
+            for number in range(count):
+                write_image(tmp_path / part / name / f"{number}.png", (number, 1, 2))
+    return tmp_path
+
+
+@pytest.fixture
+def plain_folder(tmp_path, write_image):
+    """10 ants and 5 bees in folders of their own."""
+    for name, count in (("ant", 10), ("bee", 5)):
+        for number in range(count):
+            write_image(tmp_path / "all" / name / f"{number:02d}.png")
+    return tmp_path / "all"
+
+
+def test_train_and_val_are_read_as_torchvision_reads_them(divided_folder):
+    found = class_folders(divided_folder, seed=0)
+    expected = ImageFolder(divided_folder / "train")
+    assert found.train.class_names == tuple(expected.classes) == ("Ant", "bee", "cat")
+    assert found.train.labels.tolist() == expected.targets
+    assert [str(divided_folder / found.train.name(index)) for index in range(9)] == [
+        path for path, _ in expected.samples
+    ]
+    assert len(found.test) == 6 and found.validation is None
+    assert found.train.name(4) == "train/bee/1.png" and found.train.read(4).getpixel((0, 0)) == (1, 1, 2)
+    assert found.note == f"{divided_folder}, train and val as they lie there"
+
+
+def test_with_test_beside_val_the_second_is_for_validation(divided_folder, write_image):
+    for name in ("bee", "Ant", "cat"):
+        write_image(divided_folder / "test" / name / "x.PNG")
+    found = class_folders(divided_folder, seed=0)
+    assert (len(found.test), len(found.validation)) == (3, 6)
+
+
+def test_folders_of_classes_alone_are_divided_by_seed(plain_folder):
+    found = class_folders(plain_folder, seed=3)
+    assert torch.bincount(found.test.labels).tolist() == [2, 1]
+    assert torch.bincount(found.train.labels).tolist() == [8, 4]
+    assert "20% of every class to test on, drawn by seed 3" in found.note
+    again = class_folders(plain_folder, seed=3)
+    assert again.test.fingerprint() == found.test.fingerprint()
+
+
+def test_another_place_changes_neither_the_division_nor_the_fingerprint(plain_folder):
+    before = class_folders(plain_folder, seed=0)
+    moved = class_folders(plain_folder.rename(plain_folder.parent / "elsewhere"), seed=0)
+    assert moved.test.fingerprint() == before.test.fingerprint()
+    assert moved.train.read(0).size == (8, 6)
+
+
+def test_a_source_goes_to_another_process(divided_folder):
+    train = class_folders(divided_folder, seed=0).train
+    copy = pickle.loads(pickle.dumps(train.source))
+    assert copy.name(4) == train.name(4) and copy.read(4).getpixel((0, 0)) == (1, 1, 2)
+
+
+def test_classes_that_differ_are_all_named(divided_folder, write_image):
+    (divided_folder / "val" / "cat").rename(divided_folder / "val" / "dog")
+    with pytest.raises(ValueError, match="classes of train and test differ: 1 class is missing: cat; .*: dog$"):
+        class_folders(divided_folder, seed=0)
+
+
+def test_empty_classes_and_unread_endings_are_named_at_once(plain_folder):
+    (plain_folder / "cow").mkdir()
+    (plain_folder / "dog").mkdir()
+    (plain_folder / "dog" / "a.gif").write_bytes(b"")
+    with pytest.raises(
+        ValueError,
+        match=r"2 of 4 classes in .*all have no images: cow \(found nothing\); dog \(found a\.gif\); endings .*\.jpg",
+    ):
+        class_folders(plain_folder, seed=0)
+
+
+def test_files_of_other_kinds_beside_images_are_counted(plain_folder):
+    for name in ("a.gif", "b.GIF", "list.txt"):
+        (plain_folder / "ant" / name).write_bytes(b"")
+    found = class_folders(plain_folder, seed=0)
+    assert len(found.train) + len(found.test) == 15
+    assert "left out (2 of .gif, 1 of .txt)" in found.note
+
+
+def test_a_folder_that_is_no_data_set_is_answered_with_what_is_there(tmp_path, divided_folder):
+    with pytest.raises(ValueError, match=r"there is no such folder; .* has train, val$"):
+        class_folders(tmp_path / "trian", seed=0)
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "a.jpg").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"flat has no folders of classes: expected .*CLASS/IMAGE.jpg, found a.jpg"):
+        class_folders(tmp_path / "flat", seed=0)
+    (tmp_path / "val").rename(tmp_path / "other")
+    with pytest.raises(ValueError, match="it has train, but neither test nor val; folder:.*/train divides"):
+        class_folders(tmp_path, seed=0)
