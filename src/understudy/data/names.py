@@ -71,11 +71,11 @@ def found_in(folder: Path) -> list[str]:
 
 def unknown(name: str, folder: Path) -> ValueError:
     """What to answer to a name that is none: the known ones, those found in the folder, and the nearest of both."""
-    _, colon, rest = name.partition(":")
+    kind, colon, rest = name.partition(":")
     known = [*IN_MEMORY, *OFFICIAL, *TORCHVISION]
     found = [each for each in found_in(folder) if each not in known]
     there = f"; Parquet files in {folder} are of {', '.join(found)}" if found else ""
-    addresses = [f"{each.split(':')[0]}:{rest}" for each in BY_ADDRESS if colon]
-    near = difflib.get_close_matches(name, addresses or [*known, *found], n=2, cutoff=0.4)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    kinds = [address.split(":")[0] for address in BY_ADDRESS]
+    near = difflib.get_close_matches(kind, kinds if colon else [*known, *found], n=1 if colon else 2, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(each + colon + rest for each in near)}?" if near else ""
     return ValueError(f"unknown data set {name!r}; known are {', '.join([*known, *BY_ADDRESS])}{there}{hint}")

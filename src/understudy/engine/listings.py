@@ -121,7 +121,7 @@ def data_names() -> Group:
     for address, meaning in names.BY_ADDRESS.items():
         table.add_row(address, meaning)
     there = "" if folder.is_dir() else ", which is not there"
-    return Group(f"The data folder is {folder}{there}; UNDERSTUDY_DATA names another.\n", table)
+    return Group(f"The data folder is {escape(str(folder))}{there}; UNDERSTUDY_DATA names another.\n", table)
 
 
 def _tick(is_found: bool) -> str:
