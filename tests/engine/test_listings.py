@@ -24,7 +24,7 @@ def test_every_data_set_is_listed_with_its_place_and_whether_it_lies_there(tmp_p
     lines = shown()
     assert max(map(len, lines)) <= 120
     assert str(tmp_path) in lines[0]
-    for name, each in (TORCHVISION | OFFICIAL).items():
+    for name, each in {**TORCHVISION, **OFFICIAL}.items():
         assert each.place in line_of(name, lines)
         assert line_of(name, lines).rstrip().endswith(" yes") == (name in ("flowers102", "mit67"))
     for name in (*IN_MEMORY, "folder:PATH", "parquet:PATTERN"):

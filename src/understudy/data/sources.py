@@ -8,8 +8,13 @@ from pathlib import Path
 from understudy.data.cifar import CIFAR10, CIFAR100, cifar
 from understudy.data.digits import digits
 from understudy.data.image_set import Dataset
-from understudy.data.names import IN_MEMORY as NAMES
 from understudy.data.subsets import per_class_subset, percent_subset, validation_split
+
+NAMES = {
+    "digits": "1,797 handwritten digits of 8x8 that ship with scikit-learn; nothing to download",
+    "cifar10": "60,000 colour images of 32x32 in 10 classes; Parquet files or torchvision's archive",
+    "cifar100": "60,000 colour images of 32x32 in 100 classes; Parquet files or torchvision's archive",
+}
 
 
 def load(
