@@ -26,9 +26,9 @@ def test_images_in_files_are_chosen_alike(tmp_path):
 
 def test_all_unknown_names_are_answered_with_the_nearest(image_set):
     with pytest.raises(ValueError) as caught:
-        select_classes(image_set, ["Bee", "cut", "ant", "xyz"])
+        select_classes(image_set, ["BEE", "cut", "ant", "xyz"])
     assert str(caught.value) == (
-        "unknown classes: 'Bee' (did you mean 'bee'?); 'cut' (did you mean 'cat'?); 'xyz'; "
+        "unknown classes: 'BEE' (did you mean 'bee'?); 'cut' (did you mean 'cat'?); 'xyz'; "
         "the set has ant, bee, cat (3 in all)"
     )
 

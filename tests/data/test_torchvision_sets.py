@@ -164,7 +164,7 @@ def test_country211(tmp_path, write_image):
             write_image(tmp_path / "country211" / part / country / "1.jpg", (10 * number + place, 0, 0))
     parts = read("country211", tmp_path)
     assert [reds(part) for part in (parts.train, parts.validation, parts.test)] == [[10, 11], [20, 21], [30, 31]]
-    assert parts.test.class_names == ("AD", "ZW")
+    assert parts.test.class_names == ("AD", "ZW") and parts.test.labels.tolist() == [0, 1]
 
 
 def test_imagenette_is_named_by_the_first_of_its_words(tmp_path, write_image):
@@ -173,7 +173,7 @@ def test_imagenette_is_named_by_the_first_of_its_words(tmp_path, write_image):
             write_image(tmp_path / "imagenette2" / part / number / f"{number}_1.JPEG", (10 * red + place, 0, 0))
     parts = read("imagenette", tmp_path)
     assert (reds(parts.train), reds(parts.test)) == ([10, 11], [20, 21])
-    assert parts.test.class_names == ("tench", "parachute")
+    assert parts.test.class_names == ("tench", "parachute") and parts.test.labels.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "kmnist"])

@@ -4,7 +4,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 
 def read_rgb(file: Path | bytes, where: str) -> Image.Image:
@@ -20,14 +20,18 @@ def read_rgb(file: Path | bytes, where: str) -> Image.Image:
         raise ValueError(f"{where} is not there") from error
     # Pillow's decoders raise many types (OSError, SyntaxError, struct.error, ...); each becomes one line.
     except Exception as error:
-        empty = not file if isinstance(file, bytes) else file.is_file() and file.stat().st_size == 0
-        trouble = "is empty (0 bytes)" if empty else f"is broken ({type(error).__name__}: {error})"
-        raise ValueError(f"{where} {trouble}") from error
+        raise ValueError(f"{where} {_trouble(file, error)}") from error
+
+
+def _trouble(file: Path | bytes, error: Exception) -> str:
+    if not file if isinstance(file, bytes) else file.is_file() and file.stat().st_size == 0:
+        return "is empty (0 bytes)"
+    if isinstance(error, UnidentifiedImageError):
+        return "is broken (it does not begin as an image does)"
+    return f"is broken ({type(error).__name__}: {error})"
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if 0 in image.size:
-        raise ValueError(f"it has no pixels, its size is {image.width}x{image.height} (width x height)")
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):
         image = _upper_bits(image)
