@@ -19,7 +19,7 @@ from torch import Tensor
 
 from benchmarks.pair import PAPER, QUICK, float32, floor, network, random_data, settings_for
 from benchmarks.timing import alternate, figures, ratios, spread
-from understudy.data import Batches
+from understudy.data import Batches, training_batches
 from understudy.distiller import Distiller
 from understudy.engine.display import silent
 from understudy.engine.memory import keep_freed_memory
@@ -81,17 +81,15 @@ def _parts(plan: Plan, precision: Precision) -> tuple[Distiller, Batches]:
     distiller = Distiller(plan.student, plan.teacher, plan.method, example)
     precision.place(distiller)
     distiller.make_teacher_lean(example, precision.dtype)
-    batches = Batches(
-        plan.data.train,
+    batches = training_batches(
+        plan.data,
         batch_size=plan.settings.batch_size,
-        mean=plan.data.mean,
-        std=plan.data.std,
-        augment=plan.data.augment,
         seed=0,
         device=precision.device,
         channels_last=precision.channels_last,
         views=plan.settings.data.views,
     )
+    assert isinstance(batches, Batches)
     return distiller, batches
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmarks.pair import PAPER, QUICK, Pair, network, random_data, settings_for
 from benchmarks.timing import alternate, figures, slope, spread
-from understudy.data import Batches, Dataset
+from understudy.data import Dataset, training_batches
 from understudy.engine import execute
 from understudy.engine.memory import keep_freed_memory
 from understudy.losses.ab import activation_boundary
@@ -110,16 +110,8 @@ def loader(quick: bool) -> dict[str, Any]:
 
 
 def _endless(data: Dataset, pair: Pair, *, augment: bool, views: int = 0) -> Any:
-    batches = Batches(
-        data.train,
-        batch_size=pair.batch_size,
-        mean=data.mean,
-        std=data.std,
-        augment=data.augment if augment else None,
-        seed=0,
-        device=CPU,
-        channels_last=True,
-        views=views,
+    batches = training_batches(
+        data, batch_size=pair.batch_size, seed=0, device=CPU, augment=augment, channels_last=True, views=views
     )
     return (batch for epoch in range(1, 1_000_000) for batch in batches.epoch(epoch))
 

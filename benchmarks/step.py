@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from understudy.data import Batches
+from understudy.data import training_batches
 from understudy.distiller import Distiller
 from understudy.engine.plan import Plan
 from understudy.engine.precision import Precision
@@ -47,12 +47,9 @@ def whole_step(plan: Plan, precision: Precision, **compile_options: Any) -> Call
 
 def endless(plan: Plan, precision: Precision) -> Iterator[tuple[Tensor, Tensor]]:
     """Images and labels, epoch after epoch."""
-    batches = Batches(
-        plan.data.train,
+    batches = training_batches(
+        plan.data,
         batch_size=plan.settings.batch_size,
-        mean=plan.data.mean,
-        std=plan.data.std,
-        augment=plan.data.augment,
         seed=plan.settings.run.seed,
         device=precision.device,
         channels_last=precision.channels_last,

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from benchmarks.pair import PAPER, QUICK, Pair, float32, floor, network, random_data
 from benchmarks.timing import alternate, ratios, spread
+from understudy.data import ImageSet
 
 BLOCKS, STEPS, WARM_UP = 4, 3, 1
 
@@ -51,6 +52,7 @@ class Pictures(TorchDataset):
         from torchvision import transforms
 
         images = random_data(pair, num_images).train
+        assert isinstance(images, ImageSet)
         self.pixels, self.labels = images.images.permute(0, 2, 3, 1).numpy(), images.labels.tolist()
         self.transform = transforms.Compose(
             [

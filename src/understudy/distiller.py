@@ -285,7 +285,8 @@ class Distiller(nn.Module):
         made = term.inputs(
             self.teacher,
             images.detach(),
-            labels,
+            # Of a soft label the likeliest class.
+            labels if labels.ndim == 1 else labels.argmax(dim=1),
             student_logits.detach(),
             teacher_logits.detach(),
             **chosen_options(term.inputs, term),
@@ -349,6 +350,7 @@ class Distiller(nn.Module):
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Averaged over the batch: labels are classes (B,), or soft ones (B, K) that sum to one."""
     return F.cross_entropy(at_least_float32(logits), labels)
 
 

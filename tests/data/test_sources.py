@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from understudy.data import NAMES, load
+from understudy.data import load
+from understudy.data.names import IN_MEMORY
 
 
 def test_cifar_comes_from_its_shards_with_the_authors_constants(cifar_folder, pixels):
@@ -51,7 +52,7 @@ def test_an_unknown_name_gets_the_known_and_the_nearest(name, hint):
 
 
 def test_every_known_name_has_a_description():
-    assert set(NAMES) == {"digits", "cifar10", "cifar100"} and all(NAMES.values())
+    assert set(IN_MEMORY) == {"digits", "cifar10", "cifar100"} and all(IN_MEMORY.values())
 
 
 def test_a_part_of_the_train_images_leaves_the_test_images_and_constants_alone():

@@ -184,7 +184,14 @@ def default_name(settings: Settings) -> str:
     parts = [settings.student.model.replace(":", "-").replace("/", "-")]
     if settings.task == "distill":
         parts.append(settings.method.name)
-    return "-".join([*parts, settings.data.name, "+".join(map(str, settings.epochs)), f"seed{settings.run.seed}"])
+    return "-".join(
+        [
+            *parts,
+            settings.data.name.replace(":", "-").replace("/", "-").replace("*", "_"),
+            "+".join(map(str, settings.epochs)),
+            f"seed{settings.run.seed}",
+        ]
+    )
 
 
 def _text(path: Path | None) -> str | None:

@@ -1,6 +1,5 @@
 """Normalised batches of an image set: shuffled and augmented for training, in order for evaluation."""
 
-import hashlib
 from collections.abc import Iterator
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor
 
 from understudy.data.augment import Augment
 from understudy.data.image_set import ImageSet
+from understudy.data.seeds import seed_of
 
 
 class Batches:
@@ -36,7 +36,7 @@ class Batches:
         channels_last: bool = False,
         views: int = 0,
     ) -> None:
-        _check(image_set, batch_size, mean, std)
+        check(len(image_set), image_set.images.shape[1], batch_size, mean, std)
         if views < 0:
             raise ValueError(f"views must be 0 (every epoch anew) or more, found {views}")
         if augment is not None:
@@ -47,7 +47,7 @@ class Batches:
         self.views = views
         self.images = image_set.images.to(device)
         self.labels = image_set.labels.to(device)
-        self._mean_C11, self._std_C11 = _constants(mean, std, self.images.device)
+        self._mean_C11, self._std_C11 = constants(mean, std, self.images.device)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self._dtype = dtype
         self._last_drawn: tuple[int, Tensor, list[Tensor] | None] | None = None
@@ -69,6 +69,13 @@ class Batches:
             )
         order, plan = self._drawn(number)
         return self._batches(order, plan, first_step)
+
+    def batch(self, number: int, step: int) -> tuple[Tensor, Tensor]:
+        """A step of an epoch by itself."""
+        return next(self.epoch(number, step))
+
+    def close(self) -> None:
+        """Nothing has to be ended; batches of images that worker processes decode have this too."""
 
     def chosen(self, number: int, step: int) -> Tensor:
         """Which images of the set make up a step of an epoch: their indices (B,), on the processor."""
@@ -97,8 +104,7 @@ class Batches:
     def _drawn(self, number: int) -> tuple[Tensor, list[Tensor] | None]:
         """An epoch's order (N,) and what happens to the image at each place of it; the last epoch's is kept."""
         if self._last_drawn is None or self._last_drawn[0] != number:
-            generator = torch.Generator().manual_seed(_seed_of("epoch", number, self.seed))
-            order = torch.randperm(len(self.images), generator=generator)
+            order, generator = order_of_epoch(number, self.seed, len(self.images))
             view = self.view(number)
             if view is not None:
                 plan = self._plan_of_view(view, order)
@@ -112,7 +118,7 @@ class Batches:
         """What the view does to the images at these indices; None where there is no augmentation."""
         if self.augment is None:
             return None
-        generator = torch.Generator().manual_seed(_seed_of("view", view, self.seed))
+        generator = torch.Generator().manual_seed(seed_of("view", view, "of seed", self.seed))
         return [drawn[order] for drawn in self.augment.plan(len(self.images), generator)]
 
     def _batches(self, order: Tensor, plan: list[Tensor] | None, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -125,7 +131,7 @@ class Batches:
             images = self.images[chosen]
             if self.augment is not None and plan is not None:
                 images = self.augment.apply(images, *(drawn[rows] for drawn in plan))
-            images = _normalised(images, self._mean_C11, self._std_C11)
+            images = normalised(images, self._mean_C11, self._std_C11)
             yield images.to(dtype=self._dtype, memory_format=self._layout), self.labels[chosen]
 
 
@@ -143,41 +149,43 @@ def in_order(
 
     The last batch may be smaller.
     """
-    _check(image_set, batch_size, mean, std)
+    check(len(image_set), image_set.images.shape[1], batch_size, mean, std)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    constants = _constants(mean, std, torch.device(device))
+    scales = constants(mean, std, torch.device(device))
     pairs = zip(image_set.images.split(batch_size), image_set.labels.split(batch_size), strict=True)
     return (
         (
-            _normalised(images.to(device), *constants).to(dtype=dtype, memory_format=layout),
+            normalised(images.to(device), *scales).to(dtype=dtype, memory_format=layout),
             labels.to(device),
         )
         for images, labels in pairs
     )
 
 
-def _normalised(images: Tensor, mean_C11: Tensor, std_C11: Tensor) -> Tensor:
+def normalised(images: Tensor, mean_C11: Tensor, std_C11: Tensor) -> Tensor:
     """(x - mean) / std in float32, whatever the batches' own dtype."""
     return images.float().sub_(mean_C11).div_(std_C11)
 
 
-def _constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+def constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Both as (C, 1, 1) in float32."""
     mean_C = torch.tensor(mean, dtype=torch.float32, device=device)
     std_C = torch.tensor(std, dtype=torch.float32, device=device)
     return mean_C[:, None, None], std_C[:, None, None]
 
 
-def _seed_of(what: str, number: int, seed: int) -> int:
-    """64 bits of an epoch's or a view's number and the seed: neighbours share nothing, as seed + number would."""
-    return int.from_bytes(hashlib.sha256(f"{what} {number} of seed {seed}".encode()).digest()[:8], "little")
+def order_of_epoch(number: int, seed: int, num_images: int) -> tuple[Tensor, torch.Generator]:
+    """The images of an epoch in their order (N,), and the generator for whatever else is drawn for it."""
+    generator = torch.Generator().manual_seed(seed_of("epoch", number, "of seed", seed))
+    return torch.randperm(num_images, generator=generator), generator
 
 
-def _check(image_set: ImageSet, batch_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-    if len(image_set) == 0:
+def check(num_images: int, channels: int, batch_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    """ValueError where batches of such images cannot be made."""
+    if num_images == 0:
         raise ValueError("there are no images to make batches of")
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, found {batch_size}")
-    channels = image_set.images.shape[1]
     if len(mean) != channels or len(std) != channels:
         raise ValueError(
             f"mean and std need one entry for each of the {channels} channels, found {len(mean)} and {len(std)}"

@@ -1,4 +1,4 @@
-"""Labelled images held in memory, and the data set that groups them."""
+"""Labelled images held in memory, and the data set that groups parts of either kind."""
 
 import hashlib
 import json
@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from understudy.data.augment import Augment
+from understudy.data.crops import Crops
+from understudy.data.image_files import ImageFiles
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,20 +61,28 @@ class ImageSet:
         return digest.hexdigest()
 
 
+Images = ImageSet | ImageFiles
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
     """A train and a test set of the same classes and image shape, and how they are normalised and augmented.
 
-    `mean` and `std` have one entry a channel, in units of 0..255.
+    All parts are images in memory of one shape, with `augment` an Augment, or all are files, with Crops, which give
+    them their shape; `workers` processes decode these ahead of time. `mean` and `std` have one entry a channel, in
+    units of 0..255. `loading` says in words how the images are read and why, `note` what else their user should know.
     """
 
     name: str
-    train: ImageSet
-    test: ImageSet
-    validation: ImageSet | None = None
+    train: Images
+    test: Images
+    validation: Images | None = None
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    augment: Augment
+    augment: Augment | Crops
+    workers: int = 0
+    loading: str = ""
+    note: str = ""
 
     def __post_init__(self) -> None:
         for part, images in self._parts():
@@ -81,7 +91,13 @@ class Dataset:
                     f"{self.name}: {part} has the classes {_shortened(images.class_names)}, "
                     f"train has {_shortened(self.train.class_names)}; they must be equal, in order"
                 )
-            if images.images.shape[1:] != self.train.images.shape[1:]:
+            wanted = Crops if isinstance(images, ImageFiles) else Augment
+            if not isinstance(self.augment, wanted):
+                raise ValueError(
+                    f"{self.name}: {part} is of {type(images).__name__}, which go with augment={wanted.__name__}(...), "
+                    f"found {self.augment}; all parts are read in the same way"
+                )
+            if isinstance(images, ImageSet) and images.images.shape[1:] != self.image_shape:
                 raise ValueError(
                     f"{self.name}: {part} has images of {tuple(images.images.shape[1:])}, train of "
                     f"{self.image_shape} (channels, height, width); they must be the same"
@@ -94,7 +110,10 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width)."""
+        """(channels, height, width), as the networks see them."""
+        if isinstance(self.augment, Crops):
+            return 3, self.augment.size, self.augment.size
+        assert isinstance(self.train, ImageSet)
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
 
@@ -102,14 +121,20 @@ class Dataset:
     def num_classes(self) -> int:
         return len(self.train.class_names)
 
+    @property
+    def in_memory(self) -> bool:
+        return isinstance(self.augment, Augment)
+
     def fingerprint(self) -> str:
-        """SHA-256 in hexadecimal over the fingerprints of the parts, normalisation included."""
+        """SHA-256 in hexadecimal over the fingerprints of the parts, normalisation and the crops of files included."""
         digest = hashlib.sha256(json.dumps([self.mean, self.std]).encode())
         for part, images in self._parts():
             digest.update(f"{part} {images.fingerprint()}\n".encode())
+        if not self.in_memory:
+            digest.update(repr(self.augment).encode())
         return digest.hexdigest()
 
-    def _parts(self) -> list[tuple[str, ImageSet]]:
+    def _parts(self) -> list[tuple[str, Images]]:
         parts = [("train", self.train), ("test", self.test)]
         return parts if self.validation is None else [*parts, ("validation", self.validation)]
 

@@ -1,20 +1,21 @@
 """The data sets that are known by name."""
 
-import difflib
-import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
+from understudy.data.choose import Loading, read_files, read_tensors
 from understudy.data.cifar import CIFAR10, CIFAR100, cifar
+from understudy.data.classes import select_classes
 from understudy.data.digits import digits
-from understudy.data.image_set import Dataset
+from understudy.data.image_files import ImageFiles
+from understudy.data.image_set import Dataset, ImageSet
+from understudy.data.names import IN_MEMORY, data_folder
+from understudy.data.parts import parts
 from understudy.data.subsets import per_class_subset, percent_subset, validation_split
 
-NAMES = {
-    "digits": "1,797 handwritten digits of 8x8 that ship with scikit-learn; nothing to download",
-    "cifar10": "60,000 colour images of 32x32 in 10 classes; Parquet files or torchvision's archive",
-    "cifar100": "60,000 colour images of 32x32 in 100 classes; Parquet files or torchvision's archive",
-}
+Part = TypeVar("Part", ImageSet, ImageFiles)
 
 
 def load(
@@ -26,32 +27,46 @@ def load(
     validation: float = 0.0,
     seed: int = 0,
     download: bool = False,
+    classes: Sequence[str] | None = None,
+    loading: Loading | None = None,
 ) -> Dataset:
     """The data set `name`, whole or a class-balanced part of it.
 
     `folder` is where files are looked for and downloaded to: $UNDERSTUDY_DATA or else ./data by default.
-    `validation` is the fraction of each class first taken out of the train images; then `percent` of the
-    rest, or `per_class` images of each class, are kept. The test images are never touched. Mean and std stay
-    those of the whole set. `seed` decides which images these are, nothing else.
+    `classes` are those that are kept, in this order. `validation` is the fraction of each class then taken out of the
+    train images, and takes the place of a validation part that the set may have; then `percent` of the rest, or
+    `per_class` images of each class, are kept. Of the test images only other classes are left out. Mean and std stay
+    those of the whole set. `seed` decides which images these are, nothing else. `loading` is how they are read.
     """
-    if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=2, cutoff=0.4)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"unknown data set {name!r}; known are {', '.join(NAMES)}{hint}")
     if percent is not None and per_class is not None:
         raise ValueError(f"percent ({percent:g}) and per_class ({per_class}) are both given; give one")
-    dataset = _whole(name, folder or Path(os.environ.get("UNDERSTUDY_DATA") or "data"), download)
-    train, held_out = dataset.train, None
-    if validation != 0:
-        train, held_out = validation_split(train, fraction=validation, seed=seed)
-    if percent is not None:
-        train = percent_subset(train, percent=percent, seed=seed)
-    if per_class is not None:
-        train = per_class_subset(train, per_class=per_class, seed=seed)
-    return replace(dataset, train=train, validation=held_out)
+    loading = loading or Loading()
+    folder = folder or data_folder()
+
+    def chosen(part: Part) -> Part:
+        return part if classes is None or tuple(classes) == part.class_names else select_classes(part, classes)
+
+    def divided(train: Part, held_out: Part | None) -> tuple[Part, Part | None]:
+        """What is left to train on, and the images to choose by."""
+        if validation != 0:
+            train, held_out = validation_split(train, fraction=validation, seed=seed)
+        if percent is not None:
+            train = percent_subset(train, percent=percent, seed=seed)
+        if per_class is not None:
+            train = per_class_subset(train, per_class=per_class, seed=seed)
+        return train, held_out
+
+    if name in IN_MEMORY:
+        whole = _tensors(name, folder, download)
+        assert isinstance(whole.train, ImageSet) and isinstance(whole.test, ImageSet)
+        train, held_out = divided(chosen(whole.train), None)
+        return read_tensors(replace(whole, train=train, test=chosen(whole.test), validation=held_out), loading)
+    found = parts(name, folder=folder, seed=seed, download=download)
+    train, held_out = divided(chosen(found.train), found.validation and chosen(found.validation))
+    return read_files(name, train, chosen(found.test), held_out, loading, found.note)
 
 
-def _whole(name: str, folder: Path, download: bool) -> Dataset:
+def _tensors(name: str, folder: Path, download: bool) -> Dataset:
     if name == "digits":
         return digits()
     return cifar({"cifar10": CIFAR10, "cifar100": CIFAR100}[name], folder=folder, download=download)

@@ -1,15 +1,20 @@
-"""Class-balanced parts of an image set.
+"""Class-balanced parts of an image set, in memory or in files.
 
 The images of every class are ranked by a seeded generator, and a part takes the first so many ranks of each
 class: of one set and seed, the smaller subset lies inside the larger.
 """
 
+from typing import TypeVar
+
 import torch
 
-from understudy.data.image_set import ImageSet
+from understudy.data.image_files import ImageFiles
+from understudy.data.image_set import Images, ImageSet
+
+Part = TypeVar("Part", ImageSet, ImageFiles)
 
 
-def percent_subset(image_set: ImageSet, *, percent: float, seed: int) -> ImageSet:
+def percent_subset(image_set: Part, *, percent: float, seed: int) -> Part:
     """`percent` of every class, rounded to whole images, in the order of the set.
 
     Exactly balanced where the set is. 100 is the set itself. A ValueError where a class would keep no image.
@@ -27,7 +32,7 @@ def percent_subset(image_set: ImageSet, *, percent: float, seed: int) -> ImageSe
     return take_of_each_class(image_set, counts=kept, seed=seed)[0]
 
 
-def per_class_subset(image_set: ImageSet, *, per_class: int, seed: int) -> ImageSet:
+def per_class_subset(image_set: Part, *, per_class: int, seed: int) -> Part:
     """`per_class` images of every class, in the order of the set; a ValueError if a class has fewer."""
     if per_class < 1:
         raise ValueError(f"per_class must be 1 or more, found {per_class}")
@@ -41,7 +46,7 @@ def per_class_subset(image_set: ImageSet, *, per_class: int, seed: int) -> Image
     return take_of_each_class(image_set, counts=[per_class] * len(counts), seed=seed)[0]
 
 
-def validation_split(image_set: ImageSet, *, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
+def validation_split(image_set: Part, *, fraction: float, seed: int) -> tuple[Part, Part]:
     """(what remains, validation): `fraction` of every class is taken out, rounded to whole images.
 
     A ValueError where a class would have no image on one of the two sides.
@@ -60,7 +65,7 @@ def validation_split(image_set: ImageSet, *, fraction: float, seed: int) -> tupl
     return remaining, validation
 
 
-def take_of_each_class(image_set: ImageSet, *, counts: list[int], seed: int) -> tuple[ImageSet, ImageSet]:
+def take_of_each_class(image_set: Part, *, counts: list[int], seed: int) -> tuple[Part, Part]:
     """(`counts[label]` images of every class, all the others), both in the order of the set."""
     generator = torch.Generator().manual_seed(seed)
     is_taken = torch.zeros(len(image_set), dtype=torch.bool)
@@ -70,5 +75,5 @@ def take_of_each_class(image_set: ImageSet, *, counts: list[int], seed: int) -> 
     return image_set.subset(is_taken.nonzero()[:, 0]), image_set.subset((~is_taken).nonzero()[:, 0])
 
 
-def _counts(image_set: ImageSet) -> list[int]:
+def _counts(image_set: Images) -> list[int]:
     return torch.bincount(image_set.labels, minlength=len(image_set.class_names)).tolist()

@@ -1,12 +1,15 @@
 """Measuring weights on disk."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from understudy.data import load
 from understudy.engine import facts
 from understudy.engine.evaluate import Scores, evaluate
-from understudy.engine.networks import build_network, locate
+from understudy.engine.networks import build_network, loading_as_trained, locate
 from understudy.engine.precision import choose
 from understudy.models import read_metadata
 from understudy.spec import NetworkSettings, RunSettings
@@ -39,14 +42,18 @@ def evaluate_file(
     else:
         wanted = NetworkSettings(model=model, weights=Path(checkpoint))
     assert wanted.weights is not None
-    name = data or read_metadata(wanted.weights).get("data")
+    metadata = read_metadata(wanted.weights)
+    name = data or metadata.get("data")
     if name is None:
         raise ValueError(f"{wanted.weights} does not say on which data it was trained; give --data")
-    images = load(name, folder=folder)
+    # The set may have more classes than the student was trained on.
+    is_own = metadata.get("data") == name and "class_names" in metadata
+    classes = json.loads(metadata["class_names"]) if is_own else None
+    images = load(name, folder=folder, classes=classes, loading=loading_as_trained(metadata, name))
     network = build_network(wanted, images)
     chosen = choose(
         RunSettings.model_validate({"precision": precision, "compile": "off"}),
-        multiply_adds=facts.multiply_adds(network, images.test.images[:1].float())[1],
+        multiply_adds=facts.multiply_adds(network, torch.zeros(1, *images.image_shape))[1],
         phase_multiply_adds=0.0,
     )
     chosen.place(network)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from understudy.data import Batches
+from understudy.data import Batches, FileBatches
 from understudy.distiller import Distiller
 from understudy.engine import facts
 from understudy.engine.evaluate import evaluate
@@ -15,7 +15,7 @@ from understudy.engine.precision import Precision
 from understudy.methods import LOGITS
 
 
-def describe(plan: Plan, distiller: Distiller, batches: Batches, precision: Precision) -> dict[str, Any]:
+def describe(plan: Plan, distiller: Distiller, batches: Batches | FileBatches, precision: Precision) -> dict[str, Any]:
     """All facts that are known before the first step; the teacher is measured for it."""
     settings, data = plan.settings, plan.data
     return {
@@ -41,6 +41,10 @@ def describe(plan: Plan, distiller: Distiller, batches: Batches, precision: Prec
             "classes": data.num_classes,
             "image_shape": list(data.image_shape),
             "sha256": data.fingerprint(),
+            "loading": "memory" if data.in_memory else "workers",
+            "loading_because": data.loading,
+            "augment": repr(batches.augment),
+            "note": data.note,
         },
         "precision": precision.facts(),
         "versions": facts.versions(),
@@ -48,7 +52,7 @@ def describe(plan: Plan, distiller: Distiller, batches: Batches, precision: Prec
     }
 
 
-def _method(plan: Plan, distiller: Distiller, batches: Batches) -> dict[str, Any]:
+def _method(plan: Plan, distiller: Distiller, batches: Batches | FileBatches) -> dict[str, Any]:
     """The declaration as it is carried out: phases with their steps, terms with their numbers and positions."""
     phases = [
         {

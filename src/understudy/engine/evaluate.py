@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from understudy.data import Dataset, ImageSet, in_order
+from understudy.data import Dataset, Images, batches_in_order
 from understudy.engine.precision import Precision
 
 
@@ -26,22 +26,15 @@ class Scores:
 
 
 @torch.no_grad()
-def evaluate(
-    network: nn.Module, images: ImageSet, data: Dataset, precision: Precision, batch_size: int = 128
-) -> Scores:
+def evaluate(network: nn.Module, images: Images, data: Dataset, precision: Precision, batch_size: int = 128) -> Scores:
     """Top-1 accuracy over all of `images`, in order, in evaluation mode; the network's mode is put back."""
     was_training = network.training
     network.eval()
     right = torch.zeros((), dtype=torch.long, device=precision.device)
     loss = torch.zeros((), dtype=torch.float64, device=precision.device)
     started = time.perf_counter()
-    for batch, labels in in_order(
-        images,
-        batch_size=batch_size,
-        mean=data.mean,
-        std=data.std,
-        device=precision.device,
-        channels_last=precision.channels_last,
+    for batch, labels in batches_in_order(
+        images, data, batch_size=batch_size, device=precision.device, channels_last=precision.channels_last
     ):
         with precision.autocast():
             logits = network(batch).float()

@@ -15,6 +15,7 @@ SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json",
 MAY_DIFFER = (
     "data.folder",
     "data.download",
+    "data.workers",
     "run.log_every",
     "run.gradients_every",
     "run.eval_every",

@@ -1,7 +1,7 @@
 """The training loop: steps of the phases in the order in which they happen."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from understudy.data import Batches
+from understudy.data import Batches, FileBatches, Mixing
 from understudy.distiller import Distiller, Wanted
 from understudy.engine import checkpoint
 from understudy.engine.display import Display
@@ -45,7 +45,8 @@ class Loop:
     """Everything that changes while a run goes on, and the loop that changes it.
 
     `measure` is called after each epoch and returns what the log keeps of it. `keep` (N,) says which training images
-    the terms that select look at, None for all. `cache` has the teacher's answers, where the run stores them.
+    the terms that select look at, None for all. `cache` has the teacher's answers, where the run stores them; `mixing`
+    mixes what the batches show.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Loop:
         *,
         settings: Settings,
         distiller: Distiller,
-        batches: Batches,
+        batches: Batches | FileBatches,
         epochs: tuple[int, ...],
         precision: Precision,
         record: Record,
@@ -61,6 +62,7 @@ class Loop:
         measure: Callable[[], dict[str, Any]],
         keep: torch.Tensor | None = None,
         cache: TeacherCache | None = None,
+        mixing: Mixing | None = None,
     ):
         self.settings = settings
         self.distiller = distiller
@@ -72,6 +74,7 @@ class Loop:
         self.measure = measure
         self.keep = keep
         self.cache = cache
+        self.mixing = mixing
         self.place = Place(phase_train_s=[0.0] * len(epochs))
         self.optimizer: Optimizer | None = None
         self.schedule: LRScheduler | None = None
@@ -124,7 +127,7 @@ class Loop:
         self.distiller.train()
         self._start_clock()
         self._open_view(epoch)
-        for images, labels in self.batches.epoch(epoch, first_step):
+        for images, labels in self._mixed(epoch, first_step):
             self._step(images, labels, self._kept(epoch), self._known(epoch))
             epoch_ends = self.place.phase_step % self.batches.steps_per_epoch == 0
             if epoch_ends or self.place.step % every.log_every == 0:
@@ -136,6 +139,11 @@ class Loop:
             self._stop_if_asked(epoch)
             if self.place.step % every.checkpoint_every == 0 or self.place.phase_step == self._phase_steps():
                 self._save(len(images), epoch)
+
+    def _mixed(self, epoch: int, first_step: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """The epoch's batches from this step on, mixed where the run mixes them."""
+        for step, (images, labels) in enumerate(self.batches.epoch(epoch, first_step), first_step):
+            yield (images, labels) if self.mixing is None else self.mixing(images, labels, epoch, step)
 
     def _step(
         self, images: torch.Tensor, labels: torch.Tensor, keep: torch.Tensor | None, known: Wanted | None
@@ -210,7 +218,9 @@ class Loop:
             return
         self.distiller.at(done / self._phase_steps(), done / per_epoch)
         epoch = self._epoch()
-        images, labels = next(self.batches.epoch(epoch, done % per_epoch))
+        images, labels = self.batches.batch(epoch, done % per_epoch)
+        if self.mixing is not None:
+            images, labels = self.mixing(images, labels, epoch, done % per_epoch)
         found = look(self.distiller, (images, labels, self._kept(epoch)), self.precision, balance)
         self.record.write("gradients", step=self.place.step, **found)
         if done == 0 and in_words(found):

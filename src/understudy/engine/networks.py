@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from understudy.data import Dataset
+from understudy.data import Crops, Dataset, Loading
 from understudy.engine import folder
 from understudy.models import build, load_weights, read_metadata
 from understudy.spec import NetworkSettings, TeacherSettings
@@ -87,7 +88,24 @@ def student_metadata(model: str, data: Dataset) -> dict[str, str]:
         "width": str(data.image_shape[2]),
         "mean": json.dumps(data.mean),
         "std": json.dumps(data.std),
+        "loading": "memory" if data.in_memory else "workers",
+        **({"crop_pct": json.dumps(data.augment.crop_pct)} if isinstance(data.augment, Crops) else {}),
     }
+
+
+def loading_as_trained(metadata: Mapping[str, str], name: str) -> Loading:
+    """How the student with this metadata is to see the images of the set `name`: as those it was trained on."""
+    size = _size(metadata)
+    loading = Loading(
+        size=size[0] if size is not None and size[0] == size[1] else None,
+        mean=_constants(None, metadata, "mean"),
+        std=_constants(None, metadata, "std"),
+    )
+    if "crop_pct" in metadata:
+        loading = replace(loading, crop_pct=json.loads(metadata["crop_pct"]))
+    if "loading" in metadata and metadata.get("data") == name:
+        loading = replace(loading, how="workers" if metadata["loading"] == "workers" else "memory")
+    return loading
 
 
 def locate(name: str, weights: Path | None) -> NetworkSettings:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from understudy.data import Dataset, load
+from understudy.data import Dataset, Loading, load
 from understudy.engine import facts
 from understudy.engine.networks import build_network, build_teacher
 from understudy.engine.precision import Precision, choose
@@ -62,6 +62,7 @@ def make_plan(
     )
     epochs = epochs_per_phase(settings.epochs, tuple(phase.share for phase in method.phases))
     _check_teacher(settings, method, teacher)
+    _check_mixing(settings, method)
     data = data or _load_data(settings)
     # The student's random weights depend on the seed alone, so that runs of different methods can be paired.
     torch.manual_seed(settings.run.seed)
@@ -94,6 +95,18 @@ def _check_teacher(settings: Settings, method: Method, given: nn.Module | None) 
             )
 
 
+def _check_mixing(settings: Settings, method: Method) -> None:
+    """Mixed images have no label of their own, which smoothed ones keep as the likeliest."""
+    if not settings.data.mixup and not settings.data.cutmix:
+        return
+    for term in method.terms:
+        if term.inputs is not None or term.select is not None:
+            raise ValueError(
+                f"{term.name} asks which class an image is of, and data.mixup and data.cutmix mix two images in one; "
+                f"leave them out, or choose another method"
+            )
+
+
 def _measure(role: str, network: nn.Module, data: Dataset) -> dict[str, int]:
     """Parameters and multiply-adds for one image. Raises ValueError where the network does not fit the data."""
     image = torch.zeros(1, *data.image_shape)
@@ -122,4 +135,16 @@ def _load_data(settings: Settings) -> Dataset:
         validation=wanted.validation,
         seed=wanted.seed,
         download=wanted.download,
+        classes=wanted.classes,
+        loading=Loading(
+            how=wanted.loading,
+            size=wanted.size,
+            crop_pct=wanted.crop_pct,
+            scale=wanted.scale,
+            hflip=wanted.hflip,
+            workers=wanted.workers,
+            memory_gb=wanted.memory_gb,
+            mean=wanted.mean and tuple(255 * value for value in wanted.mean),
+            std=wanted.std and tuple(255 * value for value in wanted.std),
+        ),
     )

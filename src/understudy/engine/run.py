@@ -1,5 +1,6 @@
 """A run from its settings to the student in its folder."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from understudy.data import Batches, Dataset
+from understudy.data import Batches, Dataset, FileBatches, Mixing, training_batches
 from understudy.distiller import Distiller
 from understudy.engine import checkpoint, folder
 from understudy.engine.compile_cache import keep_compiled_code
@@ -72,12 +73,17 @@ def _carry_out(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
     for network in (plan.student, plan.teacher):
         if network is not None:
             precision.place(network)
+    with contextlib.closing(_make_batches(plan, precision)) as batches:
+        return _train(plan, out, precision, batches, display)
+
+
+def _train(
+    plan: Plan, out: Path, precision: Precision, batches: Batches | FileBatches, display: Display
+) -> dict[str, Any]:
     example = torch.zeros(2, *plan.data.image_shape, device=precision.device)
     distiller = Distiller(plan.student, plan.teacher, plan.method, example)
     precision.place(distiller)
     agreement = make_agreement(plan.student, plan.teacher, distiller, example)
-    batches = _make_batches(plan, precision)
-
     record, saved = Record(out), checkpoint.load(out, precision.device)
     if saved is None:
         record.start()
@@ -88,7 +94,7 @@ def _carry_out(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
     else:
         run_facts = _read_facts(out, plan)
         display.say(f"going on at step {saved['place']['step']}")
-    _announce(display, out, run_facts)
+    _announce(display, out, run_facts, plan.data)
     keep = select_images(distiller, plan.data, precision, record) if saved is None else saved["keep"]
     _make_teacher_lean(distiller, example, precision, display)
     cache = _make_cache(plan, distiller, batches, precision, display)
@@ -111,6 +117,7 @@ def _carry_out(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
         measure=lambda: measure_epoch(plan.student, plan.data, agreement, precision, distiller),
         keep=keep,
         cache=cache,
+        mixing=_make_mixing(plan),
     )
     try:
         place = loop.run(saved)
@@ -127,22 +134,31 @@ def _make_teacher_lean(distiller: Distiller, example: torch.Tensor, precision: P
         display.say(f"teacher read from a copy: {len(lean.folded)} BatchNorms folded{cast}")
 
 
-def _make_batches(plan: Plan, precision: Precision) -> Batches:
-    return Batches(
-        plan.data.train,
+def _make_batches(plan: Plan, precision: Precision) -> Batches | FileBatches:
+    return training_batches(
+        plan.data,
         batch_size=plan.settings.batch_size,
-        mean=plan.data.mean,
-        std=plan.data.std,
-        augment=plan.data.augment if plan.settings.data.augment else None,
         seed=plan.settings.run.seed,
         device=precision.device,
+        augment=plan.settings.data.augment,
         channels_last=precision.channels_last,
         views=plan.settings.data.views,
     )
 
 
+def _make_mixing(plan: Plan) -> Mixing:
+    wanted = plan.settings.data
+    return Mixing(
+        num_classes=plan.data.num_classes,
+        seed=plan.settings.run.seed,
+        mixup=wanted.mixup,
+        cutmix=wanted.cutmix,
+        smoothing=wanted.smoothing,
+    )
+
+
 def _make_cache(
-    plan: Plan, distiller: Distiller, batches: Batches, precision: Precision, display: Display
+    plan: Plan, distiller: Distiller, batches: Batches | FileBatches, precision: Precision, display: Display
 ) -> TeacherCache | None:
     """The teacher's stored answers, where the settings name a folder and the method has a teacher."""
     wanted = plan.settings.run
@@ -174,7 +190,7 @@ def _read_facts(out: Path, plan: Plan) -> dict[str, Any]:
     return run_facts
 
 
-def _announce(display: Display, out: Path, run_facts: dict[str, Any]) -> None:
+def _announce(display: Display, out: Path, run_facts: dict[str, Any], images: Dataset) -> None:
     student, teacher, data = run_facts["student"], run_facts["teacher"], run_facts["data"]
     machine = run_facts["precision"]
     if teacher is not None:
@@ -188,6 +204,9 @@ def _announce(display: Display, out: Path, run_facts: dict[str, Any]) -> None:
         f"student {student['name']}: {student['parameters']:,} parameters, {run_facts['method']['title']}, "
         f"{data['name']} ({data['train_images']:,} images)"
     )
+    for text in (images.note, images.loading and f"images: {images.loading}"):
+        if text:
+            display.say(text)
     compiled = ", compiled" if machine["compile"] else ""
     display.say(f"{machine['dtype']} on {machine['device']}{compiled}; folder {out}")
 

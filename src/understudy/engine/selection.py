@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from understudy.comparisons import chosen_options
-from understudy.data import Dataset, in_order
+from understudy.data import Dataset, batches_in_order
 from understudy.distiller import Distiller
 from understudy.engine.precision import Precision
 from understudy.engine.record import Record
@@ -32,13 +32,8 @@ def select_images(distiller: Distiller, data: Dataset, precision: Precision, rec
 def _features(distiller: Distiller, position: str, data: Dataset, precision: Precision) -> Tensor:
     """The teacher's vectors (N, d) of all training images, unaugmented and in order."""
     assert distiller.teacher is not None
-    batches = in_order(
-        data.train,
-        batch_size=BATCH_SIZE,
-        mean=data.mean,
-        std=data.std,
-        device=precision.device,
-        channels_last=precision.channels_last,
+    batches = batches_in_order(
+        data.train, data, batch_size=BATCH_SIZE, device=precision.device, channels_last=precision.channels_last
     )
     example = torch.zeros(2, *data.image_shape, device=precision.device)
     reader = Tapped(distiller.teacher, [position], example)

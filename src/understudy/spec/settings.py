@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 UnitShare = Annotated[float, Field(ge=0.0, le=1.0)]
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -108,6 +109,49 @@ class DataSettings(Section):
         default=0,
         description="fixed augmented views of each image, which the epochs show in turn; 0: every epoch draws anew",
     )
+    classes: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = Field(
+        default=None, description="only these classes, labelled in this order: data.classes=[cat,dog]"
+    )
+    loading: Literal["auto", "memory", "workers"] = Field(
+        default="auto",
+        description="all images in memory, augmented on the device; or decoded by worker processes; auto: by size",
+    )
+    memory_gb: Positive = Field(default=2.0, description="auto: sets of small images that take no more are held there")
+    size: Count | None = Field(
+        default=None, description="height and width of the network's input (default: the images' own; workers: 224)"
+    )
+    scale: tuple[Share, Share] = Field(
+        default=(0.08, 1.0), description="workers: the least and the most of an image's area in a random crop"
+    )
+    crop_pct: Share = Field(
+        default=0.875, description="workers: the share of the shorter side in the middle that is measured on"
+    )
+    hflip: bool | None = Field(
+        default=None, description="flip every second image to train on (default: as is usual for the set; files: true)"
+    )
+    mean: tuple[UnitShare, ...] | None = Field(
+        default=None, description="of each channel, 0 to 1 (default: the set's; files: ImageNet's)"
+    )
+    std: tuple[Share, ...] | None = Field(
+        default=None, description="of each channel, 0 to 1 (default: the set's; files: ImageNet's)"
+    )
+    workers: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="processes that decode images; 0: the run's own (default: one for each core but one, 16 at most)",
+    )
+    mixup: Annotated[float, Field(ge=0.0)] = Field(
+        default=0.0, description="alpha of mixup: images and labels are mixed in pairs; with cutmix, either in turn"
+    )
+    cutmix: Annotated[float, Field(ge=0.0)] = Field(
+        default=0.0, description="alpha of CutMix: a box of each image is another's, and so much of its label"
+    )
+    smoothing: Fraction = Field(default=0.0, description="so much of each label is spread evenly over all classes")
+
+    @model_validator(mode="after")
+    def _scale_rises(self) -> "DataSettings":
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"data.scale: found {list(self.scale)}, expected the least first")
+        return self
 
 
 class OptimSettings(Section):
@@ -194,6 +238,11 @@ class Settings(Section):
             raise ValueError(
                 "run.teacher_cache stores the teacher's answers to images that come again, and augmentation draws new "
                 "ones in every epoch; add data.views=8, eight fixed views of each image, or data.augment=false"
+            )
+        if self.run.teacher_cache is not None and (self.data.mixup or self.data.cutmix):
+            raise ValueError(
+                "run.teacher_cache stores the teacher's answers to images that come again, and data.mixup and "
+                "data.cutmix mix them anew in every step; leave out the one or the other"
             )
         return self
 

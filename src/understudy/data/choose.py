@@ -1,0 +1,145 @@
+"""How a set's images are read: all of them in memory, or by worker processes; chosen by their size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+from understudy.data.augment import Augment
+from understudy.data.crops import Crops
+from understudy.data.decoding import default_workers
+from understudy.data.image_files import ImageFiles
+from understudy.data.image_set import Dataset, ImageSet
+from understudy.data.in_memory import decode_files, resized
+
+# ImageNet's, with which pretrained networks of timm and torchvision come.
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+LARGEST_SIDE = 128  # of images that are held in memory unasked
+WORKERS_SIZE = 224
+NUM_LOOKED_AT = 64
+GB = 10**9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """How images are to be read; what is None is chosen.
+
+    `how` = "auto" holds images in memory when those that were looked at have sides of at most 128 and one size (or
+    `size` is given), and all of them take at most `memory_gb`; others are decoded by `workers` processes, and cropped
+    as Crops says. `mean` and `std` are in units of 0..255.
+    """
+
+    how: Literal["auto", "memory", "workers"] = "auto"
+    size: int | None = None
+    crop_pct: float = 0.875
+    scale: tuple[float, float] = (0.08, 1.0)
+    hflip: bool | None = None
+    workers: int | None = None
+    memory_gb: float = 2.0
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+def read_files(
+    name: str, train: ImageFiles, test: ImageFiles, validation: ImageFiles | None, loading: Loading, note: str = ""
+) -> Dataset:
+    """The set with its images read in one of the two ways.
+
+    In memory, training shifts them by up to an eighth of their shorter side, as the 4 pixels of CIFAR's 32.
+    """
+    parts = [part for part in (train, test, validation) if part is not None]
+    sizes, num_images = _sizes(parts), sum(map(len, parts))
+    size = (loading.size, loading.size) if loading.size else sizes[0] if len(sizes) == 1 else None
+    against = _against_memory(loading, sizes, size, num_images)
+    make = partial(Dataset, name=name, mean=loading.mean or MEAN, std=loading.std or STD, note=note)
+    flip = loading.hflip is not False
+    if loading.how == "workers" or (loading.how == "auto" and against):
+        crops = Crops(size=loading.size or WORKERS_SIZE, crop_pct=loading.crop_pct, scale=loading.scale, flip=flip)
+        workers = default_workers() if loading.workers is None else loading.workers
+        by = f"by {workers} worker process{'' if workers == 1 else 'es'}" if workers else "in this process"
+        why = against if loading.how == "auto" else "data.loading=workers"
+        said = f"decoded {by} and cropped to {_words((crops.size, crops.size))} ({why})"
+        return make(train=train, test=test, validation=validation, augment=crops, workers=workers, loading=said)
+    if size is None:
+        raise ValueError(
+            f"data.loading=memory wants images of one size, and those of {name} go from {_words(sizes[0])} to "
+            f"{_words(sizes[-1])}; add data.size=SIDE"
+        )
+    return make(
+        train=decode_files(train, size),
+        test=decode_files(test, size),
+        validation=None if validation is None else decode_files(validation, size),
+        augment=Augment(pad=min(size) // 8, flip=flip),
+        loading=_said_of_memory(num_images, size),
+    )
+
+
+def read_tensors(dataset: Dataset, loading: Loading) -> Dataset:
+    """A set that is in memory already, with its images at the size and in the units that are wanted."""
+    assert isinstance(dataset.augment, Augment) and isinstance(dataset.train, ImageSet)
+    if loading.how == "workers":
+        raise ValueError(f"data.loading=workers is for images in files; those of {dataset.name} are held in memory")
+    parts = [part for part in (dataset.train, dataset.test, dataset.validation) if isinstance(part, ImageSet)]
+    size, augment = dataset.image_shape[1:], dataset.augment
+    num_images = sum(map(len, parts))
+    if loading.size is not None and size != (loading.size, loading.size):
+        size = (loading.size, loading.size)
+        if loading.how == "auto" and num_images * _bytes(size) > loading.memory_gb * GB:
+            raise ValueError(
+                f"data.size={loading.size}: {num_images:,} images of {_words(size)} are {_gb(num_images, size)}, "
+                f"more than data.memory_gb={loading.memory_gb:g}; data.loading=memory takes them all the same"
+            )
+        parts = [resized(part, loading.size) for part in parts]
+        augment = replace(augment, pad=loading.size // 8)
+    if loading.hflip is not None:
+        augment = replace(augment, flip=loading.hflip)
+    return replace(
+        dataset,
+        train=parts[0],
+        test=parts[1],
+        validation=parts[2] if len(parts) > 2 else None,
+        mean=loading.mean or dataset.mean,
+        std=loading.std or dataset.std,
+        augment=augment,
+        loading=_said_of_memory(num_images, size),
+    )
+
+
+def _against_memory(
+    loading: Loading, sizes: Sequence[tuple[int, int]], size: tuple[int, int] | None, num_images: int
+) -> str:
+    """Why the images are not held in memory unasked, in words; empty where they are."""
+    largest = max(max(one) for one in (*sizes, size or sizes[0]))
+    if largest > LARGEST_SIDE:
+        return f"a side has {largest} pixels, more than {LARGEST_SIDE}"
+    if size is None:
+        return f"they have sizes from {_words(sizes[0])} to {_words(sizes[-1])} and data.size is not given"
+    if num_images * _bytes(size) > loading.memory_gb * GB:
+        return f"they would take {_gb(num_images, size)}, more than data.memory_gb={loading.memory_gb:g}"
+    return ""
+
+
+def _sizes(parts: Sequence[ImageFiles]) -> list[tuple[int, int]]:
+    """The different (height, width) among some images of each part, smallest area first."""
+    found = set()
+    for part in parts:
+        for index in range(0, len(part), max(1, len(part) // NUM_LOOKED_AT)):
+            width, height = part.read(index).size
+            found.add((height, width))
+    return sorted(found, key=lambda size: (size[0] * size[1], size))
+
+
+def _said_of_memory(num_images: int, size: tuple[int, int]) -> str:
+    return f"{num_images:,} of {_words(size)} held in memory, {_gb(num_images, size)}"
+
+
+def _words(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _bytes(size: tuple[int, int]) -> int:
+    return 3 * size[0] * size[1]
+
+
+def _gb(num_images: int, size: tuple[int, int]) -> str:
+    return f"{num_images * _bytes(size) / GB:.3g} GB"

@@ -1,0 +1,117 @@
+"""Worker processes that decode and crop batches of images ahead of time."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from understudy.data.crops import Crops
+from understudy.data.image_files import ImageFiles
+from understudy.data.seeds import seed_of
+
+# A batch of the set: the images' indices, and the words from which what is drawn for each of them follows; None for
+# the middle of the images.
+Key = tuple[Tensor, str | None]
+
+MOST_WORKERS = 16
+
+
+def default_workers() -> int:
+    """One process for each core but one, 16 at most; 0 on a single core: images are then decoded in this process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores - 1, MOST_WORKERS)
+
+
+class Decoding:
+    """Batches of `files` as `crops` makes them, in uint8: (B, 3, size, size), in pinned memory with `pin`.
+
+    `workers` processes start with the first batch and stay until `close`; 0 decodes in this process. They change no
+    bit. One `read` at a time: an earlier one that is taken up again is a RuntimeError.
+    """
+
+    def __init__(self, files: ImageFiles, crops: Crops, *, workers: int, pin: bool):
+        crops.prepare()
+        self._decoder = _Decoder(files, crops)
+        self._keys: list[Key] = []
+        self._turn = 0
+        self._loader: Any = DataLoader(
+            self._decoder,  # pyright: ignore[reportArgumentType]
+            batch_size=None,  # a key is a whole batch
+            sampler=self._keys,
+            num_workers=workers,
+            prefetch_factor=2 if workers else None,
+            persistent_workers=workers > 0,
+            pin_memory=pin,
+            worker_init_fn=_leave_signals_to_the_run,
+            # Otherwise every epoch draws a number from torch's own generator, which a run that goes on would notice.
+            generator=torch.Generator(),
+        )
+
+    def read(self, keys: Sequence[Key]) -> Iterator[Tensor]:
+        """The batches in this order. ValueError that names an image that cannot be decoded."""
+        self._turn += 1
+        turn = self._turn
+        self._keys[:] = keys
+        for found in self._loader:
+            yield _checked(found)
+            if turn != self._turn:
+                raise RuntimeError("these images are no longer decoded: another epoch was begun since")
+
+    def one(self, key: Key) -> Tensor:
+        """A single batch, decoded in this process; a `read` goes on undisturbed."""
+        return _checked(self._decoder[key])
+
+    def close(self) -> None:
+        """The processes end; the next `read` would start others."""
+        self._turn += 1
+        processes, self._loader._iterator = self._loader._iterator, None
+        if processes is not None:
+            # torch has no other name for it; without, they would end with the last reference to the loader.
+            processes._shutdown_workers()
+
+
+class _Decoder:
+    """What a process does for a key."""
+
+    def __init__(self, files: ImageFiles, crops: Crops):
+        self.files = files
+        self.crops = crops
+
+    def __getitem__(self, key: Key) -> Tensor | str:
+        """The batch, or what is wrong: an exception would come back with the process's traceback in its message."""
+        indices, drawn = key
+        found = []
+        for index in indices.tolist():
+            try:
+                image = self.files.read(index)
+                found.append(
+                    self.crops.middle(image)
+                    if drawn is None
+                    else self.crops.random(image, seed_of(drawn, "image", index))
+                )
+            except ValueError as error:
+                return str(error)
+            except OSError as error:
+                return f"{self.files.name(index)} cannot be read ({error})"
+        return torch.stack(found)
+
+
+def _checked(found: Tensor | str) -> Tensor:
+    if isinstance(found, str):
+        raise ValueError(found)
+    return found
+
+
+def _leave_signals_to_the_run(worker: int) -> None:
+    """A signal to the whole group asks the run to stop, and the run ends its workers; a second one acts as usual."""
+
+    def ignore_once(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ignore_once)

@@ -1,0 +1,74 @@
+"""Batches of a data set's images, whichever way they are read."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from understudy.data.augment import Augment
+from understudy.data.batches import Batches, in_order
+from understudy.data.crops import Crops
+from understudy.data.file_batches import FileBatches, files_in_order
+from understudy.data.image_files import ImageFiles
+from understudy.data.image_set import Dataset, Images
+
+
+def training_batches(
+    data: Dataset,
+    *,
+    batch_size: int,
+    seed: int,
+    device: torch.device | str,
+    augment: bool = True,
+    channels_last: bool = False,
+    views: int = 0,
+) -> Batches | FileBatches:
+    """Shuffled batches of the training images, augmented as is usual for the set or not at all."""
+    if isinstance(data.train, ImageFiles):
+        assert isinstance(data.augment, Crops)
+        return FileBatches(
+            data.train,
+            batch_size=batch_size,
+            mean=data.mean,
+            std=data.std,
+            crops=data.augment,
+            augment=augment,
+            seed=seed,
+            device=device,
+            channels_last=channels_last,
+            views=views,
+            workers=data.workers,
+        )
+    assert isinstance(data.augment, Augment)
+    return Batches(
+        data.train,
+        batch_size=batch_size,
+        mean=data.mean,
+        std=data.std,
+        augment=data.augment if augment else None,
+        seed=seed,
+        device=device,
+        channels_last=channels_last,
+        views=views,
+    )
+
+
+def batches_in_order(
+    images: Images, data: Dataset, *, batch_size: int, device: torch.device | str, channels_last: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images of the set once, in order and as they are measured: images (B, C, H, W) and labels (B,)."""
+    if isinstance(images, ImageFiles):
+        assert isinstance(data.augment, Crops)
+        return files_in_order(
+            images,
+            batch_size=batch_size,
+            mean=data.mean,
+            std=data.std,
+            crops=data.augment,
+            device=device,
+            channels_last=channels_last,
+            workers=data.workers,
+        )
+    return in_order(
+        images, batch_size=batch_size, mean=data.mean, std=data.std, device=device, channels_last=channels_last
+    )
