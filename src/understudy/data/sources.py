@@ -62,7 +62,7 @@ def load(
         train, held_out = divided(chosen(whole.train), None)
         return read_tensors(replace(whole, train=train, test=chosen(whole.test), validation=held_out), loading)
     found = parts(name, folder=folder, seed=seed, download=download)
-    train, held_out = divided(chosen(found.train), found.validation and chosen(found.validation))
+    train, held_out = divided(chosen(found.train), None if found.validation is None else chosen(found.validation))
     return read_files(name, train, chosen(found.test), held_out, loading, found.note)
 
 

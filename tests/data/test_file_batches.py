@@ -1,0 +1,196 @@
+"""Batches of files: what is shown depends on seed, epoch and image, and on nothing else."""
+
+import multiprocessing
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from PIL import Image
+
+from understudy.data import Crops, FileBatches, ImageFiles
+from understudy.data.file_batches import files_in_order
+
+MEAN, STD = (120.0, 110.0, 100.0), (60.0, 70.0, 80.0)
+CROPS = Crops(size=8)
+# More processes than this machine has cores are a warning of torch's.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Random pictures of many sizes, each decided by its row; `broken` ones cannot be read."""
+
+    broken: frozenset[int] = field(default_factory=frozenset)
+
+    def read(self, row: int) -> Image.Image:
+        if row in self.broken:
+            raise ValueError(f"{self.name(row)} is broken")
+        generator = torch.Generator().manual_seed(row)
+        height, width = 12 + row % 5, 14 + row % 3
+        return Image.fromarray(torch.randint(256, (height, width, 3), dtype=torch.uint8, generator=generator).numpy())
+
+    def name(self, row: int) -> str:
+        return f"noise/{row}.png"
+
+
+def noise(num_images=30, broken=()) -> ImageFiles:
+    rows = torch.arange(num_images) + 100
+    source = Noise(frozenset(broken))
+    return ImageFiles(source=source, rows=rows, labels=torch.arange(num_images) % 3, class_names=("a", "b", "c"))
+
+
+def batches(files=None, **changes) -> FileBatches:
+    settings = {"batch_size": 4, "mean": MEAN, "std": STD, "crops": CROPS, "augment": True, "seed": 7, "device": "cpu"}
+    return FileBatches(noise() if files is None else files, **(settings | changes))
+
+
+def joined(epoch):
+    images, labels = zip(*epoch, strict=True)
+    return torch.cat(images), torch.cat(labels)
+
+
+def by_image(made: FileBatches, number: int) -> dict[int, torch.Tensor]:
+    """Index of an image -> what an epoch shows of it."""
+    shown = {}
+    for step, (images, _) in enumerate(made.epoch(number)):
+        shown |= dict(zip(made.chosen(number, step).tolist(), images, strict=True))
+    return shown
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_neither_workers_nor_where_an_epoch_is_entered_change_a_bit(workers):
+    images, labels = joined(batches().epoch(2))
+    made = batches(workers=workers)
+    for first_step in (0, 3, 6):
+        tail_images, tail_labels = joined(made.epoch(2, first_step))
+        assert torch.equal(tail_images, images[first_step * 4 :])
+        assert torch.equal(tail_labels, labels[first_step * 4 :])
+    assert list(made.epoch(2, 7)) == []
+    with pytest.raises(ValueError, match="7 steps of 4 images, so it cannot go on at step 8"):
+        made.epoch(2, 8)
+    made.close()
+
+
+def test_an_image_is_shown_as_seed_epoch_and_image_say_whatever_comes_before_it():
+    one, other = by_image(batches(batch_size=4), 3), by_image(batches(batch_size=7), 3)
+    both = one.keys() & other.keys()
+    assert len(both) > 20 and all(torch.equal(one[index], other[index]) for index in both)
+    for another in (by_image(batches(), 4), by_image(batches(seed=8), 3)):
+        assert sum(torch.equal(one[index], another[index]) for index in one.keys() & another.keys()) == 0
+
+
+def test_an_epoch_is_cut_off_and_another_begun_with_the_same_processes():
+    made, plain = batches(workers=2), batches()
+    cut = made.epoch(1)
+    next(cut)
+    processes = set(multiprocessing.active_children())
+    assert torch.equal(joined(made.epoch(2))[0], joined(plain.epoch(2))[0])
+    assert torch.equal(joined(made.epoch(1))[0], joined(plain.epoch(1))[0])
+    assert len(processes) == 2 and set(multiprocessing.active_children()) == processes
+    with pytest.raises(RuntimeError, match="another epoch was begun since"):
+        next(cut)
+    made.close()
+    assert not multiprocessing.active_children()
+    # A closed one starts again.
+    assert torch.equal(joined(made.epoch(1))[0], joined(plain.epoch(1))[0])
+    made.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_by_itself_is_the_epochs_and_leaves_it_alone(workers):
+    expected = [*batches().epoch(1)]
+    made = batches(workers=workers)
+    epoch = made.epoch(1)
+    found = [next(epoch)]
+    for image, wanted in zip(made.batch(1, 3), expected[3], strict=True):
+        assert torch.equal(image, wanted)
+    found += [*epoch]
+    assert torch.equal(joined(found)[0], joined(expected)[0])
+    made.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_global_generator_is_left_alone(workers):
+    before = torch.get_rng_state()
+    made = batches(workers=workers)
+    list(made.epoch(1))
+    made.close()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_labels_stay_with_their_images_and_without_augmentation_the_middle_is_shown():
+    files = noise()
+    made = batches(files, augment=False)
+    images, labels = joined(files_in_order(files, batch_size=7, mean=MEAN, std=STD, crops=CROPS, device="cpu"))
+    assert torch.equal(labels, files.labels) and len(images) == 30
+    for step, (shown, own) in enumerate(made.epoch(5)):
+        chosen = made.chosen(5, step)
+        assert torch.equal(shown, images[chosen]) and torch.equal(own, files.labels[chosen])
+    mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
+    for index in (0, 17):
+        assert torch.equal(images[index], (CROPS.middle(files.read(index)).float() - mean) / std)
+
+
+def test_in_order_with_processes_is_the_same_and_leaves_none_behind():
+    plain = [*files_in_order(noise(), batch_size=7, mean=MEAN, std=STD, crops=CROPS, device="cpu")]
+    found = [*files_in_order(noise(), batch_size=7, mean=MEAN, std=STD, crops=CROPS, device="cpu", workers=2)]
+    assert [len(labels) for _, labels in found] == [7, 7, 7, 7, 2]
+    assert torch.equal(joined(found)[0], joined(plain)[0])
+    cut = files_in_order(noise(), batch_size=7, mean=MEAN, std=STD, crops=CROPS, device="cpu", workers=2)
+    next(cut)
+    del cut
+    assert not multiprocessing.active_children()
+
+
+def test_with_views_an_image_looks_the_same_every_so_many_epochs_while_the_order_changes():
+    made = batches(views=2)
+    assert [made.view(number) for number in (1, 2, 3)] == [0, 1, 0]
+    first, second, third = (by_image(made, number) for number in (1, 2, 3))
+    assert all(torch.equal(first[index], third[index]) for index in first.keys() & third.keys())
+    assert not any(torch.equal(first[index], second[index]) for index in first.keys() & second.keys())
+    assert not torch.equal(made.chosen(1, 0), made.chosen(3, 0))
+    rows = list(made.in_view(1))
+    assert [len(images) for images in rows] == [4] * 8
+    rows = torch.cat(rows)
+    assert torch.equal(rows[30:], rows[:2]) and all(torch.equal(rows[index], second[index]) for index in second)
+
+
+def test_images_that_are_not_augmented_have_one_view_and_freshly_drawn_ones_none():
+    assert batches(augment=False).view(9) == 0 and batches().view(1) is None
+    for made, view in ((batches(), 0), (batches(views=2), 2), (batches(augment=False), 1)):
+        with pytest.raises(ValueError, match=f"no view {view}: the images have . fixed views"):
+            made.in_view(view)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_image_is_one_message_that_names_it(workers):
+    made = batches(noise(broken=[111]), workers=workers)
+    with pytest.raises(ValueError) as caught:
+        list(made.epoch(1)) + list(made.epoch(2))
+    assert str(caught.value) == "noise/111.png is broken"
+    made.close()
+
+
+def test_what_cannot_be_batched_is_refused():
+    with pytest.raises(ValueError, match="no images"):
+        batches(noise().subset([]))
+    with pytest.raises(ValueError, match="each of the 3 channels, found 1 and 3"):
+        batches(mean=(0.0,))
+    with pytest.raises(ValueError, match="views must be 0"):
+        batches(views=-1)
+
+
+def test_type_and_layout_are_as_asked_for():
+    plain, _ = joined(batches().epoch(0))
+    turned = next(batches(channels_last=True, dtype=torch.bfloat16).epoch(0))[0]
+    assert turned.is_contiguous(memory_format=torch.channels_last) and torch.equal(turned, plain[:4].bfloat16())
+
+
+@pytest.mark.gpu
+def test_a_device_gets_the_same_batches_as_the_processor():
+    here, labels = joined(batches().epoch(4))
+    made = batches(device="cuda", workers=2)
+    there, labels_there = joined(made.epoch(4))
+    made.close()
+    assert torch.equal(labels_there.cpu(), labels)
+    torch.testing.assert_close(there.cpu(), here)
