@@ -131,6 +131,27 @@ def test_the_order_of_the_batch_does_not_matter():
         torch.testing.assert_close(one(images, labels)["loss"], other(images[order], labels[order])["loss"])
 
 
+def test_soft_labels_count_each_class_by_its_share():
+    images, labels = batch()
+    soft = torch.full((len(labels), 5), 0.02)
+    soft[:, 0] += 0.3
+    soft[range(len(labels)), labels] += 0.6
+    answer = make("none")(images, soft)
+    log_p = answer["output"].log_softmax(dim=1)
+    expected = [-sum(float(soft[i, k]) * float(log_p[i, k]) for k in range(5)) for i in range(len(labels))]
+    assert float(answer["task"]) == pytest.approx(sum(expected) / len(labels), rel=1e-5)
+
+
+def test_soft_labels_of_all_but_one_class_are_hard_ones_to_every_term():
+    images, labels = batch()
+    for name in ("kd", "at_gradient", "bss"):
+        torch.manual_seed(0)
+        hard = make(name)(images, labels)
+        torch.manual_seed(0)
+        soft = make(name)(images, F.one_hot(labels, 5).float())
+        assert all(torch.allclose(hard[key], soft[key]) for key in hard), name
+
+
 def test_the_student_stays_the_plain_network():
     student, teacher = pair()
     keys, size = list(student.state_dict()), sum(p.numel() for p in student.parameters())
