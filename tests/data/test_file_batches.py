@@ -79,6 +79,12 @@ def test_an_image_is_shown_as_seed_epoch_and_image_say_whatever_comes_before_it(
         assert sum(torch.equal(one[index], another[index]) for index in one.keys() & another.keys()) == 0
 
 
+def test_every_image_of_an_epoch_has_a_crop_of_its_own():
+    copies = noise().subset([0] * 30)
+    images, _ = joined(batches(copies).epoch(1))
+    assert len(images.flatten(1).unique(dim=0)) == 28
+
+
 def test_an_epoch_is_cut_off_and_another_begun_with_the_same_processes():
     made, plain = batches(workers=2), batches()
     cut = made.epoch(1)

@@ -142,8 +142,13 @@ class Loop:
 
     def _mixed(self, epoch: int, first_step: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The epoch's batches from this step on, mixed where the run mixes them."""
-        for step, (images, labels) in enumerate(self.batches.epoch(epoch, first_step), first_step):
-            yield (images, labels) if self.mixing is None else self.mixing(images, labels, epoch, step)
+        for step, batch in enumerate(self.batches.epoch(epoch, first_step), first_step):
+            yield self._mix(batch, epoch, step)
+
+    def _mix(
+        self, batch: tuple[torch.Tensor, torch.Tensor], epoch: int, step: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return batch if self.mixing is None else self.mixing(*batch, epoch, step)
 
     def _step(
         self, images: torch.Tensor, labels: torch.Tensor, keep: torch.Tensor | None, known: Wanted | None
@@ -218,9 +223,7 @@ class Loop:
             return
         self.distiller.at(done / self._phase_steps(), done / per_epoch)
         epoch = self._epoch()
-        images, labels = self.batches.batch(epoch, done % per_epoch)
-        if self.mixing is not None:
-            images, labels = self.mixing(images, labels, epoch, done % per_epoch)
+        images, labels = self._mix(self.batches.batch(epoch, done % per_epoch), epoch, done % per_epoch)
         found = look(self.distiller, (images, labels, self._kept(epoch)), self.precision, balance)
         self.record.write("gradients", step=self.place.step, **found)
         if done == 0 and in_words(found):
