@@ -150,9 +150,9 @@ def named(monkeypatch):
     return asked
 
 
-def test_a_name_is_asked_for_with_folder_seed_and_download(named, tmp_path):
+def test_a_name_is_asked_for_with_folder_and_download_and_divided_alike_whatever_the_seed(named, tmp_path):
     data = load("folder:photos", folder=tmp_path, seed=4, download=True)
-    assert named == [("folder:photos", {"folder": Path(tmp_path), "seed": 4, "download": True})]
+    assert named == [("folder:photos", {"folder": Path(tmp_path), "seed": 0, "download": True})]
     assert len(data.train) == 30 and len(data.test) == 9 and len(data.validation) == 6 and data.note == "here"
 
 

@@ -15,6 +15,9 @@ from understudy.data.names import IN_MEMORY, data_folder
 from understudy.data.parts import parts
 from understudy.data.subsets import per_class_subset, percent_subset, validation_split
 
+# What comes undivided is always divided alike: a student must not be tested on what its teacher was trained on.
+SPLIT_SEED = 0
+
 Part = TypeVar("Part", ImageSet, ImageFiles)
 
 
@@ -61,7 +64,7 @@ def load(
         assert isinstance(whole.train, ImageSet) and isinstance(whole.test, ImageSet)
         train, held_out = divided(chosen(whole.train), None)
         return read_tensors(replace(whole, train=train, test=chosen(whole.test), validation=held_out), loading)
-    found = parts(name, folder=folder, seed=seed, download=download)
+    found = parts(name, folder=folder, seed=SPLIT_SEED, download=download)
     train, held_out = divided(chosen(found.train), None if found.validation is None else chosen(found.validation))
     return read_files(name, train, chosen(found.test), held_out, loading, found.note)
 
