@@ -1,8 +1,9 @@
 """BN-Inception for 224-pixel images: the student of NST's ImageNet experiments.
 
 Ioffe & Szegedy, "Batch Normalization", ICML 2015, figure 5, in the form of MXNet's `inception-bn` and the NST authors'
-code: convolutions have biases, BatchNorms an eps of 2e-5, weights start He normal by fan-in and biases at 0. Their input
-BatchNorm without scale is left out: images are normalised by the data's constants here.
+code: convolutions have biases, BatchNorms an eps of 2e-5, weights start He normal by fan-in and biases at 0.
+
+Differs from the NST authors' code: no BatchNorm of the input, as images are normalised by the data's constants.
 
 Maps have an eighth, a sixteenth and a 32nd of the image's size; other images than those of 224 pixels work.
 """
@@ -33,46 +34,49 @@ def unit(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> n
 class Inception(nn.Module):
     """Four branches beside each other: (B, in, H, W) -> (B, sum of their widths, H, W).
 
-    `single` is the 1x1 branch's width, `triple` and `double` are (reduced, out) of the branches with one and with two
+    `point` is the 1x1 branch's width, `wide` and `wider` are (reduced, out) of the branches with one and with two
     3x3 convolutions, `projection` is the pooled branch's width.
     """
 
     def __init__(
         self,
         in_channels: int,
-        single: int,
-        triple: tuple[int, int],
-        double: tuple[int, int],
+        point: int,
+        wide: tuple[int, int],
+        wider: tuple[int, int],
         projection: int,
         pool: type[nn.AvgPool2d] | type[nn.MaxPool2d] = nn.AvgPool2d,
     ):
         super().__init__()
-        self.single = conv(in_channels, single, 1)
-        self.triple = nn.Sequential(unit(in_channels, triple[0], 1), conv(*triple, 3))
-        self.double = nn.Sequential(unit(in_channels, double[0], 1), unit(*double, 3), conv(double[1], double[1], 3))
+        self.point = conv(in_channels, point, 1)
+        self.wide = nn.Sequential(unit(in_channels, wide[0], 1), conv(wide[0], wide[1], 3))
+        self.wider = nn.Sequential(
+            unit(in_channels, wider[0], 1), unit(wider[0], wider[1], 3), conv(wider[1], wider[1], 3)
+        )
+        # The zeros at the edge count for the average, as in MXNet.
         self.projection = nn.Sequential(pool(3, stride=1, padding=1), conv(in_channels, projection, 1))
         # It works on each channel alone: one for all branches is what one for each would be.
-        self.bn = nn.BatchNorm2d(single + triple[1] + double[1] + projection, eps=EPS)
+        self.bn = nn.BatchNorm2d(point + wide[1] + wider[1] + projection, eps=EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        branches = self.single(x), self.triple(x), self.double(x), self.projection(x)
+        branches = self.point(x), self.wide(x), self.wider(x), self.projection(x)
         return F.relu(self.bn(torch.cat(branches, dim=1)))
 
 
 class Reduction(nn.Module):
     """Two branches of stride 2 beside a max-pool of the input: (B, in, H, W) -> (B, widths + in, H / 2, W / 2)."""
 
-    def __init__(self, in_channels: int, triple: tuple[int, int], double: tuple[int, int]):
+    def __init__(self, in_channels: int, wide: tuple[int, int], wider: tuple[int, int]):
         super().__init__()
-        self.triple = nn.Sequential(unit(in_channels, triple[0], 1), unit(*triple, 3, stride=2))
-        self.double = nn.Sequential(
-            unit(in_channels, double[0], 1), unit(*double, 3), unit(double[1], double[1], 3, stride=2)
+        self.wide = nn.Sequential(unit(in_channels, wide[0], 1), unit(wide[0], wide[1], 3, stride=2))
+        self.wider = nn.Sequential(
+            unit(in_channels, wider[0], 1), unit(wider[0], wider[1], 3), unit(wider[1], wider[1], 3, stride=2)
         )
         # Padded as the convolutions are: all have one size, also of odd maps.
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat((self.triple(x), self.double(x), self.pool(x)), dim=1)
+        return torch.cat((self.wide(x), self.wider(x), self.pool(x)), dim=1)
 
 
 class BNInception(nn.Module):

@@ -17,7 +17,7 @@ NAME = re.compile(r"preresnet(\d+)")
 
 
 class Block(nn.Module):
-    """Pre-activated 1x1, 3x3 and 1x1 convolutions and a shortcut: (B, in, H, W) -> (B, 4 inner, H / stride, W / stride).
+    """Pre-activated 1x1, 3x3 and 1x1 convolutions and a shortcut: (B, in, H, W) -> (B, 4 inner, H / stride, ...).
 
     Where the width changes, the shortcut is a 1x1 convolution of the activated input; elsewhere it is the raw input.
     """

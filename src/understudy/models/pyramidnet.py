@@ -108,7 +108,7 @@ class PyramidNet(nn.Module):
 
 
 def bottleneck_taps() -> dict[str, tuple[str, ...]]:
-    """As OFD: behind the first 1x1 convolution of the next group, which has no stride and is the first to meet a ReLU."""
+    """As OFD: behind the next group's first 1x1 convolution, which has no stride and is the first that meets a ReLU."""
     return {
         "group_end": ("layer1", "layer2", "layer3"),
         "before_relu": ("layer2.0.bn2", "layer3.0.bn2", "bn_final"),
