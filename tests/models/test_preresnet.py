@@ -14,6 +14,7 @@ def test_the_shortcut_is_the_raw_input_or_a_projection_of_the_activated_one():
     torch.testing.assert_close(wide(x), x + residual(wide, wide.bn1(x).relu()))
     down = Block(8, 4, 2).eval()
     active = down.bn1(x).relu()
+    assert down.shortcut is not None
     torch.testing.assert_close(down(x), down.shortcut(active) + residual(down, active))
     assert down(x).shape == (2, 16, 3, 3)
 

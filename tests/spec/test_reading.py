@@ -118,3 +118,8 @@ def test_renames_are_read_from_words_and_files_with_dots_numbers_and_nothing(tmp
 )
 def test_a_rename_that_is_none_is_told(word, words):
     assert mistake(options={"student.model": "wrn16-2"}, words=[word]) == words
+
+
+def test_a_key_without_a_value_in_a_file_means_none(tmp_path):
+    settings = read_settings(file=write(tmp_path, "student:\n  model: wrn16-2\n  weights:\ndata: {percent: }\n"))
+    assert settings.student.weights is None and settings.data.percent is None
