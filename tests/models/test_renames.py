@@ -59,6 +59,10 @@ def test_names_are_paired_by_shape_and_last_part_in_the_order_of_their_numbers()
     own = {f"block.{n}.{leaf}": (4,) for n in range(12) for leaf in ("weight", "bias")}
     found = {name.replace("block", "layers"): shape for name, shape in sorted(own.items())}
     assert propose(own, found) == {"layers": "block"}
+    assert propose({f"a.{n}.weight": (4,) for n in (9, 10)}, {f"b.{n}.weight": (4,) for n in (0, 1)}) == {
+        "b.0": "a.9",
+        "b.1": "a.10",
+    }
     assert propose({**own, "fc.weight": (3, 4)}, {**found, "linear.weight": (3, 4)}) == {
         "layers": "block",
         "linear": "fc",
