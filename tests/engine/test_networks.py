@@ -4,12 +4,13 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from understudy.data import load
 from understudy.engine import execute
-from understudy.engine.networks import build_teacher, student_metadata
+from understudy.engine.networks import build_network, build_teacher, student_metadata
 from understudy.models import build, save_weights
-from understudy.spec import TeacherSettings
+from understudy.spec import TeacherSettings, read_settings
 from understudy.teachers import Teachers
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -93,3 +94,25 @@ def test_a_teacher_of_other_classes_teaches_by_dtl(written, settings, tmp_path):
     assert result.summary["teacher_accuracy_pct"] is None
     with pytest.raises(ValueError, match="10 classes, the teacher 7; dtl gives the student a head"):
         execute(settings("kd").model_copy(update={"teacher": wanted}), tmp_path / "kd")
+
+
+@pytest.mark.parametrize("section", ["student", "teacher"])
+def test_a_networks_renames_are_applied_to_its_file(digits, tmp_path, section):
+    network = build("digits-1x4", num_classes=10, in_channels=1)
+    state = {name.replace("fc.", "linear."): value for name, value in network.state_dict().items()}
+    path = tmp_path / "theirs.safetensors"
+    save_file(state, path)
+    options = {"student.model": "digits-1x4", f"{section}.model": "digits-1x4", f"{section}.weights": str(path)}
+    found = []
+    for words in ([], [f"{section}.rename.linear=fc"]):
+        wanted = read_settings(options=options, words=words)
+        try:
+            found.append(
+                build_network(wanted.student, digits)
+                if section == "student"
+                else build_teacher([wanted.teacher], digits)
+            )
+        except ValueError as error:
+            found.append(str(error))
+    assert "add teacher.rename.linear=fc (student.rename for a student)" in found[0]
+    assert torch.equal(found[1].fc.weight, network.fc.weight)

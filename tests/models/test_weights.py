@@ -1,11 +1,13 @@
 """Weights on disk: the same bits back, and every misfit named."""
 
+import copy
+
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from understudy.models import load_weights, read_metadata, save_weights
+from understudy.models import build, load_weights, read_metadata, save_weights
 
 
 @pytest.fixture
@@ -14,14 +16,21 @@ def network():
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
 
 
-def test_saving_and_loading_gives_the_same_bits(network, tmp_path):
-    path = tmp_path / "a.safetensors"
-    save_weights(network, path, {"model": "own"})
-    twin = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    load_weights(twin, path)
+def check_loads(network, path, rename=None):
+    """Every tensor of the file arrives in a network that was all zeros."""
+    twin = copy.deepcopy(network)
+    for tensor in twin.state_dict().values():
+        tensor.zero_()
+    load_weights(twin, path, rename)
     assert all(
         torch.equal(a, b) for a, b in zip(network.state_dict().values(), twin.state_dict().values(), strict=True)
     )
+
+
+def test_saving_and_loading_gives_the_same_bits(network, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_weights(network, path, {"model": "own"})
+    check_loads(network, path)
     assert read_metadata(path)["model"] == "own"
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
 
@@ -55,11 +64,70 @@ def test_every_misfit_is_named_and_nothing_is_loaded(network, tmp_path):
 
 
 def test_plain_state_dicts_are_read_and_pickles_are_not_run(network, tmp_path):
-    torch.save({"state_dict": network.state_dict()}, tmp_path / "plain.pt")
+    torch.save(network.state_dict(), tmp_path / "plain.pt")
     load_weights(network, tmp_path / "plain.pt")
     torch.save(network, tmp_path / "whole.pt")
-    with pytest.raises(ValueError, match="does not hold plain tensors"):
+    with pytest.raises(ValueError, match="does not hold plain tensors but a torch.nn.modules.container.Sequential"):
         load_weights(network, tmp_path / "whole.pt")
+
+
+@pytest.mark.parametrize("holders", [("state_dict",), ("model",), ("net",), ("model", "state_dict")])
+def test_weights_are_found_among_what_else_a_training_program_kept(network, tmp_path, holders):
+    content = network.state_dict()
+    for holder in holders:
+        content = {"epoch": 3, "accuracy": 91.5, holder: content}
+    torch.save(content, tmp_path / "checkpoint.pt")
+    check_loads(network, tmp_path / "checkpoint.pt")
+
+
+def test_a_checkpoint_without_weights_is_told_with_what_it_holds(network, tmp_path):
+    torch.save({"epoch": 3, "optimizer": {}}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match="holds a dict of epoch, optimizer, expected tensors by name"):
+        load_weights(network, tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize("wrapping", ["module.", "_orig_mod.", "model.", "student.", "model.module._orig_mod."])
+def test_what_wraps_every_name_is_taken_off(network, tmp_path, wrapping):
+    save_file({f"{wrapping}{name}": v for name, v in network.state_dict().items()}, tmp_path / "a.safetensors")
+    check_loads(network, tmp_path / "a.safetensors")
+
+
+def test_a_network_that_has_such_a_name_itself_is_loaded_under_it(network, tmp_path):
+    outer = nn.Module()
+    outer.model = network
+    for prefix in ("", "model."):
+        state = {f"{prefix}{name}": value for name, value in outer.state_dict().items()}
+        save_file(state, tmp_path / "a.safetensors")
+        check_loads(outer, tmp_path / "a.safetensors")
+
+
+def test_names_are_compared_after_the_renames(network, tmp_path):
+    state = {f"module.{name.replace('0.', 'first.')}": value for name, value in network.state_dict().items()}
+    save_file(state, tmp_path / "a.safetensors")
+    check_loads(network, tmp_path / "a.safetensors", {"first": "0"})
+
+
+def test_a_misfit_that_renames_would_mend_says_which(tmp_path):
+    network = build("resnet8", num_classes=10)
+    theirs = {"linear": "fc", "shortcut": "downsample"}
+    state = network.state_dict()
+    for own, other in theirs.items():
+        state = {name.replace(own, other): value for name, value in state.items()}
+    save_file(state, tmp_path / "theirs.safetensors")
+    with pytest.raises(ValueError) as caught:
+        load_weights(network, tmp_path / "theirs.safetensors")
+    told = str(caught.value)
+    assert "12 missing: layer2.0.shortcut.0.weight" in told and "12 unexpected: " in told
+    assert "add teacher.rename.fc=linear teacher.rename.downsample=shortcut" in told
+    check_loads(network, tmp_path / "theirs.safetensors", {"fc": "linear", "downsample": "shortcut"})
+
+
+def test_renames_are_not_proposed_where_they_would_not_be_enough(network, tmp_path):
+    state = {name.replace("0.", "first."): value for name, value in network.state_dict().items()}
+    save_file({**state, "head.weight": torch.zeros(2)}, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError) as caught:
+        load_weights(network, tmp_path / "a.safetensors")
+    assert "teacher.rename" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

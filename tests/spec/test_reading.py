@@ -95,3 +95,31 @@ def test_a_terms_option_may_be_a_number_a_word_or_a_truth_value():
         "nst": {"kernel": "gaussian"}, "ab": {"clip": True, "weight": 0.01}, "kd_svd": {"k": 2},
     }  # fmt: skip
     assert isinstance(settings.terms["kd_svd"]["k"], int)
+
+
+def test_renames_are_read_from_words_and_files_with_dots_numbers_and_nothing(tmp_path):
+    words = ["linear=fc", "layer1.0=block", "0=1", "backbone="]
+    settings = read_settings(options={"student.model": "wrn16-2"}, words=[f"student.rename.{word}" for word in words])
+    expected = {"linear": "fc", "layer1.0": "block", "0": "1", "backbone": ""}
+    assert settings.student.rename == expected
+    file = write(
+        tmp_path, "student: {model: wrn16-2, rename: {linear: fc, layer1.0: block, 0: 1, backbone: }, weights: }"
+    )
+    assert read_settings(file=file).student == settings.student
+    assert read_settings(file=write(tmp_path, "student: {model: wrn16-2, rename: {}}")).student.rename is None
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("student.rename=fc", "student.rename: found 'fc', expected old and new names, as in teacher.rename.linear=fc"),
+        ("student.rename.a=[1]", "student.rename.a: found [1], expected a valid string"),
+    ],
+)
+def test_a_rename_that_is_none_is_told(word, words):
+    assert mistake(options={"student.model": "wrn16-2"}, words=[word]) == words
+
+
+def test_a_key_without_a_value_in_a_file_means_none(tmp_path):
+    settings = read_settings(file=write(tmp_path, "student:\n  model: wrn16-2\n  weights:\ndata: {percent: }\n"))
+    assert settings.student.weights is None and settings.data.percent is None

@@ -19,7 +19,7 @@ def build_network(wanted: NetworkSettings, data: Dataset) -> nn.Module:
     """The network for these data, with its weights if the settings name a file."""
     network = build(wanted.model, num_classes=data.num_classes, in_channels=data.image_shape[0])
     if wanted.weights is not None:
-        load_weights(network, wanted.weights)
+        load_weights(network, wanted.weights, wanted.rename)
     return network
 
 
@@ -45,7 +45,7 @@ def _member(wanted: TeacherSettings, data: Dataset) -> Member:
         in_channels=data.image_shape[0],
     )
     if wanted.weights is not None:
-        load_weights(network, wanted.weights)
+        load_weights(network, wanted.weights, wanted.rename)
     mean, std = _constants(wanted.mean, said, "mean"), _constants(wanted.std, said, "std")
     size = (wanted.size, wanted.size) if wanted.size else _size(said)
     return Member(

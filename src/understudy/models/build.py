@@ -5,35 +5,62 @@ import importlib
 
 from torch import nn
 
-from understudy.models import digits_net, wide_resnet
+from understudy.models import (
+    bn_inception,
+    digits_net,
+    mobilenet,
+    preresnet,
+    pyramidnet,
+    resnet,
+    small_inception,
+    wide_resnet,
+)
 
-# What `understudy list models` shows. Every depth 6 n + 4 and width is understood, not only those listed.
+# What `understudy list models` shows. Every depth and width that a family has is understood, not only those listed.
 NAMES = {
-    "wrn10-1": "wide residual network, depth 10, width 1 (Zagoruyko & Komodakis 2016)",
-    "wrn16-1": "wide residual network, depth 16, width 1",
-    "wrn16-2": "wide residual network, depth 16, width 2: AB's student",
-    "wrn16-4": "wide residual network, depth 16, width 4",
-    "wrn22-4": "wide residual network, depth 22, width 4: AB's teacher",
-    "wrn28-4": "wide residual network, depth 28, width 4",
-    "wrn28-10": "wide residual network, depth 28, width 10",
-    "wrn40-2": "wide residual network, depth 40, width 2",
+    "wrn10-1": "wide residual network for 32 pixels, depth 10 (any 6 n + 4), width 1",
+    "wrn16-1": "depth 16, width 1",
+    "wrn16-2": "depth 16, width 2: AB's student",
+    "wrn16-4": "depth 16, width 4",
+    "wrn22-4": "depth 22, width 4: AB's teacher",
+    "wrn28-4": "depth 28, width 4: OFD's teacher",
+    "wrn28-10": "depth 28, width 10",
+    "wrn40-2": "depth 40, width 2",
+    "resnet8": "residual network for 32 pixels, depth 8 (any 6 n + 2), shortcuts project (option B)",
+    "resnet14": "depth 14, option B",
+    "resnet20": "depth 20, option B: FT's student",
+    "resnet26": "depth 26, option B",
+    "resnet32": "depth 32, option B",
+    "resnet56": "depth 56, option B: OFD's student, FT's teacher",
+    "resnet110": "depth 110, option B",
+    "resnet8-a": "depth 8, shortcuts pad with zeros (option A: -a after any depth): BSS's student",
+    "resnet26-a": "depth 26, option A: BSS's teacher",
+    "preresnet164": "pre-activation residual network for 32 pixels, depth 164 (any 9 n + 2)",
+    "preresnet1001": "depth 1001: NST's teacher",
+    "pyramidnet110-84-basic": "PyramidNet for 32 pixels, depth 110 (any 6 n + 2), wider by 84: OFD's student",
+    "pyramidnet200-240-bottleneck": "depth 200 (any 9 n + 2), wider by 240: OFD's teacher",
+    "inception-bn-small": "Inception with BatchNorm for 32 pixels: NST's student",
+    "bn-inception": "Inception with BatchNorm for 224 pixels: NST's student on ImageNet",
+    "mobilenet-v1": "MobileNet for 224 pixels: AB's and OFD's student of ResNet-50",
     "digits-2x8": "three stages of two convolutions, for 8-pixel digits: the demo's student",
     "digits-2x16": "the same, twice as wide: the demo's teacher",
 }
+
+FAMILIES = (wide_resnet, resnet, preresnet, pyramidnet, small_inception, bn_inception, mobilenet, digits_net)
 
 
 def build(name: str, *, num_classes: int, in_channels: int = 3) -> nn.Module:
     """The network called `name`, with random weights from torch's global generator.
 
-    `name` is one of NAMES (any wrnDEPTH-WIDTH, digits-DEPTHxWIDTH), `timm:NAME`, `torchvision:NAME`, or
+    `name` is one of NAMES or another size of such a family (wrn34-3, resnet44-a), `timm:NAME`, `torchvision:NAME`, or
     `package.module:function`, a function of the user's that is called with `num_classes` and returns an nn.Module.
 
-    Raises ValueError for a name nobody knows, with the nearest ones.
+    Raises ValueError for a name nobody knows, with the nearest ones, and for a size that a family does not have.
     """
     source, colon, rest = name.partition(":")
     if colon:
         return _from_elsewhere(source, rest, num_classes, in_channels)
-    for family in (wide_resnet, digits_net):
+    for family in FAMILIES:
         network = family.from_name(name, num_classes, in_channels)
         if network is not None:
             return network

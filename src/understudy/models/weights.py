@@ -4,6 +4,7 @@ import difflib
 import json
 import os
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from understudy.models.renames import as_words, fitted, propose
+
+# Where training programs keep the weights among other things.
+HOLDERS = ("state_dict", "model", "net")
 # Counters that BatchNorm needs only when its momentum is None; files in circulation often lack them.
 OPTIONAL = "num_batches_tracked"
 
@@ -54,33 +59,75 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        raise ValueError(
+            f"{path} does not hold plain tensors{f' but a {wanted[1]}' if wanted else ''}, and pickles are not run; "
+            "save the weights again, with torch.save(network.state_dict(), FILE) or as safetensors"
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError) as error:
         raise ValueError(f"{path} does not hold plain tensors (safetensors or a state dict): {error}") from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path} holds a {type(content).__name__}, expected tensors by name")
+    state = _inner(content)
+    if not isinstance(state, dict) or not all(isinstance(n, str) and isinstance(v, Tensor) for n, v in state.items()):
+        raise ValueError(f"{path} holds {_kind_of(state)}, expected tensors by name")
     return state
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
+def _inner(content: object) -> object:
+    """The state dict in a training program's checkpoint, which may lie in another."""
+    while isinstance(content, dict):
+        holder = next((key for key in HOLDERS if isinstance(content.get(key), dict)), None)
+        if holder is None:
+            return content
+        content = content[holder]
+    return content
+
+
+def _kind_of(content: object) -> str:
+    return f"a dict of {_few([*map(str, content)])}" if isinstance(content, dict) else f"a {type(content).__name__}"
+
+
+def load_weights(network: nn.Module, path: Path, rename: Mapping[str, str] | None = None) -> None:
     """Fill `network` from `path`, in the network's own precision.
 
-    Raises ValueError that lists missing, unexpected and misshaped keys; nothing is loaded then.
+    Names are compared after `rename` (`understudy.models.renames`: {"linear": "fc"}), and without what wraps all of
+    them, such as "module.". Raises ValueError that lists missing, unexpected and misshaped names, and the renames that
+    would help; nothing is loaded then.
     """
     state = read_state(path)
     own = network.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith(OPTIONAL)]
-    unexpected = [name for name in state if name not in own]
-    misshaped = [
-        f"{name} {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
+    try:
+        state = fitted(state, own, rename or {})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    misfits = _misfits(own, state)
+    if misfits:
+        raise ValueError(f"{path} does not fit {type(network).__name__}: {misfits}{_advice(own, state)}")
+    network.load_state_dict({name: state.get(name, value) for name, value in own.items()})
+
+
+def _misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """'1 missing: fc.weight; 1 unexpected: linear.weight', or nothing."""
+    parts = {
+        "missing": [name for name in own if name not in state and not name.endswith(OPTIONAL)],
+        "unexpected": [name for name in state if name not in own and not name.endswith(OPTIONAL)],
+        "misshaped": [
+            f"{name} {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
+            for name in own
+            if name in state and state[name].shape != own[name].shape
+        ],
+    }
+    return "; ".join(f"{len(names)} {word}: {_few(names)}" for word, names in parts.items() if names)
+
+
+def _advice(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    shapes = [
+        {name: tuple(value.shape) for name, value in side.items() if not name.endswith(OPTIONAL)}
+        for side in (own, state)
     ]
-    if missing or unexpected or misshaped:
-        parts = {"missing": missing, "unexpected": unexpected, "misshaped": misshaped}
-        found = "; ".join(f"{len(names)} {word}: {_few(names)}" for word, names in parts.items() if names)
-        raise ValueError(f"{path} does not fit {type(network).__name__}: {found}")
-    network.load_state_dict({**own, **state})
+    rename = propose(*shapes)
+    words = " ".join(f"teacher.rename.{word}" for word in as_words(rename).split())
+    return f"; all shapes fit when renamed: add {words} (student.rename for a student)" if rename else ""
 
 
 def _few(names: list[str], shown: int = 4) -> str:

@@ -2,15 +2,17 @@
 
 Zagoruyko & Komodakis, "Wide Residual Networks", BMVC 2016, section 2 (WRN-d-k, basic blocks, no dropout).
 
-Layers carry the names of the checkpoints in circulation: block1.layer.0.conv1, ..., bn1, fc.
+Layers carry the names of the checkpoints in circulation: block1.layer.0.conv1, ..., bn1, fc. As in AB's code,
+convolutions start He normal by fan-out, the classifier's bias at 0.
 """
 
-import math
 import re
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from understudy.models.depth import blocks_per_group
+from understudy.models.initialise import he_normal
 
 NAME = re.compile(r"wrn(\d+)-(\d+)")
 
@@ -67,14 +69,9 @@ class WideResNet(nn.Module):
 
     def __init__(self, *, depth: int, width: int, num_classes: int = 10, in_channels: int = 3):
         super().__init__()
-        if depth < 10 or (depth - 4) % 6:
-            raise ValueError(
-                f"a WRN's depth is 6 n + 4 (10, 16, 22, 28, 34, 40, ...), found {depth}; "
-                f"the nearest is {max(10, round((depth - 4) / 6) * 6 + 4)}"
-            )
         if width < 1:
             raise ValueError(f"a WRN's width is 1 or more, found {width}")
-        num_blocks = (depth - 4) // 6
+        num_blocks = blocks_per_group("a WRN", depth, layers=6, others=4)
         first, second, third = 16 * width, 32 * width, 64 * width
         self.conv1 = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)
         self.block1 = Group(num_blocks, 16, first, 1)
@@ -82,21 +79,12 @@ class WideResNet(nn.Module):
         self.block3 = Group(num_blocks, second, third, 2)
         self.bn1 = nn.BatchNorm2d(third)
         self.fc = nn.Linear(third, num_classes)
-        initialise(self)
+        he_normal(self, "out")
+        nn.init.zeros_(self.fc.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.block3(self.block2(self.block1(self.conv1(images))))
         return self.fc(F.relu(self.bn1(x)).mean(dim=(2, 3)))
-
-
-def initialise(network: nn.Module) -> None:
-    """He's normal initialisation by fan-out for convolutions, zero bias for the classifier."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
-            nn.init.normal_(module.weight, std=math.sqrt(2.0 / fan_out))
-        elif isinstance(module, nn.Linear):
-            torch.nn.init.zeros_(module.bias)
 
 
 def from_name(name: str, num_classes: int, in_channels: int) -> WideResNet | None:

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.constructor import SafeConstructor
 
 from understudy.spec.settings import Settings
 
@@ -91,7 +92,7 @@ def _walk(file: Path, node: yaml.MappingNode, prefix: str, found: dict[str, tupl
         if isinstance(value_node, yaml.MappingNode) and value_node.value:
             _walk(file, value_node, f"{key}.", found)
         else:
-            found[key] = (yaml.safe_load(yaml.serialize(value_node)), line)
+            found[key] = (SafeConstructor().construct_document(value_node), line)
 
 
 def _put(values: dict[str, Any], origins: dict[str, str], key: str, value: Any, origin: str) -> None:

@@ -45,6 +45,21 @@ def _names(value: object) -> object:
     return tuple(map(str, value)) if isinstance(value, list | tuple) else value
 
 
+def _renames(value: object) -> dict[str, object] | None:
+    """Old part -> new part. A dot in an old part has made sections of it, and YAML numbers and nothing of new parts."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise ValueError("expected old and new names, as in teacher.rename.linear=fc")
+    flat: dict[str, object] = {}
+    for key, new in value.items():
+        if isinstance(new, dict):
+            flat |= {f"{key}.{rest}": word for rest, word in (_renames(new) or {}).items()}
+        else:
+            flat[str(key)] = "" if new is None else str(new) if type(new) is int else new
+    return flat or None
+
+
 class Section(BaseModel):
     """A group of settings: fixed once made, and no key that is not declared."""
 
@@ -58,6 +73,11 @@ class NetworkSettings(Section):
         description="a name from `understudy list models`, timm:NAME, torchvision:NAME, package.module:function"
     )
     weights: Path | None = Field(default=None, description="safetensors, or a plain state dict")
+    rename: Annotated[dict[str, str] | None, BeforeValidator(_renames)] = Field(
+        default=None,
+        description="parts of the names in the file of weights and what this network calls them: "
+        "teacher.rename.linear=fc; an empty word takes the part out",
+    )
 
 
 class TeacherSettings(NetworkSettings):
