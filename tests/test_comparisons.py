@@ -244,7 +244,7 @@ def test_the_margins_are_those_of_the_batch_norm_that_makes_the_feature(name, ge
     if name == "torchvision resnet":
         block = torchvision.models.resnet.BasicBlock
         teacher, images = torchvision.models.ResNet(block, [2, 1, 1, 1], num_classes=5), torch.zeros(2, 3, 32, 32)
-        norms = ["bn1", "layer1.1.bn2", "layer2.0.bn2", "layer3.0.bn2"]
+        norms = ["layer1.1.bn2", "layer2.0.bn2", "layer3.0.bn2"]
     elif name == "vgg":
         layers = [
             [nn.Conv2d(width_in, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(inplace=True), nn.MaxPool2d(2)]

@@ -90,7 +90,7 @@ def test_a_terms_numbers_can_be_changed():
     [
         (
             {"ab": {"margn": 2.0}},
-            "terms.ab.margn: allowed are weight, ladder, over, layers, clip, margin; nearest: margin",
+            "terms.ab.margn: allowed are weight, ladder, over, layers, clip, positions, margin; nearest: margin",
         ),
         ({"at": {"power": 2.0}}, "terms.at: AB . KD has no such term; it has ab, kd"),
     ],
