@@ -58,7 +58,8 @@ def methods_page() -> str:
         ),
         "## Weights",
         "`terms.NAME.weight`, `.ladder`, `.over`, `.layers`, `.clip`, `.positions` and the options change them. "
-        "An earlier layer counts `ladder` times the next; `over` divides the distance by the map's number of positions or elements.",
+        "An earlier layer counts `ladder` times the next; `over` divides the distance by the map's number of positions "
+        "or elements.",
         _markdown(["method", "term", "weight", "ladder", "over", "options", "source"], _weights()),
     ]
     return "\n\n".join(lines) + "\n"
