@@ -32,26 +32,26 @@ class Groups:
         self._maps = _map_sizes(run, image_size, num_images)
         weighted = {name for name, module in run.modules.items() if _has_weight(module)}
         self._layers = [key for key in self._keys if key[0] == "after" and key[1] in weighted]
-        worked_at = _groups_of(self._worked_at())
-        end = self._classifier()
-        self.sizes = {
-            key: worked_at[size] for key, size in self._maps.items() if size in worked_at and self._places[key] < end
-        }
         self.openings: set[Key] = set()
         self.fragments: set[Key] = set()
+        # Where the size of a module's own work is not that of its answer.
+        self._works_at: dict[Key, Size] = {}
         alike = {*self._alike(at_least=1)}
         for key in self._keys:
             if key[0] == "after" and key[1] in run.modules:
                 self._look_inside(key, key in alike)
         self.openings -= self.fragments
+        group, end = _groups_of(self._sizes_of_groups()), self._classifier()
+        self.sizes = {key: group[size] for key, size in self._maps.items() if size in group and self._places[key] < end}
 
-    def _worked_at(self) -> set[Size]:
+    def _sizes_of_groups(self) -> set[Size]:
         """The sizes of maps that come out of layers with weights, without those larger than any block's: the stem's."""
         sizes = {self._maps[key] for key in self._layers if key in self._maps}
         # A network that computes with parameters of its own has no layers to go by.
         sizes = sizes or set(self._maps.values())
-        blocks = [math.prod(self._maps[key]) for key in self._alike(at_least=2) if key in self._maps]
-        return {size for size in sizes if min(size) > 1 and (not blocks or math.prod(size) <= max(blocks))}
+        blocks = [self._works_at.get(key, self._maps[key]) for key in self._alike(at_least=2) if key in self._maps]
+        largest = max(map(math.prod, blocks), default=math.inf)
+        return {size for size in sizes if min(size) > 1 and math.prod(size) <= largest}
 
     def _classifier(self) -> int:
         """Where features end: at a last layer that answers maps of as many channels as the network has classes."""
@@ -85,6 +85,7 @@ class Groups:
         layers = [key for key in self._layers if first < self._places[key] <= last]
         num_old, num_new = (sum(self._maps.get(key) == size for key in layers) for size in (old, new))
         if not layers or not (self._branches(start) or (is_alike and num_new > num_old)):
+            self._works_at[end] = old if num_old else new
             return
         begin = self._places[("before", *layers[0][1:])]
         for key in self._keys[first + 1 : last]:
