@@ -59,6 +59,16 @@ def test_what_a_block_with_a_shortcut_still_does_at_the_old_size_is_no_end():
     assert sizes(network, "after_relu") == {"1.second": 32, "2.second": 16, "3.second": 8}
 
 
+def test_a_shortcut_tells_it_of_the_only_block_of_its_kind_too():
+    class Only(Block):
+        def __init__(self):
+            super().__init__(4, 6, 2)
+            self.first = nn.Sequential(conv(4, 6), conv(6, 6), conv(6, 6))
+
+    network = nn.Sequential(conv(3, 4), Block(4, 4), Only(), head(6))
+    assert sizes(network) == {"1": 32, "2": 16}
+
+
 def test_what_is_larger_than_any_block_is_the_stem():
     network = nn.Sequential(conv(3, 4, 2), conv(4, 4), Block(4, 4, 2), Block(4, 6, 2), head(6))
     assert sizes(network) == {"2": 8, "3": 4}
