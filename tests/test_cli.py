@@ -139,6 +139,37 @@ def test_layers_of_a_pair_shows_what_would_connect_them(call):
     assert status == 0 and out.count("none: equal widths") == 3
 
 
+def test_layers_ends_with_the_roles_and_how_others_are_named(call):
+    status, out, _ = call("layers", "torchvision:resnet18", "--size", 64)
+    end = out[out.index("What methods read") :]
+    assert status == 0 and "group_end    proposal  layer1  64x16x16" in end and "terms.ab.positions='" in end
+    assert any(line.split()[-1:] == ["before_relu"] for line in out.splitlines() if "layer1.1.relu#2" in line)
+
+
+def test_the_pairs_that_layers_prints_can_be_given_back(call):
+    status, out, _ = call("layers", "wrn16-4", "--student", "wrn16-2", "--role", "group_end")
+    text = out[out.index("terms.ab.positions='") :].replace("'", "")
+    words = ["distill", "--student", "wrn16-2", "--method", "ab", "--dry-run", text]
+    settings = yaml.safe_load(call(*words)[1])
+    assert status == 0 and settings["terms"]["ab"]["positions"].split(", ") == [f"block{n}=block{n}" for n in (1, 2, 3)]
+
+
+def test_a_run_compares_the_positions_that_were_named(call, tmp_path):
+    call("train", "--model", "digits-1x6", "--epochs", 1, "--out", "teacher")
+    words = ["distill", "--teacher", "teacher", "--student", "digits-1x4", "--method", "at", "--epochs", 1, "--out"]
+    status, _, error = call(*words, "wrong", "terms.at.positions=stag1=stage1")
+    assert status == 2 and "the student's 'stag1'" in error and "near it: stage1" in error
+    assert call(*words, "run", "terms.at.positions=stage1=stage2")[0] == 0
+
+
+def test_a_size_that_a_network_does_not_take_is_answered_with_one_that_it_does(call):
+    pytest.importorskip("timm", reason="timm is not installed")
+    for words in (["timm:vit_tiny_patch16_224"], ["wrn10-1", "--student", "timm:vit_tiny_patch16_224"]):
+        status, _, error = call("layers", *words)
+        assert status == 2 and "timm:vit_tiny_patch16_224 does not take images of 3x32x32 (Input height" in error
+        assert "; give --size 224" in error and "Traceback" not in error
+
+
 def test_a_teachers_file_that_does_not_name_its_model_is_an_error(call, tmp_path):
     torch.manual_seed(0)
     save_weights(build("digits-1x4", num_classes=10, in_channels=1), tmp_path / "bare.safetensors")

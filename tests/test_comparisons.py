@@ -244,7 +244,7 @@ def test_the_margins_are_those_of_the_batch_norm_that_makes_the_feature(name, ge
     if name == "torchvision resnet":
         block = torchvision.models.resnet.BasicBlock
         teacher, images = torchvision.models.ResNet(block, [2, 1, 1, 1], num_classes=5), torch.zeros(2, 3, 32, 32)
-        norms = ["bn1", "layer1.1.bn2", "layer2.0.bn2", "layer3.0.bn2"]
+        norms = ["layer1.1.bn2", "layer2.0.bn2", "layer3.0.bn2"]
     elif name == "vgg":
         layers = [
             [nn.Conv2d(width_in, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
@@ -389,3 +389,51 @@ def test_what_only_the_distance_notices_is_named_too(name, role, positions, word
 def test_too_few_positions_are_counted():
     with pytest.raises(ValueError, match="^groups compares 3 positions together, and there is 2 for 'group_end'"):
         find_sites(replace(GROUPS, span=3), *(Declared((4, 4), (1, 2)) for _ in range(2)), IMAGES)
+
+
+# Positions by hand ----------------------------------------------------------------------------------------------------
+
+
+def with_positions(name: str, text: str) -> Term:
+    return adjust(find(name), terms={name: {"positions": text}}).terms[0]
+
+
+def test_positions_given_by_hand_are_compared_and_no_others():
+    student, teacher = Declared((4, 6, 8), (1, 2, 2)), Declared((5, 7), (1, 2))
+    sites = find_sites(with_positions("at", "convs.2=convs.0,\n  before:convs.1=convs.1"), student, teacher, IMAGES)
+    assert [(site.student.name, site.teacher.name) for site in sites] == [
+        ("convs.2", "convs.0"),
+        ("before:convs.1", "convs.1"),
+    ]
+    assert [site.student_shape[2:] for site in sites] == [(2, 2), (4, 4)]
+
+
+def test_a_term_of_the_last_layer_compares_all_that_are_given():
+    student, teacher = Declared((4, 6), (1, 2)), Declared((5, 7), (1, 2))
+    term = with_positions("nst", "convs.0=convs.0,convs.1=convs.1")
+    assert term.layers == "last" and len(find_sites(term, student, teacher, IMAGES)) == 2
+
+
+def test_a_students_vector_is_given_for_the_teachers_logits():
+    student, teacher = Declared((4, 6), (1, 2)), Declared((5, 7), (1, 2))
+    (site,) = find_sites(with_positions("dtl", "before:fc=logits"), student, teacher, IMAGES)
+    assert (site.student_shape, site.teacher_shape) == ((2, 6), (2, 5))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("conv.1=convs.0", "terms.at.positions, the student's 'conv.1': .*near it: .*convs.1"),
+        ("convs.1=convs.7", "terms.at.positions, the teacher's 'convs.7': .*near it: .*convs.1"),
+    ],
+)
+def test_a_position_that_is_not_there_is_answered_with_the_nearest(text, told):
+    student, teacher = Declared((4, 6), (1, 2)), Declared((5, 7), (1, 2))
+    with pytest.raises(ValueError, match=told):
+        find_sites(with_positions("at", text), student, teacher, IMAGES)
+
+
+def test_one_pair_is_too_few_where_two_are_compared_together():
+    student, teacher = Declared((4, 6), (1, 2)), Declared((5, 7), (1, 2))
+    with pytest.raises(ValueError, match="fsp compares 2 positions .* there is 1 .*terms.fsp.positions="):
+        find_sites(with_positions("fsp", "convs.0=convs.0"), student, teacher, IMAGES)

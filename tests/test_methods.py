@@ -90,7 +90,7 @@ def test_a_terms_numbers_can_be_changed():
     [
         (
             {"ab": {"margn": 2.0}},
-            "terms.ab.margn: allowed are weight, ladder, over, layers, clip, margin; nearest: margin",
+            "terms.ab.margn: allowed are weight, ladder, over, layers, clip, positions, margin; nearest: margin",
         ),
         ({"at": {"power": 2.0}}, "terms.at: AB . KD has no such term; it has ab, kd"),
     ],
@@ -123,6 +123,18 @@ def test_the_fingerprint_follows_what_is_learnt_and_not_the_words():
     assert len(prints) == len(METHODS) + 1
 
 
+def test_positions_by_hand_change_the_fingerprint_and_none_leaves_it():
+    at = find("at")
+    changed = adjust(at, terms={"at": {"positions": "layer1=features.3, before:layer2.1.relu#2=features.6"}})
+    assert changed.terms[0].positions == (("layer1", "features.3"), ("before:layer2.1.relu#2", "features.6"))
+    assert changed.fingerprint() != at.fingerprint() == adjust(at, terms={"at": {"weight": 1000.0}}).fingerprint()
+
+
+def test_a_comparison_of_logits_has_no_positions():
+    with pytest.raises(ValueError, match="terms.kd.positions: kd compares the networks' answers"):
+        adjust(find("kd"), terms={"kd": {"positions": "layer1=layer1"}})
+
+
 @pytest.mark.parametrize(
     ("terms", "words"),
     [
@@ -131,6 +143,12 @@ def test_the_fingerprint_follows_what_is_learnt_and_not_the_words():
         ({"nst": {"weight": "much"}}, "terms.nst.weight=much: expected a number"),
         ({"nst": {"clip": "often"}}, "terms.nst.clip=often: expected true or false"),
         ({"nst": {"kernel": 3.0}}, "terms.nst.kernel=3.0: expected a word"),
+        ({"nst": {"positions": 3.0}}, "terms.nst.positions=3.0: expected a word"),
+        (
+            {"nst": {"positions": "layer1:layer2"}},
+            "found 'layer1:layer2', expected STUDENT=TEACHER, .*understudy layers",
+        ),
+        ({"nst": {"positions": "a=b,"}}, "found '', expected STUDENT=TEACHER"),
     ],
 )
 def test_a_choice_that_does_not_exist_is_an_error(terms, words):

@@ -598,10 +598,8 @@ def test_declared_roles_are_the_networks_own():
 def test_proposed_is_the_last_of_each_size():
     images = torch.randn(2, 3, 64, 64)
     net = torchvision.models.resnet18(weights=None)
-    assert named_positions(net, "before_relu", images) == (
-        "before:relu", *(f"before:layer{n}.1.relu#2" for n in (1, 2, 3, 4)),
-    )  # fmt: skip
-    assert named_positions(net, "group_end", images) == ("relu", "layer1", "layer2", "layer3", "layer4")
+    assert named_positions(net, "before_relu", images) == tuple(f"before:layer{n}.1.relu#2" for n in (1, 2, 3, 4))
+    assert named_positions(net, "group_end", images) == ("layer1", "layer2", "layer3", "layer4")
     with pytest.raises(ValueError, match="ResNet has positions for 'before_relu', .*, not 'stem'"):
         named_positions(net, "stem", images)
 
@@ -651,11 +649,9 @@ def test_as_many_positions_pair_up_in_order_whatever_their_sizes():
 def test_the_fewer_positions_are_paired_with_the_nearest_sizes():
     fewer, more = Declared(4), torchvision.models.resnet18(weights=None)
     fewer.taps = {"group_end": ("bn1", "bn2")}
-    images = torch.randn(
-        2, 3, 32, 32
-    )  # 32x32 and 16x16 there; 16x16, 8x8, 4x4, 2x2 and 1x1 (which does not count) here
+    images = torch.randn(2, 3, 64, 64)  # 64x64 and 32x32 there; 16x16, 8x8, 4x4 and 2x2 here
     found = pairs(fewer.float(), more, "group_end", images)
-    assert [(s.name, t.name) for s, t in found] == [("bn1", "relu"), ("bn2", "layer1")]
+    assert [(s.name, t.name) for s, t in found] == [("bn1", "layer1"), ("bn2", "layer2")]
     assert pairs(more, fewer, "group_end", images) == [(t, s) for s, t in found]
 
 

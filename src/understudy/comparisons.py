@@ -28,7 +28,13 @@ class Site:
 
 def find_sites(term: Term, student: nn.Module, teacher: nn.Module, images: Tensor) -> list[Site]:
     """The pairs that the term compares, first layer first, from a dry run of each network on the images."""
-    if term.teacher_tap is None and term.tap != LOGITS:
+    if term.positions:
+        runs = DryRun(student, images), DryRun(teacher, images)
+        found = [
+            (_given(term, "student", runs[0], own), _given(term, "teacher", runs[1], wanted))
+            for own, wanted in term.positions
+        ]
+    elif term.teacher_tap is None and term.tap != LOGITS:
         found = pairs(student, teacher, term.tap, images)
     else:
         found = [(_last(student, term.tap, images), _last(teacher, term.teacher_tap or term.tap, images))]
@@ -36,21 +42,30 @@ def find_sites(term: Term, student: nn.Module, teacher: nn.Module, images: Tenso
     if term.span > len(sites):
         raise ValueError(
             f"{term.name} compares {term.span} positions together, and there is {len(sites)} for {term.tap!r}; "
-            f"give the networks a `taps` attribute with more of them, or choose another method"
+            f"name more with terms.{term.name}.positions=STUDENT=TEACHER,..., give the networks a `taps` attribute "
+            f"with more of them, or choose another method"
         )
-    return sites[-term.span :] if term.layers == "last" else sites
+    return sites[-term.span :] if term.layers == "last" and not term.positions else sites
+
+
+def _given(term: Term, whose: str, run: DryRun, name: str) -> Position:
+    """The position of this name; ValueError with the nearest ones where the network has none."""
+    if name == LOGITS:
+        return _logits(run.output_shape)
+    try:
+        return run.position(run.find(name))
+    except ValueError as error:
+        raise ValueError(f"terms.{term.name}.positions, the {whose}'s {name!r}: {error}") from error
 
 
 def _last(network: nn.Module, role: str, images: Tensor) -> Position:
-    if role != LOGITS:
-        run = DryRun(network, images)
-        return run.position(run.find(named_positions(network, role, images)[-1]))
-    training = [(module, module.training) for module in network.modules()]
-    network.eval()
-    with torch.no_grad():
-        shape = tuple(network(images).shape)
-    for module, flag in training:
-        module.training = flag
+    run = DryRun(network, images)
+    if role == LOGITS:
+        return _logits(run.output_shape)
+    return run.position(run.find(named_positions(network, role, images)[-1]))
+
+
+def _logits(shape: tuple[int, ...]) -> Position:
     return Position(name=LOGITS, kind="", shape=shape, parameters=0, activation="", overwritten=False, is_leaf=False)
 
 

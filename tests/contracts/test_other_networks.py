@@ -238,7 +238,7 @@ def test_the_blocks_of_torchvisions_transformer_are_found_under_their_names():
     assert named_positions(network, "group_end", torch.zeros(2, 3, 32, 32)) == (
         "encoder.layers.encoder_layer_1",
         "encoder.layers.encoder_layer_3",
-        "encoder",
+        "encoder.ln",
     )
 
 

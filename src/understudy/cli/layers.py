@@ -21,9 +21,12 @@ def layers(
     channels: Annotated[int, typer.Option("--channels", help="channels of the images")] = 3,
     classes: Annotated[int, typer.Option("--classes", help="classes of the classifier")] = 10,
 ) -> None:
-    """List a network's positions: names to tap, shapes, parameters, before or after which activation.
+    """List a network's positions: names to tap, shapes, parameters, before or after which activation, and roles.
 
-    Example: understudy layers wrn22-4 --student wrn16-2
+    With --student, the pairs that a method would compare. To compare others, name them in the run's settings, the
+    student's position = the teacher's: terms.ab.positions=layer1=features.3,layer2=features.6
+
+    Example: understudy layers torchvision:resnet50 --student torchvision:mobilenet_v3_small --size 224
     """
     from understudy.engine.layers import show_layers, show_pairs
 

@@ -1,56 +1,120 @@
 """The positions of a network as a table, and the pairs that would be compared."""
 
+from collections.abc import Sequence
+
 import torch
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
+from torch import Tensor, nn
 
 from understudy.comparisons import Site, site_of
 from understudy.models import build
-from understudy.taps import named_positions, pairs, positions
+from understudy.taps import Position, named_positions, pairs, positions
+from understudy.taps.positions import DryRun
+
+ROLES = ("before_relu", "after_relu", "group_end", "embedding")
+
+# Where a network refuses a size, these are tried, to say which it takes.
+USUAL_SIZES = (32, 64, 96, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512)
 
 
-def show_layers(model: str, shape: tuple[int, int, int], num_classes: int) -> Table:
-    """Every position of the network, in the order in which it is computed for an image of `shape` (C, H, W)."""
-    network = build(model, num_classes=num_classes, in_channels=shape[0])
-    images = torch.zeros(2, *shape)
-    roles: dict[str, list[str]] = {}
-    for role in ("before_relu", "after_relu", "group_end", "embedding"):
-        try:
-            found = named_positions(network, role, images)
-        except ValueError:
-            continue  # a network need not have every role; the table then shows none
-        for name in found:
-            roles.setdefault(name, []).append(role)
+def show_layers(model: str, shape: tuple[int, int, int], num_classes: int) -> Group:
+    """Every position of the network, in the order in which it is computed for an image of `shape` (C, H, W).
+
+    Those that play a role stand out, and stand together once more at the end.
+    """
+    network, images = _built(model, shape, num_classes)
+    roles = _roles(network, images)
     table = _table(f"{model}: positions", "position", "kind", "shape", "parameters", "activation", "role")
     for place in positions(network, images):
+        played = [role for role, names in roles.items() if place.name in names]
         table.add_row(
             place.name,
             place.kind,
             _shape(place.shape),
             f"{place.parameters:,}" if place.parameters else "",
             place.activation,
-            ", ".join(roles.get(place.name, [])),
+            ", ".join(played),
+            style="bold" if played else None,
         )
+    return Group(table, "", _summary(network, roles, images), "", _setting(("layer1=features.3", "layer2=features.6")))
+
+
+def _roles(network: nn.Module, images: Tensor) -> dict[str, tuple[str, ...]]:
+    roles = {}
+    for role in dict.fromkeys((*ROLES, *getattr(network, "taps", {}))):
+        try:
+            roles[role] = named_positions(network, role, images)
+        except ValueError:
+            continue  # a network need not have every role; the table then shows none
+    return roles
+
+
+def _summary(network: nn.Module, roles: dict[str, tuple[str, ...]], images: Tensor) -> Table:
+    run = DryRun(network, images)
+    table = _table("What methods read", "role", "said by", "positions, with their shapes")
+    declared = getattr(network, "taps", {})
+    for role, names in roles.items():
+        places = [f"{name}  {_shape(run.find(name).value.shape)}" for name in names]
+        table.add_row(role, "the network" if role in declared else "proposal", "\n".join(places))
     return table
 
 
-def show_pairs(teacher: str, student: str, role: str, shape: tuple[int, int, int], num_classes: int) -> Table:
+def show_pairs(teacher: str, student: str, role: str, shape: tuple[int, int, int], num_classes: int) -> Group:
     """The pairs of positions that play `role`, and what connects them."""
-    images = torch.zeros(2, *shape)
-    networks = [build(name, num_classes=num_classes, in_channels=shape[0]) for name in (student, teacher)]
+    (own_network, images), (other_network, _) = (_built(name, shape, num_classes) for name in (student, teacher))
     table = _table(
-        f"{role}: {student} learns from {teacher}", "student", "shape", "teacher", "shape", "activation", "connector"
+        f"{role}: {student} learns from {teacher}", "student", "shape", "teacher", "shape", "activations", "connector"
     )
-    for own, wanted in pairs(networks[0], networks[1], role, images):
-        site = site_of(own, wanted, images)
+    found = pairs(own_network, other_network, role, images)
+    for own, wanted in found:
         table.add_row(
             own.name,
             _shape(own.shape),
             wanted.name,
             _shape(wanted.shape),
-            own.activation,
-            _connection(site),
+            _activations(own, wanted),
+            _connection(site_of(own, wanted, images)),
         )
-    return table
+    return Group(table, "", _setting([f"{own.name}={wanted.name}" for own, wanted in found]))
+
+
+def _setting(given: Sequence[str]) -> Group:
+    """How positions are named by hand, to be copied into a shell: a pair on each line."""
+    lines = ",\n".join(f"  {pair}" for pair in given)
+    return Group(
+        "To compare others, name them in a run's settings, STUDENT=TEACHER, for a term such as ab or at:",
+        Text(f"terms.ab.positions='\n{lines}'", overflow="fold"),
+    )
+
+
+def _activations(own: Position, wanted: Position) -> str:
+    """ "before ReLU", or "before Hardswish, before ReLU" where they differ, the student's first."""
+    return ", ".join(dict.fromkeys(place.activation for place in (own, wanted) if place.activation))
+
+
+def _built(model: str, shape: tuple[int, int, int], num_classes: int) -> tuple[nn.Module, Tensor]:
+    """The network and two images that it takes. Raises ValueError where it does not, with a size that it does."""
+    network = build(model, num_classes=num_classes, in_channels=shape[0]).eval()
+    images = torch.zeros(2, *shape)
+    problem = _problem(network, images)
+    if problem is None:
+        return network, images
+    sizes = (size for size in USUAL_SIZES if _problem(network, torch.zeros(1, shape[0], size, size)) is None)
+    fitting = next(sizes, None)
+    advice = "give other --size or --channels" if fitting is None else f"give --size {fitting}"
+    raise ValueError(f"{model} does not take images of {_shape(images.shape)} ({problem}); {advice}")
+
+
+@torch.no_grad()
+def _problem(network: nn.Module, images: Tensor) -> str | None:
+    """What the network says against these images; None where it takes them."""
+    try:
+        network(images)
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return None
 
 
 def _connection(site: Site) -> str:
@@ -59,11 +123,11 @@ def _connection(site: Site) -> str:
     if len(site.student_shape) == 2:
         words = ["linear"] if words else []
     if site.student.shape[2:] != site.teacher.shape[2:]:
-        words.append(f"compared at {'x'.join(str(size) for size in site.teacher_shape[2:])}")
-    return ", ".join(words) or "none: equal widths"
+        words.append(f"at {'x'.join(str(size) for size in site.teacher_shape[2:])}")
+    return " ".join(words) or "none: equal widths"
 
 
-def _shape(shape: tuple[int, ...]) -> str:
+def _shape(shape: Sequence[int]) -> str:
     """Without the batch: 64x8x8."""
     return "x".join(str(size) for size in shape[1:])
 

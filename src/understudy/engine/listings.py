@@ -57,8 +57,9 @@ def methods_page() -> str:
             [[f"`{name}`", phases(method), method.teacher_mode, method.notes] for name, method in METHODS.items()],
         ),
         "## Weights",
-        "`terms.NAME.weight`, `.ladder`, `.over`, `.layers`, `.clip` and the options change them. An earlier layer "
-        "counts `ladder` times the next; `over` divides the distance by the map's number of positions or elements.",
+        "`terms.NAME.weight`, `.ladder`, `.over`, `.layers`, `.clip`, `.positions` and the options change them. "
+        "An earlier layer counts `ladder` times the next; `over` divides the distance by the map's number of positions "
+        "or elements.",
         _markdown(["method", "term", "weight", "ladder", "over", "options", "source"], _weights()),
     ]
     return "\n\n".join(lines) + "\n"

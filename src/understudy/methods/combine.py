@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from understudy.methods.declare import Method, Option, Phase, TeacherMode, Term
+from understudy.methods.declare import LOGITS, Method, Option, Phase, TeacherMode, Term
 from understudy.methods.table import METHODS
 
 # What can be changed of any term; the options of its functions come on top.
-FIELDS = {"weight": float, "ladder": float, "over": str, "layers": str, "clip": bool}
+FIELDS = {"weight": float, "ladder": float, "over": str, "layers": str, "clip": bool, "positions": str}
 CHOICES = {"over": ("image", "positions", "elements"), "layers": ("all", "last")}
 
 
@@ -110,7 +110,8 @@ def adjust(
 ) -> Method:
     """The method with the user's changes: labels in the last phase, the teacher's mode, a term's numbers.
 
-    `terms` maps a term's name to its `weight`, `ladder`, `over`, `layers` or `clip`, or an option of its functions.
+    `terms` maps a term's name to its `weight`, `ladder`, `over`, `layers`, `clip` or `positions` ("student=teacher",
+    joined by commas), or an option of its functions.
     Raises ValueError for a name that does not exist, with the existing ones.
     """
     phases = list(method.phases)
@@ -146,8 +147,27 @@ def _change(term: Term, wanted: Mapping[str, Option]) -> Term:
             raise ValueError(f"terms.{term.name}.{key}={value}: expected {' or '.join(CHOICES[key])}")
         _check_kind(f"terms.{term.name}.{key}", value, FIELDS[key] if key in FIELDS else type(allowed_options[key]))
     own: dict[str, Any] = {key: FIELDS[key](value) for key, value in wanted.items() if key in FIELDS}
+    if "positions" in own:
+        own["positions"] = _pairs(term, own["positions"])
     options = {key: value for key, value in wanted.items() if key not in own}
     return replace(term, options={**term.options, **options}, **own)
+
+
+def _pairs(term: Term, text: str) -> tuple[tuple[str, str], ...]:
+    """ "layer1=features.3, layer2=features.6" as pairs of a student's and a teacher's position."""
+    if (term.tap, term.teacher_tap) == (LOGITS, None):
+        raise ValueError(f"terms.{term.name}.positions: {term.name} compares the networks' answers and no positions")
+    pairs = []
+    for part in text.split(","):
+        own, _, wanted = (word.strip() for word in part.partition("="))
+        if not own or not wanted:
+            raise ValueError(
+                f"terms.{term.name}.positions={text}: found {part.strip()!r}, expected STUDENT=TEACHER, several joined "
+                f"by commas, as in layer1=features.3,before:layer2.1.relu#2=before:features.6; "
+                f"`understudy layers MODEL` lists a network's names"
+            )
+        pairs.append((own, wanted))
+    return tuple(pairs)
 
 
 def _check_kind(name: str, value: Option, kind: type) -> None:

@@ -34,7 +34,8 @@ class Term:
 
     What is read. `tap` is a role that networks give to their positions ("before_relu", "after_relu", "group_end",
     "embedding"), or "logits"; `teacher_tap` is another one for the teacher. `layers` takes all of the role's positions
-    or the last one only. `span` = 2 compares each two consecutive positions together.
+    or the last one only. `span` = 2 compares each two consecutive positions together. `positions` names pairs of the
+    student's and the teacher's positions, first layer first, that are compared, all of them, in place of a role's.
 
     What is done to it. `teacher` and `student` are functions of the tensor, or classes: the student's is built as
     cls(student_shape, teacher_shape), the teacher's as cls(teacher_shape, norm), norm being the BatchNorm whose output
@@ -60,6 +61,7 @@ class Term:
     teacher_tap: str | None = None
     layers: Literal["all", "last"] = "all"
     span: int = 1
+    positions: tuple[tuple[str, str], ...] = ()
     teacher: Transform | None = None
     student: Transform | None = None
     guide: type[nn.Module] | None = None
@@ -131,7 +133,9 @@ def _plain(value: Any) -> Any:
     """A declaration as JSON knows it."""
     if isinstance(value, Phase | Term):
         fields = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
-        return {name: _plain(own) for name, own in fields.items() if name not in ("source", "aspects")}
+        # Words for people do not count, and positions only where there are any.
+        left_out = {"source", "aspects"} | (set() if fields.get("positions") else {"positions"})
+        return {name: _plain(own) for name, own in fields.items() if name not in left_out}
     if isinstance(value, Mapping):
         return {key: _plain(own) for key, own in value.items()}
     if isinstance(value, tuple):

@@ -236,7 +236,8 @@ class Settings(Section):
     terms: dict[str, dict[str, Annotated[bool | int | float | str, BeforeValidator(_option)]]] = Field(
         default_factory=dict,
         description="a term's numbers: terms.ab.margin=2, terms.kd.temperature=3, terms.nst.kernel=gaussian; "
-        "of every term weight, ladder, over (image, positions, elements), layers (all, last), clip",
+        "of every term weight, ladder, over (image, positions, elements), layers (all, last), clip, and positions, the "
+        "pairs that it compares: terms.ab.positions=layer1=features.3,layer2=features.6 (student=teacher)",
     )
     data: DataSettings = DataSettings()
     epochs: Annotated[tuple[Count, ...], BeforeValidator(_epochs), Field(min_length=1)] = (20,)

@@ -68,7 +68,9 @@ class DryRun:
         self.aliases = _aliases(network)
         self.events: dict[Key, Event] = {}
         watch = Watch(self._see)
-        _forward_watched(network, images, watch, list(self.modules))
+        output = _forward_watched(network, images, watch, list(self.modules))
+        # Empty for an output that is no tensor.
+        self.output_shape: tuple[int, ...] = tuple(output.shape) if isinstance(output, Tensor) else ()
         self.calls = watch.calls
         self._functions = [e for e in self.events.values() if e.key[1].endswith("()")]
         self._activation_modules = {e.inside for e in self._functions if self._is_all_of_its_module(e)}
@@ -92,8 +94,13 @@ class DryRun:
         left = [e for e in same if e.key[0] == "after"]
         enters = [e for e in same if e.key[0] == "before"]
         if left:
-            return f"after {_printed(left[-1])}"
-        return f"before {_printed(enters[0])}" if enters else ""
+            return f"after {self._printed(left[-1])}"
+        return f"before {self._printed(enters[0])}" if enters else ""
+
+    def _printed(self, function: Event) -> str:
+        # torch's ReLU6 is a hardtanh inside.
+        is_relu6 = isinstance(self.modules.get(function.inside[0]), nn.ReLU6)
+        return "ReLU6" if is_relu6 else ACTIVATIONS[function.key[1].split(".")[-1].removesuffix("()")]
 
     def name(self, key: Key) -> str:
         """The shortest name of a position."""
@@ -116,14 +123,25 @@ class DryRun:
         )
 
     def listed(self) -> list[Event]:
-        """Outputs of modules, inputs and outputs of activations, each once, in the order of execution."""
+        """Outputs of modules, inputs and outputs of activations, each once, in the order of execution.
+
+        Without those of modules that pass on what they are given, as an identity, or dropout outside of training.
+        """
         return [e for e in self.events.values() if self._is_listed(e)]
 
     def _is_listed(self, event: Event) -> bool:
         side, owner, call = event.key
         if owner.endswith("()"):
             return event.inside not in self._activation_modules
-        return side == "after" or (owner, call) in self._activation_modules
+        is_activation = (owner, call) in self._activation_modules
+        return is_activation or (side == "after" and not self._passes_on(event))
+
+    def _passes_on(self, event: Event) -> bool:
+        """Whether it left a module without children just as it came."""
+        _, owner, call = event.key
+        entered = self.events.get(("before", owner, call))
+        is_leaf = next(self.modules[owner].children(), None) is None
+        return is_leaf and entered is not None and entered.identity == event.identity
 
     def find(self, name: str) -> Event:
         """The position of this name; ValueError with the nearest real ones where there is none."""
@@ -152,14 +170,15 @@ class DryRun:
 def positions(network: nn.Module, images: Tensor) -> list[Position]:
     """The positions of a network in the order of execution, from one dry forward on these images.
 
-    Outputs of all modules that run, inputs and outputs of activations, as far as they are tensors of two or
-    more axes. The network's own output is not among them. The network stays as it was.
+    Outputs of all modules that run and do something, inputs and outputs of activations, as far as they are tensors of
+    two or more axes. The network's own output is not among them. The network stays as it was.
     """
     run = DryRun(network, images)
     return [run.position(event) for event in run.listed()]
 
 
-def _forward_watched(network: nn.Module, images: Tensor, watch: Watch, names: list[str]) -> None:
+def _forward_watched(network: nn.Module, images: Tensor, watch: Watch, names: list[str]) -> object:
+    """What the network answers."""
     training = {module: module.training for module in network.modules()}
     handles = add_hooks(network, names, watch)
     try:
@@ -171,7 +190,7 @@ def _forward_watched(network: nn.Module, images: Tensor, watch: Watch, names: li
             watch.start()
             with FunctionalActivations(watch):
                 # A copy: the caller's may be an inference tensor, and the network might write into it.
-                network(images.clone())
+                return network(images.clone())
     finally:
         watch.stop()
         for handle in handles:
@@ -195,7 +214,3 @@ def _parsed(name: str) -> tuple[str, str, int | None]:
     if number and not number.isdecimal():
         raise ValueError(f"{name!r}: after '#' comes the number of the call, from 1; found {number!r}")
     return side, owner, int(number) if number else None
-
-
-def _printed(function: Event) -> str:
-    return ACTIVATIONS[function.key[1].split(".")[-1].removesuffix("()")]

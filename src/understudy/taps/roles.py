@@ -7,6 +7,7 @@ import math
 from torch import Tensor, nn
 
 from understudy.taps.grid import grid
+from understudy.taps.groups import Groups, kind_of
 from understudy.taps.positions import DryRun, Position
 
 # These squash a gate or a mask; what enters them is no feature.
@@ -19,12 +20,18 @@ def named_positions(network: nn.Module, role: str, images: Tensor) -> tuple[str,
     """The names that play a role such as "before_relu" in this network.
 
     A role that the network declares in `taps` (role -> names) is its own word. For others there is a proposal: for
-    each height and width of the feature maps in turn, the last one that enters an activation ("before_relu"), that
+    each size (height and width) that the network works at, the last map that enters an activation ("before_relu"), that
     left one ("after_relu"; gates such as sigmoid count for neither), or simply the last one ("group_end"); and what
-    enters the last linear layer ("embedding"). Where all have one height and width, as in most vision transformers, the
-    last one of each third of the blocks. Feature maps are (B, C, H, W), or a transformer's tokens (B, N, C), in
-    the proportions of the images and larger than 1 x 1. ValueError for an unknown role, and where there is nothing to
-    propose.
+    enters the last linear layer ("embedding"). ValueError for an unknown role, and where there is nothing to propose.
+
+    Maps are (B, C, H, W), (B, H, W, C), or a transformer's tokens (B, N, C), in the proportions of the images. Sizes
+    count from 2 x 2 on and where a layer with weights answers them. Those of the stem do not, which are larger than
+    anything that a block answers: a block is a module of two or more layers with others of its kind, and a network
+    without blocks has no stem. Sizes that differ by a border are one.
+
+    A block that makes maps smaller belongs to the new size: its first layers that still work at the old one are not the
+    old group's end. What it does before any layer, as networks with pre-activation do, counts for activations. Where
+    one size is all there is, as in most vision transformers, each third of the blocks is a group.
     """
     declared = getattr(network, "taps", {})
     if role in declared:
@@ -32,7 +39,7 @@ def named_positions(network: nn.Module, role: str, images: Tensor) -> tuple[str,
     if role not in PROPOSED:
         raise ValueError(_unknown_role(network, role, tuple(dict.fromkeys((*declared, *PROPOSED)))))
     run = DryRun(network, images)
-    found = [_embedding(run)] if role == "embedding" else _last_of_each_size(run, role, images)
+    found = [_embedding(run)] if role == "embedding" else _ends_of_groups(run, role, images)
     return tuple(position.name for position in found)
 
 
@@ -85,44 +92,40 @@ def _embedding(run: DryRun) -> Position:
     return run.position(run.find(f"before:{linear[-1].name}"))
 
 
-def _last_of_each_size(run: DryRun, role: str, images: Tensor) -> list[Position]:
-    listed = [run.position(event) for event in run.listed()]
-    sizes = _map_sizes(listed, images)
-    fitting = {p.name for p in listed if sizes.get(p.name, (1, 1)) != (1, 1) and _plays(p, role)}
+def _ends_of_groups(run: DryRun, role: str, images: Tensor) -> list[Position]:
+    groups = Groups(run, (images.shape[-2], images.shape[-1]), len(images))
+    left_out = groups.fragments | (groups.openings if role == "group_end" else set())
+    listed = [(event.key, run.position(event)) for event in run.listed() if event.key in groups.sizes]
+    fitting = {key for key, position in listed if key not in left_out and _plays(position, role)}
     if not fitting:
         raise ValueError(
             f"nothing to propose for {role!r}: no (B, C, H, W) feature map or grid of tokens (B, N, C) qualifies; "
             "give the network a `taps` attribute, {role: names}"
         )
-    has_one_size = len({sizes[name] for name in fitting}) == 1
-    ends = _ends_of_thirds(run, [p for p in listed if p.name in sizes]) if has_one_size else ()
+    has_one_size = len({groups.sizes[key] for key in fitting}) == 1
+    ends = _ends_of_thirds(run, [position for _, position in listed]) if has_one_size else ()
     last: dict[tuple[object, int], Position] = {}
     num_ended = 0
-    for position in listed:
-        if position.name in fitting:
-            key = sizes[position.name], num_ended
+    for key, position in listed:
+        if key in fitting:
+            group = groups.sizes[key], num_ended
             # Taken out first, so that the order is that of the last ones.
-            last.pop(key, None)
-            last[key] = position
+            last.pop(group, None)
+            last[group] = position
         num_ended += position.name in ends
-    return list(last.values())
+    return _named_apart(list(last.values()), run)
 
 
-def _map_sizes(listed: list[Position], images: Tensor) -> dict[str, tuple[int, int]]:
-    """Height and width of those positions that are maps of the images."""
-    tokens = {(_parent(p.name), p.shape[1]) for p in listed if len(p.shape) == 3}
-    sizes = {}
-    for position in listed:
-        size = grid(position.shape, images.shape[-2:])
-        # Attention inside windows has more rows than there are images, and its weights are tokens by tokens.
-        is_attention = len(position.shape) == 4 and {(_parent(position.name), n) for n in position.shape[2:]} <= tokens
-        if size is not None and position.shape[0] == len(images) and not is_attention:
-            sizes[position.name] = size
-    return sizes
-
-
-def _parent(name: str) -> str:
-    return name.removeprefix("before:").rpartition(".")[0]
+def _named_apart(chosen: list[Position], run: DryRun) -> list[Position]:
+    """The same tensors under names of which none holds another: "features.12" beside "features.8", not "features"."""
+    named = []
+    for position in chosen:
+        others = [run.find(other.name).key[1] for other in chosen if other is not position]
+        event = run.find(position.name)
+        same = [e for e in run.listed() if e.key[0] == event.key[0] and e.identity == event.identity]
+        apart = [e for e in same if not any(owner.startswith(f"{e.key[1]}.") for owner in others)]
+        named.append(run.position(apart[-1]) if apart else position)
+    return named
 
 
 def _plays(position: Position, role: str) -> bool:
@@ -133,12 +136,13 @@ def _plays(position: Position, role: str) -> bool:
 def _ends_of_thirds(run: DryRun, listed: list[Position]) -> tuple[str, ...]:
     """The blocks that end the first and the second third of a network all of whose maps have one size.
 
-    Its blocks are those modules with children, of one class in one parent, that have most parameters together.
+    Its blocks are those modules with children, of one kind in one parent, that have most parameters together.
     """
-    families: dict[tuple[str, str], list[str]] = {}
+    families: dict[object, list[str]] = {}
     for position in listed:
         if position.name in run.modules and not position.is_leaf:
-            families.setdefault((_parent(position.name), position.kind), []).append(position.name)
+            parent = position.name.rpartition(".")[0]
+            families.setdefault((parent, kind_of(run.modules[position.name])), []).append(position.name)
     blocks = max(families.values(), key=lambda names: (len(names) > 1) * _num_parameters(run, names), default=[])
     return tuple(blocks[math.ceil(third * len(blocks) / 3) - 1] for third in (1, 2) if blocks)[: len(blocks) - 1]
 
