@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from understudy.data import load
 from understudy.engine import execute
 from understudy.engine.networks import build_network, build_teacher, student_metadata
+from understudy.engine.plan import make_plan
 from understudy.models import build, save_weights
 from understudy.spec import TeacherSettings, read_settings
 from understudy.teachers import Teachers
@@ -116,3 +117,18 @@ def test_a_networks_renames_are_applied_to_its_file(digits, tmp_path, section):
             found.append(str(error))
     assert "add teacher.rename.linear=fc (student.rename for a student)" in found[0]
     assert torch.equal(found[1].fc.weight, network.fc.weight)
+
+
+def test_a_teacher_that_takes_another_size_says_which(digits, tmp_path):
+    network = build("timm:vit_tiny_patch16_224", num_classes=10, in_channels=1)
+    save_weights(network, tmp_path / "vit.safetensors")
+    wanted = TeacherSettings(model="timm:vit_tiny_patch16_224", weights=tmp_path / "vit.safetensors")
+    with pytest.raises(ValueError, match=r"teacher timm:vit.* 1x8x8 .*224.*add teacher.size=224"):
+        build_teacher([wanted], digits)
+    sized = wanted.model_copy(update={"size": 224})
+    assert build_teacher([sized], digits)(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+
+
+def test_a_student_that_takes_another_size_says_which(settings):
+    with pytest.raises(ValueError, match=r"the student does not take images of 1x8x8 .*add data.size=224"):
+        make_plan(settings("none", **{"student.model": "timm:vit_tiny_patch16_224"}))

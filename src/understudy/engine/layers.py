@@ -9,14 +9,12 @@ from rich.text import Text
 from torch import Tensor, nn
 
 from understudy.comparisons import Site, site_of
+from understudy.engine.refusal import fitting_size, refusal
 from understudy.models import build
 from understudy.taps import Position, named_positions, pairs, positions
 from understudy.taps.positions import DryRun
 
 ROLES = ("before_relu", "after_relu", "group_end", "embedding")
-
-# Where a network refuses a size, these are tried, to say which it takes.
-USUAL_SIZES = (32, 64, 96, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512)
 
 
 def show_layers(model: str, shape: tuple[int, int, int], num_classes: int) -> Group:
@@ -98,23 +96,12 @@ def _built(model: str, shape: tuple[int, int, int], num_classes: int) -> tuple[n
     """The network and two images that it takes. Raises ValueError where it does not, with a size that it does."""
     network = build(model, num_classes=num_classes, in_channels=shape[0]).eval()
     images = torch.zeros(2, *shape)
-    problem = _problem(network, images)
+    problem = refusal(network, images)
     if problem is None:
         return network, images
-    sizes = (size for size in USUAL_SIZES if _problem(network, torch.zeros(1, shape[0], size, size)) is None)
-    fitting = next(sizes, None)
+    fitting = fitting_size(network, shape[0])
     advice = "give other --size or --channels" if fitting is None else f"give --size {fitting}"
     raise ValueError(f"{model} does not take images of {_shape(images.shape)} ({problem}); {advice}")
-
-
-@torch.no_grad()
-def _problem(network: nn.Module, images: Tensor) -> str | None:
-    """What the network says against these images; None where it takes them."""
-    try:
-        network(images)
-    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
-        return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return None
 
 
 def _connection(site: Site) -> str:

@@ -10,6 +10,7 @@ from torch import nn
 
 from understudy.data import Crops, Dataset, Loading
 from understudy.engine import folder
+from understudy.engine.refusal import check_size
 from understudy.models import build, load_weights, read_metadata
 from understudy.spec import NetworkSettings, TeacherSettings
 from understudy.teachers import Member, Teachers
@@ -48,6 +49,8 @@ def _member(wanted: TeacherSettings, data: Dataset) -> Member:
         load_weights(network, wanted.weights, wanted.rename)
     mean, std = _constants(wanted.mean, said, "mean"), _constants(wanted.std, said, "std")
     size = (wanted.size, wanted.size) if wanted.size else _size(said)
+    seen = torch.zeros(1, data.image_shape[0], *(size or data.image_shape[1:]))
+    check_size(f"teacher {wanted.model}", "teacher.size", network, seen)
     return Member(
         network=network,
         mean=None if mean == data.mean else mean,

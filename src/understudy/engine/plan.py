@@ -9,6 +9,7 @@ from understudy.data import Dataset, Loading, load
 from understudy.engine import facts
 from understudy.engine.networks import build_network, build_teacher
 from understudy.engine.precision import Precision, choose
+from understudy.engine.refusal import check_size
 from understudy.methods import Method, adjust, find
 from understudy.spec import Settings, epochs_per_phase
 
@@ -110,11 +111,8 @@ def _check_mixing(settings: Settings, method: Method) -> None:
 def _measure(role: str, network: nn.Module, data: Dataset) -> dict[str, int]:
     """Parameters and multiply-adds for one image. Raises ValueError where the network does not fit the data."""
     image = torch.zeros(1, *data.image_shape)
-    shape = "x".join(str(size) for size in data.image_shape)
-    try:
-        output, multiply_adds = facts.multiply_adds(network, image)
-    except RuntimeError as error:
-        raise ValueError(f"the {role} cannot take the images of {data.name} ({shape}): {error}") from error
+    check_size(f"the {role}", "data.size", network, image)
+    output, multiply_adds = facts.multiply_adds(network, image)
     # A teacher may know other classes: terms that compare its logits with the student's say so themselves.
     expected = data.num_classes if role == "student" else output[-1]
     if tuple(output) != (1, expected):

@@ -1,0 +1,41 @@
+"""What a network says against images, and which sizes it takes instead."""
+
+import torch
+from torch import Tensor, nn
+
+# Where a network refuses a size, these are tried, to say which it takes.
+USUAL_SIZES = (32, 64, 96, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512)
+
+
+@torch.no_grad()
+def refusal(network: nn.Module, images: Tensor) -> str | None:
+    """Why the network does not take these images (B, C, H, W), in its own words; None where it does.
+
+    The network is in eval mode meanwhile.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        network(images)
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+    return None
+
+
+def fitting_size(network: nn.Module, channels: int) -> int | None:
+    """The smallest usual height and width that the network takes; None where it takes none of them."""
+    sizes = (size for size in USUAL_SIZES if refusal(network, torch.zeros(1, channels, size, size)) is None)
+    return next(sizes, None)
+
+
+def check_size(what: str, setting: str, network: nn.Module, images: Tensor) -> None:
+    """ValueError where the network does not take the images, with the value of the setting that would mend it."""
+    problem = refusal(network, images)
+    if problem is None:
+        return
+    size = fitting_size(network, images.shape[1])
+    advice = f"; it takes {size}x{size}: add {setting}={size}" if size is not None else ""
+    raise ValueError(f"{what} does not take images of {'x'.join(map(str, images.shape[1:]))} ({problem}){advice}")
