@@ -156,6 +156,11 @@ def test_a_name_is_asked_for_with_folder_and_download_and_divided_alike_whatever
     assert len(data.train) == 30 and len(data.test) == 9 and len(data.validation) == 6 and data.note == "here"
 
 
+def test_digits_and_signs_are_not_flipped_unless_asked_for(named):
+    flips = [load(name).augment.flip for name in ("svhn", "pets")]
+    assert flips == [False, True] and load("svhn", loading=Loading(hflip=True)).augment.flip
+
+
 @pytest.mark.parametrize("how", ["memory", "workers"])
 def test_subsets_and_classes_are_the_same_images_in_either_way(named, how):
     def labels(**wanted):

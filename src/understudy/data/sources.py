@@ -17,7 +17,8 @@ from understudy.data.subsets import per_class_subset, percent_subset, validation
 
 # What comes undivided is always divided alike: a student must not be tested on what its teacher was trained on.
 SPLIT_SEED = 0
-
+# Digits, letters and traffic signs mean something else in a mirror.
+NOT_FLIPPED = ("mnist", "kmnist", "svhn", "gtsrb")
 Part = TypeVar("Part", ImageSet, ImageFiles)
 
 
@@ -64,6 +65,8 @@ def load(
         assert isinstance(whole.train, ImageSet) and isinstance(whole.test, ImageSet)
         train, held_out = divided(chosen(whole.train), None)
         return read_tensors(replace(whole, train=train, test=chosen(whole.test), validation=held_out), loading)
+    if loading.hflip is None and name in NOT_FLIPPED:
+        loading = replace(loading, hflip=False)
     found = parts(name, folder=folder, seed=SPLIT_SEED, download=download)
     train, held_out = divided(chosen(found.train), None if found.validation is None else chosen(found.validation))
     return read_files(name, train, chosen(found.test), held_out, loading, found.note)
