@@ -100,14 +100,38 @@ def test_an_onnx_file_for_other_images_or_with_too_few_logits_is_told(write_sums
 def test_other_classes_and_broken_weights_are_told(tmp_path):
     torch.manual_seed(0)
     network = build("digits-1x4", num_classes=10, in_channels=1)
-    file = tmp_path / "reversed.safetensors"
-    save_weights(network, file, {"model": "digits-1x4", "class_names": json.dumps(list("9876543210"))})
-    with pytest.raises(ValueError, match=r"knows 10 classes \(9, 8, 7, ...\), digits has 10 classes \(0, 1, 2, ...\)"):
+    file = tmp_path / "letters.safetensors"
+    save_weights(network, file, {"model": "digits-1x4", "class_names": json.dumps(list("abcdefghij"))})
+    with pytest.raises(ValueError, match=r"knows 10 classes \(a, b, c, ...\), digits has 10 classes \(0, 1, 2, ...\)"):
         assess(str(file), data="digits")
     network.fc.bias.data[0] = float("nan")
     save_weights(network, tmp_path / "nan.safetensors", {"model": "digits-1x4"})
     with pytest.raises(ValueError, match="answers 360 of 360 images with logits that are not finite"):
         assess(str(tmp_path / "nan.safetensors"), data="digits")
+
+
+def test_a_network_that_knows_the_classes_in_another_order_is_right_about_the_same_images(tmp_path):
+    torch.manual_seed(0)
+    network = build("digits-1x4", num_classes=10, in_channels=1)
+    said = {"model": "digits-1x4", "data": "digits", "mean": "[70.0]"}
+    save_weights(network, tmp_path / "a.safetensors", {**said, "class_names": json.dumps(list("0123456789"))})
+    for parameter in network.fc.parameters():
+        parameter.data = parameter.data.flip(0)
+    save_weights(network, tmp_path / "b.safetensors", {**said, "class_names": json.dumps(list("9876543210"))})
+    found = [assess(str(tmp_path / name)) for name in ("a.safetensors", "b.safetensors")]
+    assert found[0]["confusion"] == found[1]["confusion"]
+    data = load("digits")
+    # It was trained on pixels with another mean than the data's, and is asked with its own.
+    images = (data.test.images.float() - 70.0) / torch.tensor(data.std)
+    answered = network.eval()(images).flip(1)
+    assert found[0]["nll"] == pytest.approx(F.cross_entropy(answered, data.test.labels).item(), rel=1e-5)
+
+
+def test_an_onnx_file_with_another_order_of_classes_is_told(write_sums, tmp_path):
+    names = json.dumps(list("9876543210"))
+    file = write_sums(tmp_path / "reversed.onnx", metadata={"data": "digits", "class_names": names})
+    with pytest.raises(ValueError, match="the same in the same order"):
+        assess(str(file))
 
 
 def test_a_teachers_weights_without_its_name_are_told(teacher_file):

@@ -119,7 +119,7 @@ def test_every_file_says_what_it_is(run, all_formats):
         assert facts["model"] == "digits-1x4" and facts["input"] == "normalised float32"
         assert json.loads(facts["class_names"]) == list("0123456789") and facts["num_classes"] == "10"
         assert (json.loads(facts["mean"]), json.loads(facts["std"])) == (list(data.mean), list(data.std))
-        assert json.loads(facts["image_shape"]) == [1, 8, 8]
+        assert (facts["in_channels"], facts["height"], facts["width"]) == ("1", "8", "8")
         assert float(facts["accuracy_pct"]) == summary["accuracy_pct"]
 
 

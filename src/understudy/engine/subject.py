@@ -10,11 +10,11 @@ from torch import Tensor
 
 from understudy.data import Dataset, in_order
 from understudy.engine import facts
-from understudy.engine.networks import build_network, locate
+from understudy.engine.networks import build_teacher, locate
 from understudy.engine.onnx_file import OnnxFile, open_onnx
 from understudy.engine.precision import Precision, choose
 from understudy.models import read_metadata
-from understudy.spec import NetworkSettings, RunSettings
+from understudy.spec import RunSettings, TeacherSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +31,17 @@ class Found:
 class Subject:
     """A network that answers images with logits, and the numbers in which it computes.
 
-    `parameters` is None for an ONNX file that does not say. `takes_pixels`: it wants uint8, and normalises them itself.
+    It wants images normalised by `mean` and `std` (units of 0..255), or the pixels in uint8 where `takes_pixels`.
+    `parameters` is None for an ONNX file that does not say.
     """
 
     found: Found
     answer: Callable[[Tensor], Tensor]
     precision: Precision
     parameters: int | None
-    takes_pixels: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    takes_pixels: bool = False
 
 
 def find(checkpoint: str, model: str | None = None) -> Found:
@@ -65,17 +68,19 @@ def find(checkpoint: str, model: str | None = None) -> Found:
 
 def make_ready(found: Found, data: Dataset, precision: str) -> Subject:
     """The network for these data. Raises ValueError where it takes other images or knows other classes."""
-    names = json.loads(found.metadata.get("class_names", "[]"))
-    if names and tuple(names) != data.train.class_names:
+    names, wanted = json.loads(found.metadata.get("class_names", "[]")), data.train.class_names
+    # An ONNX file's logits are taken as they come; a network's are brought into the order of the data.
+    if names and not (tuple(names) == wanted if found.onnx else set(wanted) <= set(names)):
         raise ValueError(
-            f"{found.file} knows {_some(names)}, {data.name} has {_some(data.train.class_names)}; "
-            f"they must be the same classes in the same order"
+            f"{found.file} knows {_some(names)}, {data.name} has {_some(wanted)}; it has to know "
+            + ("the same in the same order" if found.onnx else "all of them")
         )
     return _with_onnx(found, found.onnx, data) if found.onnx else _with_torch(found, data, precision)
 
 
 def _with_torch(found: Found, data: Dataset, precision: str) -> Subject:
-    network = build_network(NetworkSettings(model=found.model, weights=found.file), data).eval()
+    """Pixels, size and order of classes are those of the data; where its file says others, the network sees those."""
+    network = build_teacher([TeacherSettings(model=found.model, weights=found.file)], data).eval()
     chosen = choose(
         RunSettings.model_validate({"precision": precision, "compile": "off"}),
         multiply_adds=facts.multiply_adds(network, torch.zeros(1, *data.image_shape))[1],
@@ -87,7 +92,8 @@ def _with_torch(found: Found, data: Dataset, precision: str) -> Subject:
         answer=network,
         precision=chosen,
         parameters=facts.num_parameters(network),
-        takes_pixels=False,
+        mean=data.mean,
+        std=data.std,
     )
 
 
@@ -97,12 +103,16 @@ def _with_onnx(found: Found, onnx: OnnxFile, data: Dataset) -> Subject:
         raise ValueError(
             f"{found.file} takes images of {_shape(onnx.image_shape)}, {data.name} has {_shape(data.image_shape)}"
         )
-    parameters = found.metadata.get("parameters")
+    said, channels = found.metadata, data.image_shape[0]
+    mean = tuple(json.loads(said["mean"])) if "mean" in said else data.mean
+    std = tuple(json.loads(said["std"])) if "std" in said else data.std
     return Subject(
         found=found,
         answer=onnx,
         precision=Precision(device=torch.device("cpu"), dtype=torch.float32, channels_last=False, compile=False),
-        parameters=int(parameters) if parameters else None,
+        parameters=int(said["parameters"]) if "parameters" in said else None,
+        mean=(0.0,) * channels if onnx.takes_pixels else mean,
+        std=(1.0,) * channels if onnx.takes_pixels else std,
         takes_pixels=onnx.takes_pixels,
     )
 
@@ -111,8 +121,7 @@ def _with_onnx(found: Found, onnx: OnnxFile, data: Dataset) -> Subject:
 def ask(subject: Subject, data: Dataset, split: str, batch_size: int = 128) -> tuple[Tensor, Tensor]:
     """The logits (N, K) of a split's images in order, in float32 on the processor, and the labels (N,).
 
-    Images are normalised as the network's file says, or else as is usual for the data. Raises ValueError for a split
-    that is not there, and for answers that are not one finite logit for each class.
+    Raises ValueError for a split that is not there, and for answers that are not one finite logit for each class.
     """
     images = {"train": data.train, "validation": data.validation, "test": data.test}[split]
     if images is None:
@@ -120,17 +129,12 @@ def ask(subject: Subject, data: Dataset, split: str, batch_size: int = 128) -> t
             f"{data.name} has no {split} images here: only a run that held some out (data.validation=0.1) has them; "
             f"give its folder, or --split test"
         )
-    metadata, channels = subject.found.metadata, data.image_shape[0]
-    mean = tuple(json.loads(metadata["mean"])) if "mean" in metadata else data.mean
-    std = tuple(json.loads(metadata["std"])) if "std" in metadata else data.std
-    if subject.takes_pixels:
-        mean, std = (0.0,) * channels, (1.0,) * channels
     logits, labels = [], []
     for batch, batch_labels in in_order(
         images,
         batch_size=batch_size,
-        mean=mean,
-        std=std,
+        mean=subject.mean,
+        std=subject.std,
         device=subject.precision.device,
         channels_last=subject.precision.channels_last,
     ):

@@ -1,6 +1,5 @@
 """The student of a finished run, opened to be exported."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +87,6 @@ def _metadata(model: str, data: Dataset, network: nn.Module, run: Run) -> dict[s
     return {
         **student_metadata(model, data),
         "num_classes": str(data.num_classes),
-        "image_shape": json.dumps(data.image_shape),
         "normalisation": "(pixel - mean) / std in each channel, pixels in 0..255",
         "parameters": str(facts.num_parameters(network)),
         "accuracy_pct": str(run.summary["accuracy_pct"]),
