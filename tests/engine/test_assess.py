@@ -74,7 +74,7 @@ def test_an_onnx_file_is_measured_on_images_normalised_as_it_says(write_sums, tm
         for part, images in (("train", digits.train), ("test", digits.test))
     }
     data, wide = replace(digits, **wider), wider["test"].images
-    monkeypatch.setattr(assess_module, "load", lambda name, folder: data)
+    monkeypatch.setattr(assess_module, "load", lambda name, **_: data)
     facts = {"model": "sums", "data": "wide", "mean": "[100.0]", "std": "[50.0]"}
     shape = ("batch", 1, 8, 10)
     file = write_sums(tmp_path / "floats.onnx", shape=shape, metadata=facts)
@@ -113,12 +113,12 @@ def test_other_classes_and_broken_weights_are_told(tmp_path):
 def test_a_network_that_knows_the_classes_in_another_order_is_right_about_the_same_images(tmp_path):
     torch.manual_seed(0)
     network = build("digits-1x4", num_classes=10, in_channels=1)
-    said = {"model": "digits-1x4", "data": "digits", "mean": "[70.0]"}
+    said = {"model": "digits-1x4", "mean": "[70.0]"}
     save_weights(network, tmp_path / "a.safetensors", {**said, "class_names": json.dumps(list("0123456789"))})
     for parameter in network.fc.parameters():
         parameter.data = parameter.data.flip(0)
     save_weights(network, tmp_path / "b.safetensors", {**said, "class_names": json.dumps(list("9876543210"))})
-    found = [assess(str(tmp_path / name)) for name in ("a.safetensors", "b.safetensors")]
+    found = [assess(str(tmp_path / name), data="digits") for name in ("a.safetensors", "b.safetensors")]
     assert found[0]["confusion"] == found[1]["confusion"]
     data = load("digits")
     # It was trained on pixels with another mean than the data's, and is asked with its own.
@@ -129,9 +129,9 @@ def test_a_network_that_knows_the_classes_in_another_order_is_right_about_the_sa
 
 def test_an_onnx_file_with_another_order_of_classes_is_told(write_sums, tmp_path):
     names = json.dumps(list("9876543210"))
-    file = write_sums(tmp_path / "reversed.onnx", metadata={"data": "digits", "class_names": names})
+    file = write_sums(tmp_path / "reversed.onnx", metadata={"class_names": names})
     with pytest.raises(ValueError, match="the same in the same order"):
-        assess(str(file))
+        assess(str(file), data="digits")
 
 
 def test_a_teachers_weights_without_its_name_are_told(teacher_file):

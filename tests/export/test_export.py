@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
@@ -228,6 +229,22 @@ def test_a_network_given_in_python_is_exported_by_the_name_of_its_function(tmp_p
         export_run(tmp_path / "run", ["safetensors"])
     (exported,) = export_run(tmp_path / "run", ["safetensors"], model="exported_nets:small")
     assert exported.comparison.largest_difference == 0.0
+
+
+@pytest.mark.parametrize("how", ["memory", "workers"])
+def test_a_student_of_image_files_is_compared_on_them(tmp_path, how):
+    for index in range(16):
+        path = tmp_path / "photos" / f"{'cat' if index % 2 else 'dog'}" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 16), (15 * index, 40, 200)).save(path)
+    words = [f"data.loading={how}", "data.size=12", "data.workers=0"]
+    wanted = {"task": "train", "student.model": "wrn10-1", "data.name": f"folder:{tmp_path / 'photos'}", "epochs": 1}
+    execute(read_settings(options=wanted, words=words), tmp_path / "run")
+    (exported,) = export_run(tmp_path / "run", ["safetensors"])
+    with safe_open(exported.file, "pt") as file:
+        assert (file.metadata()["height"], file.metadata()["class_names"]) == ("12", '["cat", "dog"]')
+    assert assess(str(exported.file))["accuracy_pct"] == assess(str(tmp_path / "run"))["accuracy_pct"]
+    assert exported.comparison.num_images == assess(str(exported.file))["num_images"] > 0
 
 
 def test_a_file_that_answers_otherwise_is_not_left_behind(run, tmp_path, monkeypatch):

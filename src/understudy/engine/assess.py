@@ -1,5 +1,6 @@
 """Measuring weights on disk."""
 
+import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 from understudy.data import Dataset, load
 from understudy.engine import facts, folder
 from understudy.engine.measurement import measure, measure_alike
+from understudy.engine.networks import loading_as_trained
 from understudy.engine.plan import load_data
 from understudy.engine.subject import Found, Subject, ask, find, make_ready
 from understudy.spec import Settings
@@ -73,7 +75,10 @@ def load_beside(found: Found, name: str | None, data_folder: Path | None) -> Dat
     name = name or found.metadata.get("data")
     if name is None:
         raise ValueError(f"{found.file} does not say on which data it was trained; give --data")
-    return load(name, folder=data_folder)
+    # The set may have more classes than the network was trained on.
+    is_own = found.metadata.get("data") == name and "class_names" in found.metadata
+    classes = json.loads(found.metadata["class_names"]) if is_own else None
+    return load(name, folder=data_folder, classes=classes, loading=loading_as_trained(found.metadata, name))
 
 
 def _find_teacher(teacher: str | None, weights: Path | None) -> Found | None:

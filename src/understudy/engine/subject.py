@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from understudy.data import Dataset, in_order
+from understudy.data import Dataset, batches_in_order
 from understudy.engine import facts
 from understudy.engine.networks import build_teacher, locate
 from understudy.engine.onnx_file import OnnxFile, open_onnx
@@ -130,15 +130,15 @@ def ask(subject: Subject, data: Dataset, split: str, batch_size: int = 128) -> t
             f"give its folder, or --split test"
         )
     logits, labels = [], []
-    for batch, batch_labels in in_order(
+    precision = subject.precision
+    for batch, batch_labels in batches_in_order(
         images,
+        replace(data, mean=subject.mean, std=subject.std),
         batch_size=batch_size,
-        mean=subject.mean,
-        std=subject.std,
-        device=subject.precision.device,
-        channels_last=subject.precision.channels_last,
+        device=precision.device,
+        channels_last=precision.channels_last,
     ):
-        with subject.precision.autocast():
+        with precision.autocast():
             logits.append(subject.answer(batch.round().byte() if subject.takes_pixels else batch).float().cpu())
         labels.append(batch_labels.cpu())
     answers = torch.cat(logits)

@@ -1,12 +1,12 @@
 """The student of a finished run, opened to be exported."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from understudy.data import Dataset, in_order
+from understudy.data import Dataset, batches_in_order
 from understudy.engine import facts
 from understudy.engine.assess import load_beside
 from understudy.engine.networks import build_network, student_metadata
@@ -98,8 +98,9 @@ def _metadata(model: str, data: Dataset, network: nn.Module, run: Run) -> dict[s
 
 
 def _pixels(data: Dataset) -> Tensor:
-    channels = data.image_shape[0]
-    images, _ = next(
-        iter(in_order(data.test, batch_size=NUM_IMAGES, mean=(0.0,) * channels, std=(1.0,) * channels, device="cpu"))
-    )
+    channels, count = data.image_shape[0], min(NUM_IMAGES, len(data.test))
+    # Not normalised; so few are decoded before a worker process has started.
+    as_they_are = replace(data, mean=(0.0,) * channels, std=(1.0,) * channels, workers=0)
+    some = data.test.subset(torch.arange(count))
+    images, _ = next(iter(batches_in_order(some, as_they_are, batch_size=count, device="cpu")))
     return images.round().clamp(0, 255).to(torch.uint8)
