@@ -55,6 +55,14 @@ def test_trains_a_teacher_distils_a_student_evaluates_it_and_reports(call, tmp_p
     assert status == 0 and f"accuracy {accuracy:.2f} %" in out
     status, out, _ = call("evaluate", "run/student.safetensors", "--data", "digits", "--model", "digits-1x4")
     assert status == 0 and f"accuracy {accuracy:.2f} %" in out
+    words = ["--teacher", "teacher", "--json", "new/all.json", "--confusion", "new/confusion.svg"]
+    status, out, _ = call("evaluate", "run", *words)
+    assert status == 0 and "of the answers equal" in out and (tmp_path / "new" / "confusion.svg").exists()
+    assert json.loads((tmp_path / "new" / "all.json").read_text())["accuracy_pct"] == accuracy
+    status, out, _ = call("export", "run", "--to", "safetensors")
+    assert status == 0 and "run/export/model.safetensors: logits equal to the bit" in out and "README.md" in out
+    status, out, _ = call("evaluate", "run/export/model.safetensors")
+    assert status == 0 and f"accuracy {accuracy:.2f} %" in out
     status, out, _ = call("report", "teacher", "run", "--out", "page.html")
     assert status == 0 and f"{accuracy:.2f}" in out and (tmp_path / "page.html").exists()
 
@@ -81,6 +89,10 @@ def test_a_dry_run_prints_settings_that_can_be_given_back(call, tmp_path):
         (["train", "--model", "digits-1x4", "--data", "digts"], "digits"),
         (["evaluate", "nothing.safetensors"], "there is no file nothing.safetensors"),
         (["evaluate", "digits-1x4"], "give a run's folder"),
+        (["evaluate", "nothing.onnx"], "there is no file nothing.onnx"),
+        (["evaluate", "nothing.safetensors", "--confusion", "c.jpg"], "written as .svg or .png"),
+        (["export", "nowhere", "--to", "safetensors"], "nowhere is not a run folder"),
+        (["export", ".", "--to", "safetensor"], "nearest: safetensors"),
         (["layers", "wrn16_2"], "nearest: wrn16-2"),
         (["report", "nowhere"], "nowhere"),
         (["reproduce", "ab_table9"], "there are ab_table1"),
@@ -105,7 +117,20 @@ def test_a_run_that_fails_is_status_1_and_tells_step_and_term(call):
     assert status == 1 and "not finite at step" in error and "term task" in error
 
 
-@pytest.mark.parametrize("command", ["train", "distill", "evaluate", "layers", "list", "report", "demo", "reproduce"])
+def test_an_exported_file_that_differs_is_status_1_and_one_message(call, tmp_path, monkeypatch):
+    from understudy.export import ExportError
+
+    def differs(*_, **__):
+        raise ExportError("model.onnx was not written: its logits differ")
+
+    monkeypatch.setattr("understudy.export.export_run", differs)
+    status, _, error = call("export", "run", "--to", "onnx")
+    assert status == 1 and error == "understudy: model.onnx was not written: its logits differ\n"
+
+
+@pytest.mark.parametrize(
+    "command", ["train", "distill", "evaluate", "export", "layers", "list", "report", "demo", "reproduce"]
+)
 def test_every_command_explains_itself(call, command):
     status, out, _ = call(command, "--help")
     assert status == 0 and "Usage" in out and len(out) > 300

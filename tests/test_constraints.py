@@ -1,4 +1,4 @@
-"""constraints.txt pins all that the package and its dev extra need, nothing else, and without addresses."""
+"""constraints.txt pins all that the package and its extras need, nothing else, and without addresses."""
 
 import re
 import tomllib
@@ -21,9 +21,10 @@ def pins() -> dict[str, str]:
 
 
 def direct_requirements() -> list[Requirement]:
-    """What pyproject.toml asks for, the dev extra included."""
+    """What pyproject.toml asks for, with all its extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["dev"]]
+    extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+    return [Requirement(line) for line in project["dependencies"] + extras]
 
 
 def needed_on(python: str) -> set[str]:

@@ -21,7 +21,7 @@ LAYERS = [  # the lowest first; modules on one layer do not know each other
     {"engine"},
     {"transfer", "analysis"},
     {"experiments", "report"},
-    {"demo", "reproduce"},
+    {"demo", "export", "reproduce"},
     {"cli"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

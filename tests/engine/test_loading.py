@@ -17,7 +17,7 @@ from tests.engine.pictures import CLASSES, files, pictures
 from understudy.data import Crops, sources
 from understudy.data.parts import Parts
 from understudy.engine import execute
-from understudy.engine.assess import evaluate_file
+from understudy.engine.assess import assess
 from understudy.engine.display import silent
 from understudy.engine.loop import StoppedError
 from understudy.models import build
@@ -135,11 +135,14 @@ def test_a_student_is_measured_as_it_was_trained(monkeypatch, tmp_path, how):
     words = [f"data.loading={how}", "data.size=8", "data.crop_pct=0.6", "data.mean=[0.2,0.3,0.4]", "data.workers=0"]
     words += ["data.classes=[cat,ant]", "data.std=[0.2,0.2,0.2]", "data.scale=[0.5,1]", "data.hflip=false"]
     result = execute(settings("none", *words), tmp_path / "run")
-    found = evaluate_file(str(tmp_path / "run"), model=None, data=None, folder=None, precision="float32").scores
+    # By the run's settings, and by what the file alone says.
+    (tmp_path / "alone.safetensors").write_bytes((tmp_path / "run" / "student.safetensors").read_bytes())
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     last = [line for line in lines if line["kind"] == "epoch"][-1]["accuracy"]["test"]
-    assert found.accuracy_pct == result.accuracy_pct and found.loss == pytest.approx(last["loss"])
-    assert found.num_images == 13 and set(CLASSES) > {"cat", "ant"}
+    for name in ("run", "alone.safetensors"):
+        found = assess(str(tmp_path / name))
+        assert found["accuracy_pct"] == result.accuracy_pct and found["nll"] == pytest.approx(last["loss"])
+        assert found["num_images"] == 13 and set(CLASSES) > {"cat", "ant"}
 
 
 # Mixed images -----------------------------------------------------------------------------------------------------

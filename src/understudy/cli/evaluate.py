@@ -1,5 +1,6 @@
 """`understudy evaluate`."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +9,21 @@ import typer
 from understudy.cli.app import app, console
 
 
+class Split(StrEnum):
+    """Which images are looked at."""
+
+    test = "test"
+    validation = "validation"
+    train = "train"
+
+
 @app.command()
 def evaluate(
     network: Annotated[
         str,
         typer.Argument(
-            metavar="CHECKPOINT", help="a run's folder, a student.safetensors, or any weights together with --model"
+            metavar="CHECKPOINT",
+            help="a run's folder, a student.safetensors, an .onnx file, or any weights together with --model",
         ),
     ],
     data: Annotated[
@@ -28,6 +38,26 @@ def evaluate(
             "--model", help="the network the weights belong to, where the file does not say", show_default=False
         ),
     ] = None,
+    split: Annotated[Split, typer.Option("--split", help="which images")] = Split.test,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher",
+            help="compare the answers with this network's: a run's folder, a file, or a model's name",
+            show_default=False,
+        ),
+    ] = None,
+    teacher_weights: Annotated[
+        Path | None, typer.Option("--teacher-weights", help="the weights of a --teacher by name", show_default=False)
+    ] = None,
+    all_classes: Annotated[bool, typer.Option("--all", help="all classes in the table, not the 15 worst")] = False,
+    confusion: Annotated[
+        Path | None,
+        typer.Option("--confusion", help="draw what is taken for what: a .svg or .png file", show_default=False),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="write everything that was measured", show_default=False)
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -36,14 +66,37 @@ def evaluate(
     ] = None,
     precision: Annotated[str, typer.Option("--precision", help="auto, float32 or bfloat16")] = "float32",
 ) -> None:
-    """Measure a network on the test images."""
-    from understudy.engine.assess import evaluate_file
+    """Measure a network: accuracy by class, calibration, what is taken for what, agreement with a teacher.
 
-    found = evaluate_file(network, model=model, data=data, folder=folder, precision=precision)
-    scores = found.scores
-    console().print(
-        f"{found.model} on {found.data}: accuracy {scores.accuracy_pct:.2f} %, error {scores.error_pct:.2f} %, "
-        f"cross-entropy {scores.loss:.4f}\n{scores.num_images:,} test images, {found.parameters:,} parameters, "
-        f"{found.dtype}, {scores.images_per_s:,.0f} images/s",
-        highlight=False,
+    Example: understudy evaluate runs/student --teacher runs/teacher --confusion confusion.svg
+    """
+    from understudy.report.confusion import check_picture, write_confusion
+    from understudy.report.measurement import print_measurement
+
+    if confusion is not None:
+        check_picture(confusion)
+    from understudy.engine.assess import assess
+
+    found = assess(
+        network,
+        model=model,
+        data=data,
+        data_folder=folder,
+        precision=precision,
+        split=split.value,
+        teacher=teacher,
+        teacher_weights=teacher_weights,
     )
+    screen = console()
+    print_measurement(found, screen, all_classes=all_classes)
+    if json_file is not None:
+        from understudy.engine.folder import write_json
+
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(json_file, found)
+        screen.print(f"everything: {json_file}", highlight=False, soft_wrap=True)
+    if confusion is not None:
+        names = [one["name"] for one in found["per_class"]]
+        title = f"{found['model']} on {found['data']}: {found['accuracy_pct']:.2f} % right"
+        write_confusion(found["confusion"], names, confusion, title)
+        screen.print(f"picture: {confusion}", highlight=False, soft_wrap=True)

@@ -1,66 +1,100 @@
 """Measuring weights on disk."""
 
 import json
-from dataclasses import dataclass
+import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import torch
+import yaml
+from torch import Tensor
 
-from understudy.data import load
-from understudy.engine import facts
-from understudy.engine.evaluate import Scores, evaluate
-from understudy.engine.networks import build_network, loading_as_trained, locate
-from understudy.engine.precision import choose
-from understudy.models import read_metadata
-from understudy.spec import NetworkSettings, RunSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Assessment:
-    """What was measured, on what, in which precision."""
-
-    model: str
-    data: str
-    dtype: str
-    parameters: int
-    scores: Scores
+from understudy.data import Dataset, load
+from understudy.engine import facts, folder
+from understudy.engine.measurement import measure, measure_alike
+from understudy.engine.networks import loading_as_trained
+from understudy.engine.plan import load_data
+from understudy.engine.subject import Found, Subject, ask, find, make_ready
+from understudy.spec import Settings
 
 
-def evaluate_file(
-    checkpoint: str, *, model: str | None, data: str | None, folder: Path | None, precision: str
-) -> Assessment:
-    """The test scores of a run's student, of a student's own file, or of any weights with the name of their model.
+def assess(
+    checkpoint: str,
+    *,
+    model: str | None = None,
+    data: str | None = None,
+    data_folder: Path | None = None,
+    precision: str = "float32",
+    split: str = "test",
+    teacher: str | None = None,
+    teacher_weights: Path | None = None,
+) -> dict[str, Any]:
+    """Everything that is measured of a network on the images of a split, as JSON knows values.
 
-    Raises ValueError where the file does not say what the options leave out.
+    The network is a run's student, a student's own file, any weights with the name of their model, or an ONNX file; so
+    is the teacher, if there is one. Raises ValueError where a file does not say what the options leave out.
     """
-    if model is None:
-        wanted = locate(checkpoint, None)
-        if wanted.weights is None:
-            raise ValueError(
-                f"found {checkpoint!r}; give a run's folder, a .safetensors file, or --model with the file"
-            )
-    else:
-        wanted = NetworkSettings(model=model, weights=Path(checkpoint))
-    assert wanted.weights is not None
-    metadata = read_metadata(wanted.weights)
-    name = data or metadata.get("data")
+    found = find(checkpoint, model)
+    source = _find_teacher(teacher, teacher_weights)
+    images = load_beside(found, data, data_folder)
+    subject = make_ready(found, images, precision)
+    taught_by = source and make_ready(source, images, precision)
+    started = time.perf_counter()
+    logits, labels = ask(subject, images, split)
+    asked_s = time.perf_counter() - started
+    return {
+        "model": found.model,
+        "file": str(found.file),
+        "sha256": facts.sha256(found.file),
+        "parameters": subject.parameters,
+        "data": images.name,
+        "data_sha256": images.fingerprint(),
+        "split": split,
+        **asdict(measure(logits, labels, images.train.class_names)),
+        "teacher": taught_by and _beside_teacher(taught_by, logits, images, split),
+        "images_per_s": len(labels) / asked_s,
+        "precision": subject.precision.facts(),
+        "runtime": "onnxruntime" if found.onnx else "torch",
+        "command": facts.command(),
+        "versions": facts.versions(),
+        "hardware": facts.hardware(subject.precision.device),
+    }
+
+
+def load_beside(found: Found, name: str | None, data_folder: Path | None) -> Dataset:
+    """The data set `name`; without a name the one the network was trained on, as the run's settings say if there are.
+
+    Raises ValueError where nothing says which it was.
+    """
+    path = found.file.parent / folder.SETTINGS
+    if path.is_file():
+        settings = Settings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        if name in (None, settings.data.name):
+            there = settings.data.model_copy(update={"folder": data_folder or settings.data.folder})
+            return load_data(settings.model_copy(update={"data": there}))
+    name = name or found.metadata.get("data")
     if name is None:
-        raise ValueError(f"{wanted.weights} does not say on which data it was trained; give --data")
-    # The set may have more classes than the student was trained on.
-    is_own = metadata.get("data") == name and "class_names" in metadata
-    classes = json.loads(metadata["class_names"]) if is_own else None
-    images = load(name, folder=folder, classes=classes, loading=loading_as_trained(metadata, name))
-    network = build_network(wanted, images)
-    chosen = choose(
-        RunSettings.model_validate({"precision": precision, "compile": "off"}),
-        multiply_adds=facts.multiply_adds(network, torch.zeros(1, *images.image_shape))[1],
-        phase_multiply_adds=0.0,
-    )
-    chosen.place(network)
-    return Assessment(
-        model=wanted.model,
-        data=name,
-        dtype=str(chosen.facts()["dtype"]),
-        parameters=facts.num_parameters(network),
-        scores=evaluate(network, images.test, images, chosen),
-    )
+        raise ValueError(f"{found.file} does not say on which data it was trained; give --data")
+    # The set may have more classes than the network was trained on.
+    is_own = found.metadata.get("data") == name and "class_names" in found.metadata
+    classes = json.loads(found.metadata["class_names"]) if is_own else None
+    return load(name, folder=data_folder, classes=classes, loading=loading_as_trained(found.metadata, name))
+
+
+def _find_teacher(teacher: str | None, weights: Path | None) -> Found | None:
+    if teacher is None:
+        if weights is not None:
+            raise ValueError(f"found --teacher-weights {weights} alone; give the model they belong to as --teacher")
+        return None
+    return find(teacher) if weights is None else find(str(weights), teacher)
+
+
+def _beside_teacher(teacher: Subject, logits: Tensor, images: Dataset, split: str) -> dict[str, Any]:
+    wanted, labels = ask(teacher, images, split)
+    return {
+        "model": teacher.found.model,
+        "file": str(teacher.found.file),
+        "sha256": facts.sha256(teacher.found.file),
+        "accuracy_pct": 100.0 * int((wanted.argmax(dim=1) == labels).sum()) / len(labels),
+        **asdict(measure_alike(logits, wanted)),
+    }

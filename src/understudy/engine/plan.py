@@ -64,7 +64,7 @@ def make_plan(
     epochs = epochs_per_phase(settings.epochs, tuple(phase.share for phase in method.phases))
     _check_teacher(settings, method, teacher)
     _check_mixing(settings, method)
-    data = data or _load_data(settings)
+    data = data or load_data(settings)
     # The student's random weights depend on the seed alone, so that runs of different methods can be paired.
     torch.manual_seed(settings.run.seed)
     student = student or build_network(settings.student, data)
@@ -123,7 +123,7 @@ def _measure(role: str, network: nn.Module, data: Dataset) -> dict[str, int]:
     return {"parameters": facts.num_parameters(network), "multiply_adds": multiply_adds, "classes": output[-1]}
 
 
-def _load_data(settings: Settings) -> Dataset:
+def load_data(settings: Settings) -> Dataset:
     wanted = settings.data
     return load(
         wanted.name,

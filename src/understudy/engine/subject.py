@@ -1,0 +1,167 @@
+"""A network on disk, ready to be asked: a run's student, any weights with their model's name, or an ONNX file."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from understudy.data import Dataset, batches_in_order
+from understudy.engine import facts
+from understudy.engine.networks import build_teacher, locate
+from understudy.engine.onnx_file import OnnxFile, open_onnx
+from understudy.engine.precision import Precision, choose
+from understudy.models import read_metadata
+from understudy.spec import RunSettings, TeacherSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A file, the model its weights belong to, and what it says of itself. `onnx` where it is one."""
+
+    model: str
+    file: Path
+    metadata: dict[str, str]
+    onnx: OnnxFile | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A network that answers images with logits, and the numbers in which it computes.
+
+    It wants images normalised by `mean` and `std` (units of 0..255), or the pixels in uint8 where `takes_pixels`.
+    `parameters` is None for an ONNX file that does not say.
+    """
+
+    found: Found
+    answer: Callable[[Tensor], Tensor]
+    precision: Precision
+    parameters: int | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    takes_pixels: bool = False
+
+
+def find(checkpoint: str, model: str | None = None) -> Found:
+    """The file behind a run's folder, a student's own file, weights with their model's name, or an ONNX file.
+
+    Raises ValueError where there is none, or it does not say which model it is.
+    """
+    path = Path(checkpoint)
+    if path.suffix == ".pt2":
+        raise ValueError(f"{path}: reading a .pt2 can run code; measure the run, its .safetensors or its .onnx")
+    if path.suffix == ".onnx":
+        onnx = open_onnx(path)
+        return Found(model=onnx.metadata.get("model", path.name), file=path, metadata=onnx.metadata, onnx=onnx)
+    if model is not None:
+        file = path / "student.safetensors" if path.is_dir() else path
+        return Found(model=model, file=file, metadata=read_metadata(file) if file.is_file() else {})
+    wanted = locate(checkpoint, None)
+    if wanted.weights is None:
+        raise ValueError(
+            f"found {checkpoint!r}; give a run's folder, a .safetensors or .onnx file, or --model with the file"
+        )
+    return Found(model=wanted.model, file=wanted.weights, metadata=read_metadata(wanted.weights))
+
+
+def make_ready(found: Found, data: Dataset, precision: str) -> Subject:
+    """The network for these data. Raises ValueError where it takes other images or knows other classes."""
+    names, wanted = json.loads(found.metadata.get("class_names", "[]")), data.train.class_names
+    # An ONNX file's logits are taken as they come; a network's are brought into the order of the data.
+    if names and not (tuple(names) == wanted if found.onnx else set(wanted) <= set(names)):
+        raise ValueError(
+            f"{found.file} knows {_some(names)}, {data.name} has {_some(wanted)}; it has to know "
+            + ("the same in the same order" if found.onnx else "all of them")
+        )
+    return _with_onnx(found, found.onnx, data) if found.onnx else _with_torch(found, data, precision)
+
+
+def _with_torch(found: Found, data: Dataset, precision: str) -> Subject:
+    """Pixels, size and order of classes are those of the data; where its file says others, the network sees those."""
+    network = build_teacher([TeacherSettings(model=found.model, weights=found.file)], data).eval()
+    chosen = choose(
+        RunSettings.model_validate({"precision": precision, "compile": "off"}),
+        multiply_adds=facts.multiply_adds(network, torch.zeros(1, *data.image_shape))[1],
+        phase_multiply_adds=0.0,
+    )
+    chosen.place(network)
+    return Subject(
+        found=found,
+        answer=network,
+        precision=chosen,
+        parameters=facts.num_parameters(network),
+        mean=data.mean,
+        std=data.std,
+    )
+
+
+def _with_onnx(found: Found, onnx: OnnxFile, data: Dataset) -> Subject:
+    pairs = zip(onnx.image_shape, data.image_shape, strict=True)
+    if any(wanted is not None and wanted != size for wanted, size in pairs):
+        raise ValueError(
+            f"{found.file} takes images of {_shape(onnx.image_shape)}, {data.name} has {_shape(data.image_shape)}"
+        )
+    said, channels = found.metadata, data.image_shape[0]
+    mean = tuple(json.loads(said["mean"])) if "mean" in said else data.mean
+    std = tuple(json.loads(said["std"])) if "std" in said else data.std
+    return Subject(
+        found=found,
+        answer=onnx,
+        precision=Precision(device=torch.device("cpu"), dtype=torch.float32, channels_last=False, compile=False),
+        parameters=int(said["parameters"]) if "parameters" in said else None,
+        mean=(0.0,) * channels if onnx.takes_pixels else mean,
+        std=(1.0,) * channels if onnx.takes_pixels else std,
+        takes_pixels=onnx.takes_pixels,
+    )
+
+
+@torch.no_grad()
+def ask(subject: Subject, data: Dataset, split: str, batch_size: int = 128) -> tuple[Tensor, Tensor]:
+    """The logits (N, K) of a split's images in order, in float32 on the processor, and the labels (N,).
+
+    Raises ValueError for a split that is not there, and for answers that are not one finite logit for each class.
+    """
+    images = {"train": data.train, "validation": data.validation, "test": data.test}[split]
+    if images is None:
+        raise ValueError(
+            f"{data.name} has no {split} images here: only a run that held some out (data.validation=0.1) has them; "
+            f"give its folder, or --split test"
+        )
+    logits, labels = [], []
+    precision = subject.precision
+    for batch, batch_labels in batches_in_order(
+        images,
+        replace(data, mean=subject.mean, std=subject.std),
+        batch_size=batch_size,
+        device=precision.device,
+        channels_last=precision.channels_last,
+    ):
+        with precision.autocast():
+            logits.append(subject.answer(batch.round().byte() if subject.takes_pixels else batch).float().cpu())
+        labels.append(batch_labels.cpu())
+    answers = torch.cat(logits)
+    _check(answers, subject, data)
+    return answers, torch.cat(labels)
+
+
+def _check(logits: Tensor, subject: Subject, data: Dataset) -> None:
+    if logits.ndim != 2 or logits.shape[1] != data.num_classes:
+        raise ValueError(
+            f"{subject.found.file} answers {tuple(logits.shape[1:])} to an image, expected {data.num_classes} logits, "
+            f"one for each class of {data.name}"
+        )
+    broken = int((~logits.isfinite()).any(dim=1).sum())
+    if broken:
+        raise ValueError(
+            f"{subject.found.file} answers {broken} of {len(logits)} images with logits that are not finite"
+        )
+
+
+def _some(names: list[str] | tuple[str, ...]) -> str:
+    return f"{len(names)} classes ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+
+
+def _shape(sizes: tuple[int | None, ...]) -> str:
+    return "x".join("any" if size is None else str(size) for size in sizes)

@@ -1,0 +1,71 @@
+"""The model card: what the files are, what they were measured to do, and how to load them."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from understudy.engine import facts
+from understudy.engine.latency import Latency
+from understudy.export.exported import Exported
+from understudy.export.loading import how_to_load
+from understudy.export.source import is_ours
+from understudy.export.student import Student
+from understudy.report import quantities
+
+TITLES = {
+    "safetensors": "Weights (safetensors)",
+    "onnx": "ONNX (onnxruntime)",
+    "torch": "PyTorch program (torch.export)",
+}
+ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+
+
+def card(
+    student: Student, exported: Sequence[Exported], latencies: Mapping[str, Sequence[Latency]], with_normalisation: bool
+) -> str:
+    """The card as Markdown."""
+    text = files("understudy.export").joinpath("card.md.j2").read_text(encoding="utf-8")
+    strict = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    return strict.from_string(text).render(
+        **_content(student),
+        exported=exported,
+        latencies=latencies,
+        hardware=facts.hardware(next(student.network.parameters()).device),
+        snippets=[(TITLES[one.format], how_to_load(student, one.format, with_normalisation)) for one in exported],
+        has_source=is_ours(student) and any(one.format == "safetensors" for one in exported),
+        with_normalisation=with_normalisation,
+        versions=_versions(exported),
+        export_command=facts.command(),
+        say=quantities,
+    )
+
+
+def _content(student: Student) -> dict[str, Any]:
+    run, data = student.run, student.data
+    assert run.summary is not None
+    return {
+        "model": student.model,
+        "facts": run.facts,
+        "summary": run.summary,
+        "epochs": " + ".join(f"{phase['epochs']:g} ({phase['name']})" for phase in run.phases),
+        "classes": _few(data.train.class_names),
+        "shape": "x".join(str(size) for size in data.image_shape),
+        "mean": ", ".join(f"{value:g}" for value in data.mean),
+        "std": ", ".join(f"{value:g}" for value in data.std),
+        "student_sha256": facts.sha256(student.file),
+        "run_command": shlex.join(shlex.split(run.facts["command"])),
+    }
+
+
+def _versions(exported: Sequence[Exported]) -> dict[str, str]:
+    names = ONNX_PACKAGES if any(one.format == "onnx" for one in exported) else ()
+    return {**facts.versions(), **{name: version(name) for name in names}}
+
+
+def _few(names: Sequence[str], shown: int = 12) -> str:
+    words = ", ".join(names[:shown])
+    return f"{words}, ... ({len(names)} in all, in every file's metadata)" if len(names) > shown else words

@@ -1,0 +1,106 @@
+"""The student of a finished run, opened to be exported."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from understudy.data import Dataset, batches_in_order
+from understudy.engine import facts
+from understudy.engine.assess import load_beside
+from understudy.engine.networks import build_network, student_metadata
+from understudy.engine.subject import find
+from understudy.models import load_weights
+from understudy.report import Run, read_run
+from understudy.report.progress import progress_text
+from understudy.spec import NetworkSettings
+
+# As many of the test images as an exported file is compared on.
+NUM_IMAGES = 128
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Student:
+    """The network in float32 on the processor, in evaluation mode, with its run and `pixels` to try it on.
+
+    `pixels` (N, C, H, W) are real test images in uint8; `metadata` is what every exported file says of itself.
+    """
+
+    run: Run
+    model: str
+    file: Path
+    network: nn.Module
+    data: Dataset
+    metadata: dict[str, str]
+    pixels: Tensor
+
+
+def open_student(run_folder: Path, *, model: str | None = None, data_folder: Path | None = None) -> Student:
+    """The run's student with its weights.
+
+    `model` is its name for a run that was given a network of one's own. Raises ValueError for a folder without a
+    finished run, and for weights that are not those the run measured.
+    """
+    run = read_run(run_folder)
+    if run.summary is None:
+        raise ValueError(f"{run_folder} is {progress_text(run)}; the same command as before goes on with it")
+    found = find(str(run_folder), model)
+    _check_file(found.file, run.summary.get("student_sha256"))
+    data = load_beside(found, None, data_folder)
+    network = _build(found.model, model, run_folder, data)
+    load_weights(network, found.file)
+    return Student(
+        run=run,
+        model=found.model,
+        file=found.file,
+        network=network.eval(),
+        data=data,
+        metadata=_metadata(found.model, data, network, run),
+        pixels=_pixels(data),
+    )
+
+
+def _check_file(path: Path, measured: str | None) -> None:
+    if not path.is_file():
+        raise ValueError(f"there is no {path}; it belongs to a finished run")
+    if measured is not None and facts.sha256(path) != measured:
+        raise ValueError(f"{path} is not the file that the run measured (its SHA-256 is another); train it again")
+
+
+def _build(name: str, asked: str | None, run_folder: Path, data: Dataset) -> nn.Module:
+    try:
+        return build_network(NetworkSettings(model=name), data)
+    except ValueError as error:
+        if asked is not None:
+            raise
+        raise ValueError(
+            f"the student of {run_folder} cannot be built by its name: {error}. "
+            f"For a network of your own give --model package.module:function"
+        ) from error
+
+
+def _metadata(model: str, data: Dataset, network: nn.Module, run: Run) -> dict[str, str]:
+    """Values are words, or JSON where they are lists."""
+    assert run.summary is not None
+    teacher = run.facts["teacher"]
+    return {
+        **student_metadata(model, data),
+        "num_classes": str(data.num_classes),
+        "normalisation": "(pixel - mean) / std in each channel, pixels in 0..255",
+        "parameters": str(facts.num_parameters(network)),
+        "accuracy_pct": str(run.summary["accuracy_pct"]),
+        "test_images": str(run.facts["data"]["test_images"]),
+        "method": run.facts["method"]["name"],
+        "teacher": teacher["name"] if teacher else "",
+        "understudy": facts.versions()["understudy"],
+    }
+
+
+def _pixels(data: Dataset) -> Tensor:
+    channels, count = data.image_shape[0], min(NUM_IMAGES, len(data.test))
+    # Not normalised; so few are decoded before a worker process has started.
+    as_they_are = replace(data, mean=(0.0,) * channels, std=(1.0,) * channels, workers=0)
+    some = data.test.subset(torch.arange(count))
+    images, _ = next(iter(batches_in_order(some, as_they_are, batch_size=count, device="cpu")))
+    return images.round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,145 @@
+"""Weights on disk, measured: which file, which images, which classes, and beside which teacher."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from onnx import TensorProto
+
+from understudy.data import load
+from understudy.engine import assess as assess_module
+from understudy.engine import execute
+from understudy.engine.assess import assess
+from understudy.engine.evaluate import evaluate
+from understudy.engine.precision import Precision
+from understudy.models import build, load_weights, save_weights
+
+PLAIN = Precision(device=torch.device("cpu"), dtype=torch.float32, channels_last=False, compile=False)
+
+
+@pytest.fixture
+def run(settings, tmp_path):
+    """A finished run that held out a fifth of its training images."""
+    return execute(settings("kd", **{"data.validation": 0.2}), tmp_path / "run").folder
+
+
+def test_a_run_is_measured_as_it_measured_itself(run):
+    found = assess(str(run))
+    summary = json.loads((run / "summary.json").read_text())
+    assert found["accuracy_pct"] == summary["accuracy_pct"] and found["sha256"] == summary["student_sha256"]
+    assert (found["num_images"], found["parameters"]) == (360, summary["parameters"])
+    assert (found["split"], found["teacher"], found["runtime"]) == ("test", None, "torch")
+    network = build("digits-1x4", num_classes=10, in_channels=1)
+    load_weights(network, run / "student.safetensors")
+    data = load("digits")
+    assert found["nll"] == pytest.approx(evaluate(network, data.test, data, PLAIN).loss, rel=1e-6)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_the_validation_and_training_images_are_those_of_the_run(run):
+    assert assess(str(run), split="validation")["num_images"] == pytest.approx(0.2 * 1437, abs=5)
+    assert assess(str(run), split="train")["num_images"] == pytest.approx(0.2 * 0.8 * 1437, abs=5)
+    assert assess(str(run / "student.safetensors"), split="validation")["split"] == "validation"
+
+
+def test_a_file_without_a_run_has_no_validation_images(teacher_file):
+    assert assess(str(teacher_file))["num_images"] == 360
+    with pytest.raises(ValueError, match="digits has no validation images here"):
+        assess(str(teacher_file), split="validation")
+
+
+def test_the_agreement_with_a_teacher_is_that_of_both_networks_answers(run, teacher_file):
+    found = assess(str(run), teacher="digits-2x6", teacher_weights=teacher_file)["teacher"]
+    assert found == assess(str(run), teacher=str(teacher_file))["teacher"]
+    data = load("digits")
+    images = (data.test.images.float() - torch.tensor(data.mean)) / torch.tensor(data.std)
+    answers = []
+    for name, file in (("digits-1x4", run / "student.safetensors"), ("digits-2x6", teacher_file)):
+        network = build(name, num_classes=10, in_channels=1).eval()
+        load_weights(network, file)
+        answers.append(network(images).detach())
+    student, teacher = answers
+    assert found["equal_pct"] == 100.0 * (student.argmax(1) == teacher.argmax(1)).double().mean().item()
+    expected = F.kl_div(student.log_softmax(1), teacher.softmax(1), reduction="batchmean").item()
+    assert found["kl"] == pytest.approx(expected, rel=1e-4) and found["model"] == "digits-2x6"
+    assert found["accuracy_pct"] == assess(str(teacher_file))["accuracy_pct"]
+
+
+def test_an_onnx_file_is_measured_on_images_normalised_as_it_says(write_sums, tmp_path, monkeypatch):
+    digits = load("digits")
+    wider = {
+        part: replace(images, images=F.pad(images.images, (0, 2)))
+        for part, images in (("train", digits.train), ("test", digits.test))
+    }
+    data, wide = replace(digits, **wider), wider["test"].images
+    monkeypatch.setattr(assess_module, "load", lambda name, **_: data)
+    facts = {"model": "sums", "data": "wide", "mean": "[100.0]", "std": "[50.0]"}
+    shape = ("batch", 1, 8, 10)
+    file = write_sums(tmp_path / "floats.onnx", shape=shape, metadata=facts)
+    found = assess(str(file))
+    answered = ((wide.float() - 100) / 50).sum(dim=(1, 2))
+    assert found["accuracy_pct"] == 100.0 * (answered.argmax(1) == data.test.labels).double().mean().item()
+    assert found["nll"] == pytest.approx(F.cross_entropy(answered, data.test.labels).item(), rel=1e-5)
+    assert (found["model"], found["runtime"], found["parameters"]) == ("sums", "onnxruntime", None)
+    pixels = write_sums(tmp_path / "pixels.onnx", shape=shape, kind=TensorProto.UINT8, metadata=facts)
+    assert assess(str(pixels))["nll"] == pytest.approx(
+        F.cross_entropy(wide.float().sum((1, 2)), data.test.labels).item()
+    )
+
+
+def test_an_onnx_file_for_other_images_or_with_too_few_logits_is_told(write_sums, tmp_path):
+    file = write_sums(tmp_path / "large.onnx", shape=("batch", 3, 32, 32))
+    with pytest.raises(ValueError, match="takes images of 3x32x32, digits has 1x8x8"):
+        assess(str(file), data="digits")
+    with pytest.raises(ValueError, match=r"answers \(8,\) to an image, expected 10 logits"):
+        assess(str(write_sums(tmp_path / "few.onnx")), data="digits")
+
+
+def test_other_classes_and_broken_weights_are_told(tmp_path):
+    torch.manual_seed(0)
+    network = build("digits-1x4", num_classes=10, in_channels=1)
+    file = tmp_path / "letters.safetensors"
+    save_weights(network, file, {"model": "digits-1x4", "class_names": json.dumps(list("abcdefghij"))})
+    with pytest.raises(ValueError, match=r"knows 10 classes \(a, b, c, ...\), digits has 10 classes \(0, 1, 2, ...\)"):
+        assess(str(file), data="digits")
+    network.fc.bias.data[0] = float("nan")
+    save_weights(network, tmp_path / "nan.safetensors", {"model": "digits-1x4"})
+    with pytest.raises(ValueError, match="answers 360 of 360 images with logits that are not finite"):
+        assess(str(tmp_path / "nan.safetensors"), data="digits")
+
+
+def test_a_network_that_knows_the_classes_in_another_order_is_right_about_the_same_images(tmp_path):
+    torch.manual_seed(0)
+    network = build("digits-1x4", num_classes=10, in_channels=1)
+    said = {"model": "digits-1x4", "mean": "[70.0]"}
+    save_weights(network, tmp_path / "a.safetensors", {**said, "class_names": json.dumps(list("0123456789"))})
+    for parameter in network.fc.parameters():
+        parameter.data = parameter.data.flip(0)
+    save_weights(network, tmp_path / "b.safetensors", {**said, "class_names": json.dumps(list("9876543210"))})
+    found = [assess(str(tmp_path / name), data="digits") for name in ("a.safetensors", "b.safetensors")]
+    assert found[0]["confusion"] == found[1]["confusion"]
+    data = load("digits")
+    # It was trained on pixels with another mean than the data's, and is asked with its own.
+    images = (data.test.images.float() - 70.0) / torch.tensor(data.std)
+    answered = network.eval()(images).flip(1)
+    assert found[0]["nll"] == pytest.approx(F.cross_entropy(answered, data.test.labels).item(), rel=1e-5)
+
+
+def test_an_onnx_file_with_another_order_of_classes_is_told(write_sums, tmp_path):
+    names = json.dumps(list("9876543210"))
+    file = write_sums(tmp_path / "reversed.onnx", metadata={"class_names": names})
+    with pytest.raises(ValueError, match="the same in the same order"):
+        assess(str(file), data="digits")
+
+
+def test_a_teachers_weights_without_its_name_are_told(teacher_file):
+    with pytest.raises(ValueError, match="--teacher-weights .* alone"):
+        assess(str(teacher_file), teacher_weights=teacher_file)
+
+
+def test_a_file_that_can_run_code_is_not_read(tmp_path):
+    (tmp_path / "model.pt2").write_bytes(b"")
+    with pytest.raises(ValueError, match="can run code; measure the run"):
+        assess(str(tmp_path / "model.pt2"))

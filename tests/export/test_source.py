@@ -1,0 +1,67 @@
+"""The network's source as a file of its own, in a Python that has no understudy."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from understudy.export.source import NAME, is_ours, source_of
+from understudy.models import NAMES, build, save_weights
+
+PROGRAM = """
+import sys
+sys.modules["understudy"] = None  # as where it is not installed
+sys.path.insert(0, {folder!r})
+import torch
+from model import load
+from safetensors.torch import load_file, save_file
+network = load()
+assert not network.training
+with torch.no_grad():
+    save_file({{"logits": network(load_file({folder!r} + "/images")["images"])}}, {folder!r} + "/logits")
+"""
+
+
+def student_of(name):
+    """What the source is made from, without a run."""
+    torch.manual_seed(0)
+    data = SimpleNamespace(num_classes=10, image_shape=(1, 8, 8))
+    return SimpleNamespace(model=name, data=data, network=build(name, num_classes=10, in_channels=1).eval())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["wrn10-1", "digits-2x8"])
+def test_it_answers_the_same_bits_without_understudy(tmp_path, generator, name):
+    student = student_of(name)
+    save_weights(student.network, tmp_path / "model.safetensors")
+    (tmp_path / NAME).write_text(source_of(student), encoding="utf-8")
+    images = torch.randn(5, 1, 8, 8, generator=generator)
+    save_file({"images": images}, tmp_path / "images")
+    program = PROGRAM.format(folder=str(tmp_path))
+    ended = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    with torch.no_grad():
+        assert torch.equal(load_file(tmp_path / "logits")["logits"], student.network(images))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_of_ours_is_built_by_its_one_file(name, monkeypatch):
+    with torch.device("meta"):
+        student = student_of(name)
+        monkeypatch.setitem(sys.modules, "understudy", None)
+        names: dict = {"__name__": "model"}
+        exec(compile(source_of(student), NAME, "exec"), names)
+        network = names["from_name"](name, 10, 1)
+    assert type(network).__name__ == type(student.network).__name__
+    shapes, expected = (
+        {key: value.shape for key, value in one.state_dict().items()} for one in (network, student.network)
+    )
+    assert shapes == expected and f"from_name({name!r}, 10, 1)" in source_of(student)
+
+
+def test_networks_of_others_are_not_ours():
+    assert not any(is_ours(SimpleNamespace(model=name)) for name in ("timm:resnet18", "own.nets:small"))
+    assert is_ours(SimpleNamespace(model="wrn16-2"))
