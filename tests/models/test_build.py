@@ -96,3 +96,12 @@ def test_a_function_of_the_users_is_called_with_the_number_of_classes(tmp_path, 
     monkeypatch.syspath_prepend(tmp_path)
     network = build("own_nets:small", num_classes=6)
     assert isinstance(network, nn.Linear) and network.out_features == 6
+
+
+def test_a_users_function_is_found_in_the_folder_of_the_command(tmp_path, monkeypatch):
+    (tmp_path / "own_networks.py").write_text(
+        "from torch import nn\n\n\ndef tiny(num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert build("own_networks:tiny", num_classes=4)[1].out_features == 4

@@ -1,16 +1,14 @@
 """Methods by name, joined by +, and with a user's numbers."""
 
 import difflib
-import importlib
 import inspect
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from understudy.methods.declare import LOGITS, Method, Option, Phase, TeacherMode, Term
 from understudy.methods.table import METHODS
+from understudy.spec import user_module
 
 # What can be changed of any term; the options of its functions come on top.
 FIELDS = {"weight": float, "ladder": float, "over": str, "layers": str, "clip": bool, "positions": str}
@@ -40,13 +38,10 @@ def find(name: str) -> Method:
 def _imported(name: str) -> Method:
     """The Method that a user's module holds under this name."""
     module, _, attribute = name.partition(":")
-    # The folder in which the command is run counts, as for `python -m`.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
-        imported = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{name}: there is no module {error.name!r} to import") from error
+        imported = user_module(module)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
     if not hasattr(imported, attribute):
         own = [other for other, value in vars(imported).items() if isinstance(value, Method)]
         raise ValueError(f"{name}: {module} has no {attribute!r}; its methods are {', '.join(own) or 'none'}")

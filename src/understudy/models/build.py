@@ -1,7 +1,6 @@
 """A network from its name."""
 
 import difflib
-import importlib
 
 from torch import nn
 
@@ -15,6 +14,7 @@ from understudy.models import (
     small_inception,
     wide_resnet,
 )
+from understudy.spec import user_module
 
 # What `understudy list models` shows. Every depth and width that a family has is understood, not only those listed.
 NAMES = {
@@ -97,12 +97,10 @@ def _from_torchvision(name: str, num_classes: int) -> nn.Module:
 def _from_user(module_name: str, function_name: str, num_classes: int) -> nn.Module:
     whole = f"{module_name}:{function_name}"
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise
+        module = user_module(module_name)
+    except ValueError as error:
         raise ValueError(
-            f"model {whole!r}: there is no module {module_name!r} to import; a model is a name from "
+            f"model {whole!r}: {error}; a model is a name from "
             f"`understudy list models`, timm:NAME, torchvision:NAME, or package.module:function"
         ) from error
     function = getattr(module, function_name, None)

@@ -1,5 +1,6 @@
 """What a run is, and how its settings are read. No torch below here."""
 
+from understudy.spec.imports import user_module
 from understudy.spec.reading import SettingsError, known_keys, read_settings
 from understudy.spec.settings import (
     DataSettings,
@@ -24,4 +25,5 @@ __all__ = [
     "epochs_per_phase",
     "known_keys",
     "read_settings",
+    "user_module",
 ]

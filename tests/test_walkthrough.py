@@ -1,0 +1,58 @@
+"""docs/from_folder_to_onnx.md, carried out command by command as it stands, at an epoch for each phase."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+PAGE = Path(__file__).parents[1] / "docs" / "from_folder_to_onnx.md"
+NUM_TRAIN, NUM_VAL = 40, 10
+
+
+def draw_photos(folder):
+    """Three digits as photographs of 64 pixels, in a folder for each class."""
+    scans, labels = load_digits(return_X_y=True)
+    for label, name in enumerate(("apple", "bell", "cup")):
+        of_class = np.uint8(scans[labels == label][: NUM_TRAIN + NUM_VAL] * (255 / 16)).reshape(-1, 8, 8)
+        for index, scan in enumerate(of_class):
+            place = folder / ("train" if index < NUM_TRAIN else "val") / name
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(scan).resize((64, 64)).convert("RGB").save(place / f"{index}.jpg")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_walk_from_a_folder_of_images_to_onnx_ends_with_a_class(tmp_path):
+    draw_photos(tmp_path / "photos")
+    Image.open(tmp_path / "photos/val/bell/41.jpg").save(tmp_path / "photo.jpg")
+    environment = {**os.environ, "COLUMNS": "120"}
+    printed = []
+    for command in "".join(blocks("sh")).splitlines():
+        short = command.replace("--epochs 30", "--epochs 2").replace("--epochs 6+24", "--epochs 1+1")
+        program, *words = shlex.split(short)
+        assert program == "understudy"
+        ended = subprocess.run(
+            [sys.executable, "-m", "understudy.cli", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        # The doctor may find a teacher of two epochs ill.
+        assert ended.returncode in ((0, 1) if words[0] == "doctor" else (0,)), f"{short}\n{ended.stdout}{ended.stderr}"
+        printed.append(ended.stdout)
+    assert (tmp_path / "confusion.svg").exists() and (tmp_path / "report.html").exists()
+    assert any("held in memory" in text for text in printed)
+    (program,) = blocks("python")
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.stdout.strip() in ("apple", "bell", "cup"), ended.stderr
