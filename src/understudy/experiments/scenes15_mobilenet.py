@@ -1,6 +1,6 @@
 """Fifteen scenes at 128 pixels: a fine-tuned ResNet-50 teaches a MobileNet, from 40 images of each scene.
 
-A table of our own. The scenes (Lazebnik, Schmid & Ponce 2006) are 600 images to train on and 300 to test on. The teacher
+A table of our own. The scenes (Lazebnik, Schmid & Ponce 2006) are 600 images to train on, 300 to test on. The teacher
 begins with CIFAR-100 and is then fine-tuned; both networks start from random weights.
 
 Run:    understudy train --model torchvision:resnet50 --data cifar100 --epochs 10 --out runs/resnet50-cifar100 \\
