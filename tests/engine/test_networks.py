@@ -132,3 +132,18 @@ def test_a_teacher_that_takes_another_size_says_which(digits, tmp_path):
 def test_a_student_that_takes_another_size_says_which(settings):
     with pytest.raises(ValueError, match=r"the student does not take images of 1x8x8 .*add data.size=224"):
         make_plan(settings("none", **{"student.model": "timm:vit_tiny_patch16_224"}))
+
+
+def test_a_student_of_other_classes_keeps_all_but_its_classifier(written, settings, digits):
+    network, wanted = written("other.safetensors", num_classes=7)
+    plan = make_plan(settings("none", **{"student.weights": str(wanted.weights)}))
+    assert plan.left_random == ["fc.weight", "fc.bias"]
+    assert plan.student.fc.out_features == 10
+    torch.testing.assert_close(plan.student.stage3.state_dict(), network.stage3.state_dict())
+    with pytest.raises(ValueError, match=r"2 misshaped: fc.weight \(7, "):
+        build_network(wanted, digits)
+
+
+def test_a_student_that_differs_in_more_than_classes_is_refused(settings, teacher_file):
+    with pytest.raises(ValueError, match="does not fit DigitsNet: 15 unexpected"):
+        make_plan(settings("none", **{"student.weights": str(teacher_file)}))

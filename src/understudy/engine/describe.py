@@ -31,6 +31,7 @@ def describe(plan: Plan, distiller: Distiller, batches: Batches | FileBatches, p
             "name": settings.student.model,
             **plan.sizes["student"],
             "weights": _text(settings.student.weights),
+            "left_random": plan.left_random,
         },
         "teacher": _teacher(plan, precision),
         "data": {

@@ -24,6 +24,14 @@ def build_network(wanted: NetworkSettings, data: Dataset) -> nn.Module:
     return network
 
 
+def build_student(wanted: NetworkSettings, data: Dataset) -> tuple[nn.Module, list[str]]:
+    """The network that is to learn, and what of its classifier stays random: the file's knows other classes."""
+    if wanted.weights is None:
+        return build_network(wanted, data), []
+    network = build_network(wanted.model_copy(update={"weights": None}), data)
+    return network, load_weights(network, wanted.weights, wanted.rename, num_classes=data.num_classes)
+
+
 def build_teacher(wanted: Sequence[TeacherSettings], data: Dataset) -> nn.Module:
     """The teacher of these data: the network itself, or `Teachers` where it sees other pixels, or there are several."""
     members = [_member(one, data) for one in wanted]

@@ -7,7 +7,7 @@ from torch import nn
 
 from understudy.data import Dataset, Loading, load
 from understudy.engine import facts
-from understudy.engine.networks import build_network, build_teacher
+from understudy.engine.networks import build_student, build_teacher
 from understudy.engine.precision import Precision, choose
 from understudy.engine.refusal import check_size
 from understudy.methods import Method, adjust, find
@@ -16,7 +16,10 @@ from understudy.spec import Settings, epochs_per_phase
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`epochs` has one count for each phase of the method; `sizes` the parameters and multiply-adds of each network."""
+    """`epochs` has one count for each phase of the method; `sizes` the parameters and multiply-adds of each network.
+
+    `left_random` names what the student's file of weights could not fill: a classifier of other classes.
+    """
 
     settings: Settings
     method: Method
@@ -24,6 +27,7 @@ class Plan:
     data: Dataset
     student: nn.Module
     teacher: nn.Module | None
+    left_random: list[str]
     sizes: dict[str, dict[str, int]]
 
     @property
@@ -67,7 +71,9 @@ def make_plan(
     data = data or load_data(settings)
     # The student's random weights depend on the seed alone, so that runs of different methods can be paired.
     torch.manual_seed(settings.run.seed)
-    student = student or build_network(settings.student, data)
+    left_random: list[str] = []
+    if student is None:
+        student, left_random = build_student(settings.student, data)
     if teacher is None and settings.teacher is not None:
         teacher = build_teacher([settings.teacher, *settings.more_teachers], data)
     torch.manual_seed(settings.run.seed + 1)
@@ -79,6 +85,7 @@ def make_plan(
         data=data,
         student=student,
         teacher=teacher,
+        left_random=left_random,
         sizes={role: _measure(role, network, data) for role, network in networks.items()},
     )
 

@@ -204,6 +204,8 @@ def _announce(display: Display, out: Path, run_facts: dict[str, Any], images: Da
         f"student {student['name']}: {student['parameters']:,} parameters, {run_facts['method']['title']}, "
         f"{data['name']} ({data['train_images']:,} images)"
     )
+    if student.get("left_random"):
+        display.say(f"weights of other classes: {', '.join(student['left_random'])} start random")
     for text in (images.note, images.loading and f"images: {images.loading}"):
         if text:
             display.say(text)

@@ -87,12 +87,17 @@ def _kind_of(content: object) -> str:
     return f"a dict of {_few([*map(str, content)])}" if isinstance(content, dict) else f"a {type(content).__name__}"
 
 
-def load_weights(network: nn.Module, path: Path, rename: Mapping[str, str] | None = None) -> None:
+def load_weights(
+    network: nn.Module, path: Path, rename: Mapping[str, str] | None = None, *, num_classes: int | None = None
+) -> list[str]:
     """Fill `network` from `path`, in the network's own precision.
 
     Names are compared after `rename` (`understudy.models.renames`: {"linear": "fc"}), and without what wraps all of
     them, such as "module.". Raises ValueError that lists missing, unexpected and misshaped names, and the renames that
     would help; nothing is loaded then.
+
+    With `num_classes`, what has one row for each class, and in the file another number of them, stays as it is: the
+    classifier of a network that is to learn other classes. The answer names these tensors.
     """
     state = read_state(path)
     own = network.state_dict()
@@ -100,10 +105,23 @@ def load_weights(network: nn.Module, path: Path, rename: Mapping[str, str] | Non
         state = fitted(state, own, rename or {})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    misfits = _misfits(own, state)
+    classifier = [] if num_classes is None else _of_other_classes(own, state, num_classes)
+    state = {name: value for name, value in state.items() if name not in classifier}
+    misfits = _misfits({name: value for name, value in own.items() if name not in classifier}, state)
     if misfits:
         raise ValueError(f"{path} does not fit {type(network).__name__}: {misfits}{_advice(own, state)}")
     network.load_state_dict({name: state.get(name, value) for name, value in own.items()})
+    return classifier
+
+
+def _of_other_classes(own: Mapping[str, Tensor], state: Mapping[str, Tensor], num_classes: int) -> list[str]:
+    """Tensors that have a row for each class here and another number of rows, equally long, in the file."""
+    shapes = {name: (value.shape, state[name].shape) for name, value in own.items() if name in state}
+    return [
+        name
+        for name, (here, there) in shapes.items()
+        if here != there and here and here[0] == num_classes and here[1:] == there[1:]
+    ]
 
 
 def _misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
