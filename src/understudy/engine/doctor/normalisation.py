@@ -1,0 +1,74 @@
+"""Would the teacher answer better to images that are normalised otherwise?"""
+
+from torch import Tensor
+
+from understudy.data import ImageSet
+from understudy.engine.doctor.finding import Finding
+from understudy.engine.doctor.odds import FEWEST_IMAGES, is_better
+from understudy.engine.doctor.views import View, predictions
+from understudy.engine.precision import Precision
+
+CHECK = "teacher's normalisation"
+ODDS = 1e-4
+SMALLEST_GAIN = 0.02
+
+Constants = tuple[tuple[float, ...], tuple[float, ...]]
+
+# Mean and std of pixels in 0..1, as they are usual.
+COLOURED: dict[str, Constants] = {
+    "ImageNet's": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "CIFAR-10's": ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)),
+    "CIFAR-100's": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+}
+GREY: dict[str, Constants] = {"MNIST's": ((0.1307,), (0.3081,))}
+
+
+def normalisation(view: View, predicted: Tensor, images: ImageSet, precision: Precision) -> list[Finding]:
+    """A warning where a usual normalisation, or BGR for RGB, makes clearly more of the teacher's answers right.
+
+    `predicted` are its answers to these images as it sees them now. Rule: 2 points of accuracy or more, and a gain that
+    is not chance (sign test, 1e-4); of several the best one is told.
+    """
+    if len(images) < FEWEST_IMAGES:
+        return []
+    labels = images.labels.cpu()
+    tried = {
+        name: predictions(view.answer, images, *_bytes(constants), precision)
+        for name, constants in usual(images.images.shape[1]).items()
+    }
+    if images.images.shape[1] == 3:
+        tried["BGR"] = predictions(view.answer, images, view.mean, view.std, precision, reverse_channels=True)
+    name, best = max(tried.items(), key=lambda one: int((one[1] == labels).sum()))
+    was, would = ((answers == labels).double().mean() for answers in (predicted, best))
+    if would - was < SMALLEST_GAIN or not is_better(best, predicted, labels, ODDS):
+        return []
+    return [_finding(view, name, 100 * float(was), 100 * float(would), len(images), images.images.shape[1])]
+
+
+def usual(channels: int) -> dict[str, Constants]:
+    """The usual normalisations of images with so many channels, of pixels in 0..1."""
+    own = {3: COLOURED, 1: GREY}.get(channels, {})
+    return {
+        **own,
+        "0.5 and 0.5": ((0.5,) * channels, (0.5,) * channels),
+        "none (0..1)": ((0.0,) * channels, (1.0,) * channels),
+        "raw bytes (0..255)": ((0.0,) * channels, (round(1 / 255, 6),) * channels),
+    }
+
+
+def _bytes(constants: Constants) -> Constants:
+    """The same in units of 0..255."""
+    mean, std = (tuple(255.0 * value for value in values) for values in constants)
+    return mean, std
+
+
+def _finding(view: View, name: str, was_pct: float, would_pct: float, num_images: int, channels: int) -> Finding:
+    numbers = f"{was_pct:.1f} % of {num_images:,} test images as it sees them now"
+    if name == "BGR":
+        found = f"{view.title} is right on {numbers}, and on {would_pct:.1f} % with the channels in the order BGR."
+        do = "turn round the input channels of its first layer's weights: weight.flip(1)"
+    else:
+        found = f"{view.title} is right on {numbers}, and on {would_pct:.1f} % with the normalisation {name}."
+        mean, std = (f"[{', '.join(f'{value:g}' for value in values)}]" for values in usual(channels)[name])
+        do = f"{view.setting}.mean={mean} {view.setting}.std={std}"
+    return Finding(check=CHECK, severity="warning", found=found, why="It knows more than it would be asked for.", do=do)
