@@ -28,7 +28,7 @@ def class_order(
     is_moved = moved[labels]
     if len(labels) < FEWEST_IMAGES or not is_moved.any():
         return []
-    mapped = _mapped_by_the_other_half(predicted, labels, len(names))
+    mapped = mapped_by_the_other_half(predicted, labels, len(names))
     before, after = ((answers == labels)[is_moved].double().mean() for answers in (predicted, mapped))
     if after < LOWEST_SHARE or after < 2 * before or not is_better(mapped, predicted, labels, ODDS):
         return []
@@ -56,7 +56,7 @@ def best_order(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     return torch.from_numpy(taken_for)
 
 
-def _mapped_by_the_other_half(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+def mapped_by_the_other_half(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Each half of the answers in the order that fits the other half: an order that fits by accident gains nothing."""
     mapped = predicted.clone()
     for first in (0, 1):

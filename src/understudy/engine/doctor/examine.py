@@ -45,7 +45,7 @@ def examine(plan: Plan, out: Path | None = None) -> list[Finding]:
             if network is not None:
                 precision.place(network)
         try:
-            case = _case(plan, precision)
+            case = make_case(plan, precision)
         except ValueError as error:
             return [*found, _cannot_be_compared(str(error))]
         return found + _of_networks(case)
@@ -83,8 +83,8 @@ def folder_findings(plan: Plan, out: Path | None) -> list[Finding]:
     return []
 
 
-def _case(plan: Plan, precision: Precision) -> Case:
-    """ValueError where the two networks cannot be compared by the method."""
+def make_case(plan: Plan, precision: Precision) -> Case:
+    """What the checks of the networks look at. ValueError where the method cannot compare the two."""
     settings, shape = plan.settings, plan.data.image_shape
     distiller = Distiller(plan.student, plan.teacher, plan.method, torch.zeros(2, *shape, device=precision.device))
     precision.place(distiller)

@@ -27,26 +27,28 @@ COLOURED: dict[str, Constants] = {
 GREY: dict[str, Constants] = {"MNIST's": ((0.1307,), (0.3081,))}
 
 
-def normalisation(view: View, predicted: Tensor, images: ImageSet, precision: Precision) -> list[Finding]:
-    """A warning where a usual normalisation, or BGR for RGB, makes clearly more of the teacher's answers right.
+def normalisation(
+    view: View, predicted: Tensor, images: ImageSet, precision: Precision
+) -> tuple[list[Finding], Tensor]:
+    """A warning where a usual normalisation, or BGR for RGB, makes clearly more of the teacher's answers right; and the answers then.
 
     `predicted` are its answers to these images as it sees them now. Rule: the one that does best on a hundred of the
     images makes at least 2 points of accuracy more on all of them, and the gain is not chance (sign test, 1e-4).
     """
     if len(images) < FEWEST_IMAGES:
-        return []
+        return [], predicted
     some, labels = spread(len(images), FIRST_IMAGES), images.labels.cpu()
     first, num_channels = images.subset(some), images.images.shape[1]
     tries = [*usual(num_channels), *([BGR] if num_channels == 3 else [])]
     right = {name: int((_tried(view, name, first, precision) == labels[some]).sum()) for name in tries}
     name = max(right, key=lambda name: right[name])
     if right[name] <= int((predicted == labels)[some].sum()):
-        return []
+        return [], predicted
     best = _tried(view, name, images, precision)
     was, would = (float((answers == labels).double().mean()) for answers in (predicted, best))
     if would - was < SMALLEST_GAIN or not is_better(best, predicted, labels, ODDS):
-        return []
-    return [_finding(view, name, 100 * was, 100 * would, len(images), num_channels)]
+        return [], predicted
+    return [_finding(view, name, 100 * was, 100 * would, len(images), num_channels)], best
 
 
 def _tried(view: View, name: str, images: ImageSet, precision: Precision) -> Tensor:

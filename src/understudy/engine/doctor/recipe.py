@@ -23,7 +23,7 @@ def _rate(settings: Settings) -> list[Finding]:
             check="learning rate",
             severity="warning",
             found=f"optim.lr={settings.optim.lr:g} with SGD and a momentum of {settings.optim.momentum:g}.",
-            why="Rates from 0.01 to 0.5 are usual; a loss seldom stays finite at ten times as much.",
+            why="Rates from 0.01 to 0.5 are usual; at ten times as much the loss seldom stays finite.",
             do="optim.lr=0.1",
         )
     ]

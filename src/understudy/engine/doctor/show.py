@@ -23,7 +23,7 @@ def show(findings: Sequence[Finding], console: Console, title: str) -> None:
         console.print(Text.assemble((mark, style), "  ", (one.check, "bold")))
         told = [Text(part, style=tone) for part, tone in ((one.found, ""), (one.why, "dim")) if part]
         for text in told:
-            console.print(Padding(text, (0, 0, 0, 2)), width=width, highlight=False)
+            console.print(Padding(text, (0, 0, 0, 2), expand=False), width=width, highlight=False)
         if one.do:
             console.print(_arrow(one.do), width=width, highlight=False)
         console.print()
