@@ -106,7 +106,7 @@ def test_one_image_under_two_labels_is_told_and_under_one_is_not(make):
     assert problems(conflicts(scan(train), NAMES)) == []
     train.images[2:] = train.images[0]
     (finding,) = conflicts(scan(train), NAMES)
-    assert "1 images stand" in finding.found and "0 (ant) = 2 (cat) = 3 (cat)" in finding.found
+    assert "1 image under" in finding.found and "0 (ant) = 2 (cat) = 3 (cat)" in finding.found
 
 
 def test_images_of_one_colour_are_told_and_dark_ones_are_not(make):

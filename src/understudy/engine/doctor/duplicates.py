@@ -53,7 +53,8 @@ def conflicts(train: Scan, names: tuple[str, ...]) -> list[Finding]:
     if not found:
         return []
     groups = few(" = ".join(f"{index} ({names[label]})" for index, label in group[:3]) for group in found)
-    told = f"{len(found):,} images stand under different labels among the {train.how_many()} training images: {groups}"
+    images = f"{len(found):,} image{'s' * (len(found) > 1)}"
+    told = f"{images} under different labels among the {train.how_many()} training images: {groups}"
     if len(found) < NOTED * len(train.indices):
         return [Finding(check=CONFLICTS, severity="fine", found=told)]
     return [

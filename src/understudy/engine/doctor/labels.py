@@ -22,7 +22,8 @@ def labels(data: Dataset) -> list[Finding]:
         return outside
     train, test = (torch.bincount(values, minlength=len(names)) for values in parts.values())
     found = _untrained(train, test, names) + _untested(train, test, names) + _imbalance(train, names)
-    counts = f"{int(train.min()):,} to {int(train.max()):,}" if train.min() < train.max() else f"{int(train[0]):,}"
+    fewest, most = int(train.min()), int(train.max())
+    counts = f"{fewest:,} to {most:,}" if fewest < most else f"{most:,}"
     return found or [
         Finding(check=CHECK, severity="fine", found=f"{len(names):,} classes, each with {counts} training images")
     ]

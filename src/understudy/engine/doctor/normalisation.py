@@ -30,7 +30,7 @@ GREY: dict[str, Constants] = {"MNIST's": ((0.1307,), (0.3081,))}
 def normalisation(
     view: View, predicted: Tensor, images: ImageSet, precision: Precision
 ) -> tuple[list[Finding], Tensor]:
-    """A warning where a usual normalisation, or BGR for RGB, makes clearly more of the teacher's answers right; and the answers then.
+    """A warning where a usual normalisation, or BGR for RGB, makes clearly more answers right; and the answers then.
 
     `predicted` are its answers to these images as it sees them now. Rule: the one that does best on a hundred of the
     images makes at least 2 points of accuracy more on all of them, and the gain is not chance (sign test, 1e-4).

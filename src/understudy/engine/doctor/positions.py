@@ -30,7 +30,7 @@ def positions(case: Case) -> list[Finding]:
     names = [name for name in teacher if name != LOGITS]
     if found or not names:
         return found
-    return [Finding(check="positions", severity="fine", found=f"of the teacher {few(names)}: alive")]
+    return [Finding(check="positions", severity="fine", found=f"the teacher's {few(names)} are alive")]
 
 
 def not_before(case: Case, student: dict[str, Tensor], teacher: dict[str, Tensor]) -> list[Finding]:

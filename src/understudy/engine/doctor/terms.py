@@ -27,7 +27,7 @@ def terms(case: Case) -> list[Finding]:
         task = norms.pop("task")
         for term in phase.terms:
             found += _finding(case, phase, term, norms[term.name], task, is_first)
-            ratios.append(f"{term.name} {norms[term.name] / task:.2g}" if task else term.name)
+            ratios.append(f"{term.name} {_short(norms[term.name] / task)}" if task else term.name)
         is_first = False
     if found or not ratios:
         return found
@@ -52,7 +52,7 @@ def _finding(case: Case, phase: Phase, term: Term, norm: float, task: float, is_
         Finding(
             check=CHECK,
             severity="warning",
-            found=f"{where}: its gradient at the student is {ratio:.2g} times the labels'.",
+            found=f"{where}: its gradient at the student is {_short(ratio)} times the labels'.",
             why="It would hardly be heard."
             if ratio < 1
             else "Nothing else would be heard, and the rate is too high for it.",
@@ -64,3 +64,8 @@ def _finding(case: Case, phase: Phase, term: Term, norm: float, task: float, is_
 def _broken(found: str, why: str) -> Finding:
     do = "look at the positions it compares (understudy layers), or leave the term out"
     return Finding(check=CHECK, severity="error", found=found, why=why, do=do)
+
+
+def _short(ratio: float) -> str:
+    """0.12, 3.4, 280."""
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
