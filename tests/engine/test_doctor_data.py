@@ -6,14 +6,17 @@ import pytest
 import torch
 from PIL import Image
 
-from understudy.data import Augment, Dataset, ImageSet
-from understudy.data.image_files import ImageFiles
-from understudy.engine.doctor import problems
+from tests.engine.pictures import pictures
+from understudy.data import Augment, Dataset, ImageFiles, ImageSet
+from understudy.engine.doctor import examine, problems
 from understudy.engine.doctor.duplicates import conflicts, leaks
 from understudy.engine.doctor.labels import labels
 from understudy.engine.doctor.pictures import blank, unreadable
 from understudy.engine.doctor.sample import sample, spread
 from understudy.engine.doctor.scan import scan
+from understudy.engine.plan import make_plan
+from understudy.models import build
+from understudy.spec import read_settings
 
 NAMES = ("ant", "bee", "cat")
 
@@ -143,3 +146,29 @@ def test_a_sample_is_spread_evenly_over_the_set(make):
     assert spread(10, 100).tolist() == list(range(10)) and spread(10, 3).tolist() == [0, 3, 6]
     data = dataset(make([0, 1, 2]), make([0] * 50 + [1] * 50 + [2] * 50))
     assert sample(data, 30).labels.bincount().tolist() == [10, 10, 10]
+
+
+def examined(images):
+    options = {"student.model": "digits-1x4", "teacher.model": "digits-1x6", "method.name": "ab+kd", "batch_size": 16}
+    torch.manual_seed(0)
+    student, teacher = (build(f"digits-1x{width}", num_classes=3, in_channels=3) for width in (4, 6))
+    return examine(make_plan(read_settings(options={**options, "epochs": 2}), student, teacher, images))
+
+
+def test_images_that_are_decoded_when_they_are_asked_for_are_examined_alike():
+    found = examined(pictures())
+    assert {one.check for one in found} >= {"images", "duplicates", "terms", "memory", "first step"}
+    assert problems(found) == []
+
+
+def test_with_a_picture_that_cannot_be_read_the_examination_ends_with_it():
+    found = examined(pictures(broken=7))
+    assert [one.check for one in problems(found)] == ["images"] and "drawn/7.png is broken" in problems(found)[0].found
+    assert "memory" not in {one.check for one in found}
+
+
+def test_a_sample_of_files_has_the_bytes_that_networks_see():
+    images = pictures()
+    some = sample(images, 5)
+    assert some.images.dtype == torch.uint8 and some.labels.tolist() == images.test.labels[[0, 4, 8, 12, 16]].tolist()
+    assert torch.equal(some.images[1], images.augment.middle(images.test.read(4)))

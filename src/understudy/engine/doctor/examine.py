@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from understudy.data import Batches
+from understudy.data import training_batches
 from understudy.distiller import Distiller
 from understudy.engine import folder
 from understudy.engine.doctor.case import Case
@@ -47,7 +47,7 @@ def examine(plan: Plan, out: Path | None = None) -> list[Finding]:
         try:
             case = make_case(plan, precision)
         except ValueError as error:
-            return [*found, _cannot_be_compared(str(error))]
+            return [*found, _cannot_begin(str(error))]
         return found + _of_networks(case)
 
 
@@ -84,23 +84,21 @@ def folder_findings(plan: Plan, out: Path | None) -> list[Finding]:
 
 
 def make_case(plan: Plan, precision: Precision) -> Case:
-    """What the checks of the networks look at. ValueError where the method cannot compare the two."""
+    """What the checks of the networks look at. ValueError where the two cannot be compared."""
     settings, shape = plan.settings, plan.data.image_shape
     distiller = Distiller(plan.student, plan.teacher, plan.method, torch.zeros(2, *shape, device=precision.device))
     precision.place(distiller)
     few = min(settings.batch_size, STEP_IMAGES, max(2, STEP_PIXELS // (shape[1] * shape[2])))
-    batches = Batches(
-        plan.data.train,
+    batches = training_batches(
+        replace(plan.data, workers=0),
         batch_size=few,
-        mean=plan.data.mean,
-        std=plan.data.std,
-        augment=plan.data.augment if settings.data.augment else None,
         seed=settings.run.seed,
         device=precision.device,
+        augment=settings.data.augment,
         channels_last=precision.channels_last,
         views=settings.data.views,
     )
-    images, labels = next(batches.epoch(1))
+    images, labels = batches.batch(1, 0)
     return Case(
         plan=plan,
         precision=replace(precision, compile=False),
@@ -121,5 +119,5 @@ def _of_networks(case: Case) -> list[Finding]:
     return found + terms(case) + reach(case, steps) + memory(case, free_bytes)
 
 
-def _cannot_be_compared(told: str) -> Finding:
-    return Finding(check="comparison", severity="error", found=told, why="The run would not begin.")
+def _cannot_begin(told: str) -> Finding:
+    return Finding(check="set-up", severity="error", found=told, why="The run would not begin.")

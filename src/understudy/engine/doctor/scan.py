@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from understudy.data import ImageSet
-from understudy.data.image_files import ImageFiles
+from understudy.data import ImageFiles, Images, ImageSet
 from understudy.engine.doctor.sample import spread
 
 # Of images that have to be decoded, as many of each part are looked at.
@@ -34,7 +33,7 @@ class Scan:
         return f"{seen:,}" if seen == self.num_images else f"{seen:,} of {self.num_images:,}"
 
 
-def scan(images: ImageSet | ImageFiles, most_files: int = MOST_FILES) -> Scan:
+def scan(images: Images, most_files: int = MOST_FILES) -> Scan:
     """All images of a set in memory; of files at most so many, evenly over the set, decoded in threads."""
     return _scan_files(images, most_files) if isinstance(images, ImageFiles) else _scan_pixels(images)
 
