@@ -25,7 +25,7 @@ def memory(case: Case, available: Callable[[torch.device], int]) -> list[Finding
     if few < 2:
         return []
     momentum = sum(4 * p.numel() for p in case.plan.student.parameters() if p.requires_grad)
-    lines = [_line(case, few) for _ in case.phases()]
+    lines = [line(case, few) for _ in case.phases()]
     there = MARGIN * available(case.precision.device)
 
     def needed(batch_size: int) -> float:
@@ -47,7 +47,7 @@ def memory(case: Case, available: Callable[[torch.device], int]) -> list[Finding
     ]
 
 
-def _line(case: Case, few: int) -> tuple[float, float]:
+def line(case: Case, few: int) -> tuple[float, float]:
     """Bytes of a step that do not depend on the batch, and bytes for each image."""
     _peak(case, few)  # what is made once, on the first call, is no part of it
     half, whole = (_peak(case, count) for count in (few // 2, few))
