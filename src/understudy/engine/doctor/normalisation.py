@@ -5,7 +5,7 @@ from torch import Tensor
 from understudy.data import ImageSet
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.odds import FEWEST_IMAGES, is_better
-from understudy.engine.doctor.sample import spread
+from understudy.engine.doctor.sample import drawn
 from understudy.engine.doctor.views import View, predictions
 from understudy.engine.precision import Precision
 
@@ -37,7 +37,7 @@ def normalisation(
     """
     if len(images) < FEWEST_IMAGES:
         return [], predicted
-    some, labels = spread(len(images), FIRST_IMAGES), images.labels.cpu()
+    some, labels = drawn(len(images), FIRST_IMAGES), images.labels.cpu()
     first, num_channels = images.subset(some), images.images.shape[1]
     tries = [*usual(num_channels), *([BGR] if num_channels == 3 else [])]
     right = {name: int((_tried(view, name, first, precision) == labels[some]).sum()) for name in tries}

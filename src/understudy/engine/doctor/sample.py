@@ -9,17 +9,18 @@ from understudy.data import Dataset, ImageSet, batches_in_order
 BATCH_SIZE = 100
 
 
-def spread(num_images: int, most: int) -> torch.Tensor:
-    """At most so many indices, evenly over the set, so that sets in the order of their classes lose none."""
-    return torch.arange(min(num_images, most)) * num_images // max(1, min(num_images, most))
+def drawn(num_images: int, most: int) -> torch.Tensor:
+    """The indices of at most so many images, in order, always the same: classes may come in turn or not."""
+    order = torch.randperm(num_images, generator=torch.Generator().manual_seed(0))
+    return order[:most].sort().values
 
 
 def sample(data: Dataset, most: int) -> ImageSet:
-    """At most `most` of the test images, evenly over the set, as the networks would see them but for normalisation.
+    """At most `most` of the test images, drawn, as the networks would see them but for normalisation.
 
     Raises ValueError that names an image that cannot be decoded.
     """
-    some = data.test.subset(spread(len(data.test), most))
+    some = data.test.subset(drawn(len(data.test), most))
     if isinstance(some, ImageSet):
         return some
     channels = data.image_shape[0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from understudy.data import ImageFiles, Images, ImageSet
-from understudy.engine.doctor.sample import spread
+from understudy.engine.doctor.sample import drawn
 
 # Of images that have to be decoded, as many of each part are looked at.
 MOST_FILES = 10_000
@@ -34,7 +34,7 @@ class Scan:
 
 
 def scan(images: Images, most_files: int = MOST_FILES) -> Scan:
-    """All images of a set in memory; of files at most so many, evenly over the set, decoded in threads."""
+    """All images of a set in memory; of files at most so many, drawn, decoded in threads."""
     return _scan_files(images, most_files) if isinstance(images, ImageFiles) else _scan_pixels(images)
 
 
@@ -52,7 +52,7 @@ def _scan_pixels(images: ImageSet) -> Scan:
 
 
 def _scan_files(files: ImageFiles, most: int) -> Scan:
-    indices = spread(len(files), most).tolist()
+    indices = drawn(len(files), most).tolist()
     # Pillow decodes without Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         looks = list(threads.map(lambda index: _look(files, index), indices))
