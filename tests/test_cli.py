@@ -129,7 +129,7 @@ def test_an_exported_file_that_differs_is_status_1_and_one_message(call, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "distill", "evaluate", "export", "layers", "list", "report", "demo", "reproduce"]
+    "command", ["train", "distill", "doctor", "evaluate", "export", "layers", "list", "report", "demo", "reproduce"]
 )
 def test_every_command_explains_itself(call, command):
     status, out, _ = call(command, "--help")

@@ -69,3 +69,32 @@ Student = Annotated[
         show_default=False,
     ),
 ]
+Teacher = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--teacher",
+        help="a model's name (with --teacher-weights), or the folder of a finished run; given again, the mean of "
+        "several",
+        show_default=False,
+    ),
+]
+TeacherWeights = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--teacher-weights",
+        help="the teacher's weights: safetensors, or a plain state dict; one for each model's name, in order",
+        show_default=False,
+    ),
+]
+MethodName = Annotated[
+    str | None,
+    typer.Option("--method", help="a name from `understudy list methods`, or several joined by +", show_default=False),
+]
+Balance = Annotated[
+    float | None,
+    typer.Option(
+        "--balance",
+        help="weigh each term so that its gradient at the student is this many times the labels'",
+        show_default=False,
+    ),
+]

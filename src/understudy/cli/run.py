@@ -8,16 +8,20 @@ import typer
 
 from understudy.cli.app import app, console
 from understudy.cli.options import (
+    Balance,
     BatchSize,
     Config,
     Data,
     DryRun,
     Epochs,
+    MethodName,
     Out,
     PrecisionOption,
     Seed,
     Student,
+    Teacher,
     TeacherCacheOption,
+    TeacherWeights,
     Weights,
     Words,
 )
@@ -61,40 +65,13 @@ def train(
 @app.command()
 def distill(
     words: Words = None,
-    teacher: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--teacher",
-            help="a model's name (with --teacher-weights), or the folder of a finished run; given again, the mean of "
-            "several",
-            show_default=False,
-        ),
-    ] = None,
-    teacher_weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--teacher-weights",
-            help="the teacher's weights: safetensors, or a plain state dict; one for each model's name, in order",
-            show_default=False,
-        ),
-    ] = None,
+    teacher: Teacher = None,
+    teacher_weights: TeacherWeights = None,
     student: Student = None,
     weights: Weights = None,
-    method: Annotated[
-        str | None,
-        typer.Option(
-            "--method", help="a name from `understudy list methods`, or several joined by +", show_default=False
-        ),
-    ] = None,
+    method: MethodName = None,
     data: Data = None,
-    balance: Annotated[
-        float | None,
-        typer.Option(
-            "--balance",
-            help="weigh each term so that its gradient at the student is this many times the labels'",
-            show_default=False,
-        ),
-    ] = None,
+    balance: Balance = None,
     teacher_cache: TeacherCacheOption = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
@@ -108,7 +85,39 @@ def distill(
 
     Example: understudy distill --teacher runs/teacher --student wrn16-2 --method ab+kd --data cifar10 --epochs 1+5
     """
-    options = {
+    options = distill_options(
+        teacher,
+        teacher_weights,
+        student,
+        weights,
+        method,
+        data,
+        balance,
+        teacher_cache,
+        epochs,
+        batch_size,
+        seed,
+        precision,
+    )
+    _run(options, config, words, out, dry_run)
+
+
+def distill_options(
+    teacher: list[str] | None,
+    teacher_weights: list[Path] | None,
+    student: str | None,
+    weights: Path | None,
+    method: str | None,
+    data: str | None,
+    balance: float | None,
+    teacher_cache: Path | None,
+    epochs: str | None,
+    batch_size: int | None,
+    seed: int | None,
+    precision: str | None,
+) -> dict[str, Any]:
+    """The settings that the options of `distill` name."""
+    return {
         "task": "distill",
         **_teachers(teacher or [], teacher_weights or []),
         "student.model": student,
@@ -118,7 +127,6 @@ def distill(
         "run.teacher_cache": _text(teacher_cache),
         **_shared(data, epochs, batch_size, seed, precision),
     }
-    _run(options, config, words, out, dry_run)
 
 
 def _shared(
@@ -163,9 +171,7 @@ def _run(
 ) -> None:
     settings = read_settings(file=config, options=options, words=words or [])
     if dry_run:
-        import yaml
-
-        sys.stdout.write(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+        print_settings(settings)
         return
     from understudy.engine.display import Display
     from understudy.engine.run import execute
@@ -177,6 +183,13 @@ def _run(
         f"the student is {result.folder / 'student.safetensors'}",
         highlight=False,
     )
+
+
+def print_settings(settings: Settings) -> None:
+    """The settings as YAML, which --config takes."""
+    import yaml
+
+    sys.stdout.write(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
 
 
 def default_name(settings: Settings) -> str:

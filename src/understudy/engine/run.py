@@ -15,6 +15,7 @@ from understudy.engine import checkpoint, folder
 from understudy.engine.compile_cache import keep_compiled_code
 from understudy.engine.describe import describe
 from understudy.engine.display import Display, silent
+from understudy.engine.doctor.quick import look_quickly, tell
 from understudy.engine.finish import finish
 from understudy.engine.loop import Loop
 from understudy.engine.measure import make_agreement, measure_epoch
@@ -90,11 +91,13 @@ def _train(
         if plan.teacher is not None:
             display.say("measuring the teacher ...")
         run_facts = describe(plan, distiller, batches, precision)
+        run_facts["findings"] = look_quickly(plan, run_facts["teacher"])
         folder.write_json(out / folder.FACTS, run_facts)
     else:
         run_facts = _read_facts(out, plan)
         display.say(f"going on at step {saved['place']['step']}")
     _announce(display, out, run_facts, plan.data)
+    tell(display, run_facts.get("findings", []))
     keep = select_images(distiller, plan.data, precision, record) if saved is None else saved["keep"]
     _make_teacher_lean(distiller, example, precision, display)
     cache = _make_cache(plan, distiller, batches, precision, display)

@@ -1,0 +1,74 @@
+"""Would the teacher's answers fit if its classes stood in another order?"""
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from understudy.engine.doctor.finding import Finding, few
+from understudy.engine.doctor.odds import FEWEST_IMAGES, is_better
+
+CHECK = "order of classes"
+ODDS = 1e-6
+LOWEST_SHARE = 0.3
+# Longer lists of names are cut; the findings as JSON have them whole.
+MOST_NAMES = 20
+
+
+def class_order(
+    title: str, setting: str, predicted: Tensor, labels: Tensor, names: tuple[str, ...], *, reorders: bool = False
+) -> list[Finding]:
+    """An error where another order of the teacher's classes makes far more of its answers right.
+
+    Rule: the order that makes most answers right on one half of the images is tried on the other half. Of the images
+    whose classes it moves, at least 30 % and twice as many as before have to be right then, and the gain must not be
+    chance (sign test, 1e-6).
+    """
+    order = best_order(predicted, labels, len(names))
+    moved = order != torch.arange(len(names))
+    is_moved = moved[labels]
+    if len(labels) < FEWEST_IMAGES or not is_moved.any():
+        return []
+    mapped = mapped_by_the_other_half(predicted, labels, len(names))
+    before, after = ((answers == labels)[is_moved].double().mean() for answers in (predicted, mapped))
+    if after < LOWEST_SHARE or after < 2 * before or not is_better(mapped, predicted, labels, ODDS):
+        return []
+    was, would = (100 * (answers == labels).double().mean() for answers in (predicted, mapped))
+    own = [names[label] for label in order.tolist()]
+    answers = few(f"{names[index]!r} means {own[index]!r}" for index in range(len(names)) if moved[index])
+    return [
+        Finding(
+            check=CHECK,
+            severity="error",
+            found=f"{title} is right on {was:.1f} % of {len(labels):,} test images, and on {would:.1f} % if its "
+            f"classes stand in another order: its answer {answers}.",
+            why="It would teach the student wrong names.",
+            do=_order_in_words(setting, own, reorders),
+        )
+    ]
+
+
+def best_order(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Which label each answer has to be taken for, each label once, so that most are right: (classes,)."""
+    confusion = torch.bincount(predicted * num_classes + labels, minlength=num_classes**2).double()
+    # Of equally good orders the one that moves fewest; all that this adds is less than one image.
+    confusion = confusion.view(num_classes, num_classes) + torch.eye(num_classes) * (0.5 / num_classes)
+    _, taken_for = linear_sum_assignment(confusion.numpy(), maximize=True)
+    return torch.from_numpy(taken_for)
+
+
+def mapped_by_the_other_half(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Each half of the answers in the order that fits the other half: an order that fits by accident gains nothing."""
+    mapped = predicted.clone()
+    # Drawn: every second image would be of every second class where the classes come in turn.
+    halves = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0)).tensor_split(2)
+    for fitted, other in (halves, halves[::-1]):
+        mapped[other] = best_order(predicted[fitted], labels[fitted], num_classes)[predicted[other]]
+    return mapped
+
+
+def _order_in_words(setting: str, own: list[str], reorders: bool) -> str:
+    if reorders:
+        return f"{setting}.class_names is not the order in which its classes stand; correct it"
+    if len(own) > MOST_NAMES:
+        return f"say its classes in its own order: {setting}.class_names=[{', '.join(own[:4])}, ...]"
+    return f"{setting}.class_names=[{', '.join(own)}]"

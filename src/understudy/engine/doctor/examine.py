@@ -1,0 +1,123 @@
+"""The whole examination of a run that has not begun."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from understudy.data import training_batches
+from understudy.distiller import Distiller
+from understudy.engine import folder
+from understudy.engine.doctor.case import Case
+from understudy.engine.doctor.duplicates import conflicts, leaks
+from understudy.engine.doctor.finding import Finding, problems
+from understudy.engine.doctor.labels import labels
+from understudy.engine.doctor.memory import free_bytes, memory
+from understudy.engine.doctor.pair import shared, sizes
+from understudy.engine.doctor.pictures import blank, unreadable
+from understudy.engine.doctor.positions import positions
+from understudy.engine.doctor.reach import reach
+from understudy.engine.doctor.recipe import recipe
+from understudy.engine.doctor.sample import sample
+from understudy.engine.doctor.scan import scan
+from understudy.engine.doctor.steps import try_steps
+from understudy.engine.doctor.teacher import teacher
+from understudy.engine.doctor.terms import terms
+from understudy.engine.plan import Plan
+from understudy.engine.precision import Precision, threads_for
+
+TEST_IMAGES = 1000
+# Images of a step that is tried, and the pixels they may have together.
+STEP_IMAGES, STEP_PIXELS = 32, 32 * 64 * 64
+
+
+def examine(plan: Plan, out: Path | None = None) -> list[Finding]:
+    """All findings about the run, in the order in which they were looked for; `out` is where it would be written.
+
+    The networks of the plan are placed, frozen and called as a run would; make another plan to train them.
+    """
+    found = data_findings(plan) + pair_findings(plan) + folder_findings(plan, out)
+    if any(one.severity == "error" and one.check in ("images", "labels") for one in found):
+        return found  # the other checks need images and labels
+    precision = plan.choose_precision()
+    with threads_for(plan.batch_multiply_adds):
+        for network in (plan.student, plan.teacher):
+            if network is not None:
+                precision.place(network)
+        try:
+            case = make_case(plan, precision)
+        except ValueError as error:
+            return [*found, _cannot_begin(str(error))]
+        return found + _of_networks(case)
+
+
+def data_findings(plan: Plan) -> list[Finding]:
+    """What is wrong with the images and labels."""
+    scans = {"training": scan(plan.data.train), "test": scan(plan.data.test)}
+    return [
+        *labels(plan.data),
+        *unreadable(scans),
+        *blank(scans),
+        *leaks(scans["training"], scans["test"]),
+        *conflicts(scans["training"], plan.data.train.class_names),
+    ]
+
+
+def pair_findings(plan: Plan) -> list[Finding]:
+    """What can be said of the two networks and the recipe before anything is computed."""
+    found = recipe(plan.settings, plan.student, min(plan.settings.batch_size, len(plan.data.train)))
+    if plan.teacher is not None:
+        found += shared(plan.student, plan.teacher)
+        found += sizes(plan.sizes["student"]["parameters"], plan.sizes["teacher"]["parameters"])
+    return found
+
+
+def folder_findings(plan: Plan, out: Path | None) -> list[Finding]:
+    """An error where the folder holds something else, or another run."""
+    if out is None:
+        return []
+    try:
+        folder.is_finished(out, plan.settings)
+    except ValueError as error:
+        return [Finding(check="folder", severity="error", found=str(error), why="The run would not begin.")]
+    return []
+
+
+def make_case(plan: Plan, precision: Precision) -> Case:
+    """What the checks of the networks look at. ValueError where the two cannot be compared."""
+    settings, shape = plan.settings, plan.data.image_shape
+    distiller = Distiller(plan.student, plan.teacher, plan.method, torch.zeros(2, *shape, device=precision.device))
+    precision.place(distiller)
+    few = min(settings.batch_size, STEP_IMAGES, max(2, STEP_PIXELS // (shape[1] * shape[2])))
+    batches = training_batches(
+        replace(plan.data, workers=0),
+        batch_size=few,
+        seed=settings.run.seed,
+        device=precision.device,
+        augment=settings.data.augment,
+        channels_last=precision.channels_last,
+        views=settings.data.views,
+    )
+    images, labels = batches.batch(1, 0)
+    return Case(
+        plan=plan,
+        precision=replace(precision, compile=False),
+        distiller=distiller,
+        images=images,
+        labels=labels,
+        test=sample(plan.data, TEST_IMAGES),
+        batch_size=min(settings.batch_size, len(plan.data.train)),
+    )
+
+
+def _of_networks(case: Case) -> list[Finding]:
+    found = teacher(case) + positions(case)
+    stepped, steps = try_steps(case)
+    found += stepped
+    if problems(stepped):
+        return found
+    return found + terms(case) + reach(case, steps) + memory(case, free_bytes)
+
+
+def _cannot_begin(told: str) -> Finding:
+    return Finding(check="set-up", severity="error", found=told, why="The run would not begin.")

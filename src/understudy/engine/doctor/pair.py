@@ -1,0 +1,81 @@
+"""Do student and teacher make a pair: two networks, the larger one teaching?"""
+
+import torch
+from torch import nn
+
+from understudy.engine.doctor.finding import Finding
+from understudy.engine.doctor.odds import is_better
+
+CHECK = "student and teacher"
+
+
+def shared(student: nn.Module, teacher: nn.Module) -> list[Finding]:
+    """An error where the two share parameters, a warning where one starts with a copy of the other's.
+
+    Rule: the same tensors in memory; or a state of the same names with equal values, all of them.
+    """
+    own = {id(parameter) for parameter in student.parameters()}
+    num_shared = sum(id(parameter) in own for parameter in teacher.parameters())
+    if num_shared:
+        return [
+            Finding(
+                check=CHECK,
+                severity="error",
+                found=f"student and teacher share {num_shared:,} of the student's {len(own):,} parameters.",
+                why="The teacher is frozen, and these would be too.",
+                do="give the student a network of its own (copy.deepcopy)",
+            )
+        ]
+    if not _is_copy(student, teacher):
+        return []
+    return [
+        Finding(
+            check=CHECK,
+            severity="warning",
+            found="the student starts with the very weights of the teacher.",
+            why="There is nothing left that it could learn from it.",
+            do="leave out --weights, or give the teacher's file to the teacher alone",
+        )
+    ]
+
+
+def _is_copy(student: nn.Module, teacher: nn.Module) -> bool:
+    own, others = student.state_dict(), teacher.state_dict()
+    return own.keys() == others.keys() and all(
+        own[name].shape == others[name].shape and torch.equal(own[name], others[name]) for name in own
+    )
+
+
+def sizes(student: int, teacher: int) -> list[Finding]:
+    """A warning where the teacher has fewer parameters than the student; as many are a method of their own."""
+    if teacher >= student:
+        return []
+    return [
+        Finding(
+            check=CHECK,
+            severity="warning",
+            found=f"the teacher has {teacher:,} parameters, the student {student:,}.",
+            why="A network that is smaller than its student seldom knows more.",
+            do="look whether --teacher and --student are exchanged",
+        )
+    ]
+
+
+def accuracies(student: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor) -> list[Finding]:
+    """A warning where a student with weights of its own already answers better than its teacher: (N,) each.
+
+    Rule: a sign test on the sampled test images, at the level 1e-4.
+    """
+    if not is_better(student, teacher, labels, 1e-4):
+        return []
+    own, other = (100 * (answers == labels).double().mean() for answers in (student, teacher))
+    return [
+        Finding(
+            check=CHECK,
+            severity="warning",
+            found=f"the student, as it starts, is right on {own:.1f} % of {len(labels):,} test images, the teacher on "
+            f"{other:.1f} %.",
+            why="It would unlearn what it knows.",
+            do="look whether the weights are exchanged, or take a better teacher",
+        )
+    ]

@@ -1,0 +1,103 @@
+"""Are the features that are compared alive, and from before the activation where the method wants them so?"""
+
+import torch
+from torch import Tensor, nn
+
+from understudy.engine.doctor.case import Case
+from understudy.engine.doctor.finding import Finding, few
+from understudy.methods import LOGITS
+from understudy.taps import Tapped
+
+BEFORE_ACTIVATION = "before_relu"
+MOST_DEAD = 0.5
+
+
+def positions(case: Case) -> list[Finding]:
+    """Findings about every pair of positions that the method's terms compare, read on a few training images.
+
+    Networks are read in evaluation mode, the student with the weights it starts with.
+    """
+    distiller = case.distiller
+    if distiller.teacher is None:
+        return []
+    teacher = _read(
+        distiller.teacher, [site.teacher.name for sites in distiller.sites.values() for site in sites], case
+    )
+    student = _read(
+        distiller.student, [site.student.name for sites in distiller.sites.values() for site in sites], case
+    )
+    found = not_before(case, student, teacher) + dead(teacher)
+    names = [name for name in teacher if name != LOGITS]
+    if found or not names:
+        return found
+    return [Finding(check="positions", severity="fine", found=f"the teacher's {few(names)} are alive")]
+
+
+def not_before(case: Case, student: dict[str, Tensor], teacher: dict[str, Tensor]) -> list[Finding]:
+    """A warning where a position of the role "before_relu" has values, and none of them is negative."""
+    found: dict[str, list[str]] = {}
+    for term in case.plan.method.terms:
+        for site in case.distiller.sites[term.name]:
+            if term.tap == BEFORE_ACTIVATION and _is_rectified(student.get(site.student.name)):
+                found.setdefault(f"the student's {site.student.name}", []).append(term.name)
+            role = term.teacher_tap or term.tap
+            if role == BEFORE_ACTIVATION and _is_rectified(teacher.get(site.teacher.name)):
+                found.setdefault(f"the teacher's {site.teacher.name}", []).append(term.name)
+    return [
+        Finding(
+            check="before activation",
+            severity="warning",
+            found=f"{place} has no negative value on {len(case.images)} images, and {few(names)} reads it as a "
+            f"position before an activation.",
+            why="What is told apart there is how far below zero a neuron is; after the activation that is lost.",
+            do='name the layer before it in the network\'s taps: {"before_relu": (...)}; understudy layers shows them',
+        )
+        for place, names in found.items()
+    ]
+
+
+def dead(teacher: dict[str, Tensor]) -> list[Finding]:
+    """An error for a position of the teacher that is zero everywhere, a warning where more than half its channels are.
+
+    Rule: exactly zero on all the images; of maps (B, C, H, W) and vectors (B, C) alone, tokens as a whole.
+    """
+    found = []
+    for name, feature in teacher.items():
+        if not feature.any():
+            found.append(_dead(name, "is zero everywhere", "error"))
+        elif feature.ndim in (2, 4) and name != LOGITS:
+            alive = feature.transpose(0, 1).flatten(1).any(dim=1)
+            share = 1.0 - float(alive.double().mean())
+            if share > MOST_DEAD:
+                told = f"has {int((~alive).sum()):,} of {len(alive):,} channels that are zero everywhere"
+                found.append(_dead(name, told, "warning"))
+    return found
+
+
+def _dead(name: str, told: str, severity: str) -> Finding:
+    return Finding(
+        check="dead positions",
+        severity="error" if severity == "error" else "warning",
+        found=f"the teacher's {name} {told}.",
+        why="There is nothing there to be learnt.",
+        do="take another position, or look at the teacher's normalisation and weights",
+    )
+
+
+def _is_rectified(feature: Tensor | None) -> bool:
+    return feature is not None and bool(feature.any()) and not bool((feature < 0).any())
+
+
+@torch.no_grad()
+def _read(network: nn.Module, names: list[str], case: Case) -> dict[str, Tensor]:
+    """The tensors at these positions; modes are put back."""
+    wanted = [name for name in dict.fromkeys(names) if name != LOGITS]
+    modes = [(module, module.training) for module in network.modules()]
+    reader = Tapped(network, wanted, case.images)
+    network.eval()
+    with case.precision.autocast():
+        _, features = reader(case.images)
+    reader.remove()
+    for module, was_training in modes:
+        module.training = was_training
+    return features

@@ -1,0 +1,43 @@
+"""What is looked at when a run starts: all that takes no step of a network, and no second look at the teacher."""
+
+from typing import Any
+
+from understudy.data import ImageSet
+from understudy.engine.display import Display
+from understudy.engine.doctor.examine import data_findings, pair_findings
+from understudy.engine.doctor.finding import Finding, problems
+from understudy.engine.doctor.guessing import guessing_by_accuracy
+from understudy.engine.doctor.labels import labels
+from understudy.engine.plan import Plan
+
+# What is hashed in about a second.
+MOST_BYTES = 256 * 2**20
+
+
+def look_quickly(plan: Plan, teacher: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The problems of a run that is about to start, as JSON knows them; `teacher` is what run.json says of it.
+
+    Pixels are looked at where they are in memory and no more than 256 MiB. Nothing of networks or random states is
+    touched.
+    """
+    found = data_findings(plan) if _is_small(plan) else labels(plan.data)
+    found += pair_findings(plan)
+    if teacher is not None and teacher["accuracy_pct"] is not None:
+        found += guessing_by_accuracy(
+            "the teacher", teacher["accuracy_pct"], len(plan.data.test), plan.data.num_classes
+        )
+    return [one.as_plain() for one in problems(found)]
+
+
+def tell(display: Display, found: list[dict[str, Any]]) -> None:
+    """One line for each problem."""
+    for one in found:
+        display.say(Finding(**one).in_a_line())
+
+
+def _is_small(plan: Plan) -> bool:
+    parts = (plan.data.train, plan.data.test)
+    return (
+        all(isinstance(part, ImageSet) for part in parts)
+        and sum(part.images.nbytes for part in parts if isinstance(part, ImageSet)) <= MOST_BYTES
+    )

@@ -1,0 +1,79 @@
+"""Each of the teacher's networks as a function of pixels, so that its normalisation can be tried."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from understudy.data import Dataset, ImageSet
+from understudy.engine.precision import Precision
+from understudy.teachers import Teachers
+
+BATCH_SIZE = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A network that answers logits of the data's classes to images normalised by `mean` and `std` (units of 0..255).
+
+    `title` is it in words, `setting` the section of its settings; `reorders` says that its answers are already put
+    into the order of the data's classes.
+    """
+
+    title: str
+    setting: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    answer: Callable[[Tensor], Tensor]
+    reorders: bool = False
+
+
+def views(teacher: nn.Module, data: Dataset) -> list[View]:
+    """One for each network of the teacher."""
+    if not isinstance(teacher, Teachers):
+        return [View(title="the teacher", setting="teacher", mean=data.mean, std=data.std, answer=teacher)]
+    num_networks = len(teacher.networks)
+    return [_of_member(teacher, index, data, alone=num_networks == 1) for index in range(num_networks)]
+
+
+def _of_member(teacher: Teachers, index: int, data: Dataset, *, alone: bool) -> View:
+    scale, shift = getattr(teacher, f"scale{index}"), getattr(teacher, f"shift{index}")
+    classes = getattr(teacher, f"classes{index}")
+
+    def answer(images: Tensor) -> Tensor:
+        # `seen` begins with the student's images; undone here, it leaves the size to be changed.
+        logits = teacher.networks[index](teacher.seen(index, (images - shift) / scale))
+        return logits if classes is None else logits[:, classes]
+
+    std = [have / factor for have, factor in zip(data.std, scale.flatten().tolist(), strict=True)]
+    offsets = zip(data.mean, shift.flatten().tolist(), std, strict=True)
+    return View(
+        title="the teacher" if alone else f"teacher {index + 1}",
+        setting="teacher" if index == 0 else f"more_teachers[{index - 1}]",
+        mean=tuple(mean - offset * own for mean, offset, own in offsets),
+        std=tuple(std),
+        answer=answer,
+        reorders=classes is not None,
+    )
+
+
+@torch.no_grad()
+def predictions(
+    answer: Callable[[Tensor], Tensor],
+    images: ImageSet,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    precision: Precision,
+    *,
+    reverse_channels: bool = False,
+) -> Tensor:
+    """The likeliest class of each image, normalised by these constants: (N,) in int64, on the processor."""
+    columns = [torch.tensor(values, device=precision.device)[:, None, None] for values in (mean, std)]
+    found = []
+    for pixels in images.images.split(BATCH_SIZE):
+        pixels = pixels.flip(1) if reverse_channels else pixels
+        with precision.autocast():
+            logits = answer((pixels.to(precision.device).float() - columns[0]) / columns[1])
+        found.append(logits.argmax(dim=1).cpu())
+    return torch.cat(found)
