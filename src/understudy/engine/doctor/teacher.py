@@ -7,6 +7,7 @@ from understudy.engine.doctor.class_order import class_order, mapped_by_the_othe
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.guessing import CHECK, guessing
 from understudy.engine.doctor.normalisation import normalisation
+from understudy.engine.doctor.odds import FEWEST_IMAGES
 from understudy.engine.doctor.pair import accuracies
 from understudy.engine.doctor.views import View, predictions, views
 
@@ -30,6 +31,8 @@ def _of_view(case: Case, view: View) -> list[Finding]:
     labels, names = case.test.labels.cpu(), case.plan.data.train.class_names
     predicted = predictions(view.answer, case.test, view.mean, view.std, case.precision)
     told = f"{view.title} is right on {accuracy_pct(predicted, labels):.1f} % of {len(labels):,} test images"
+    if len(labels) < FEWEST_IMAGES:
+        told += ", too few to tell whether it guesses"
     return (
         _causes(case, view, predicted)
         or guessing(view.title, predicted, labels, len(names))
