@@ -22,7 +22,7 @@ def write_page(results: dict[str, Any], folder: Path) -> None:
     peers = json.loads(PEERS.read_text(encoding="utf-8"))
     done = {name: part["result"] for name, part in results["parts"].items() if "result" in part}
     sections = [_head(results), _training(done, peers), _compiling(done), _losses(done, peers), _growth(done, folder)]
-    sections += [_failed(results), _gpu(folder)]
+    sections += [_accuracy(folder), _failed(results), _gpu(folder)]
     (folder / "README.md").write_text("\n\n".join(part for part in sections if part) + "\n", encoding="utf-8")
 
 
@@ -270,6 +270,33 @@ def _exponents(one: dict[str, Any]) -> list[str]:
 def _failed(results: dict[str, Any]) -> str:
     lines = [f"- {name}: {part['error']}" for name, part in results["parts"].items() if "error" in part]
     return "\n".join(["## Did not run\n", *lines]) if lines else ""
+
+
+def _accuracy(folder: Path) -> str:
+    """From accuracy.json, where `python -m benchmarks.accuracy` has written one."""
+    file = folder / "accuracy.json"
+    if not file.exists():
+        return ""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    head = ("method", "epochs", "error in float32", "error in bfloat16", "difference, points", "its standard error")
+    rows = [
+        (
+            method,
+            one["epochs"],
+            *(f"{one['mean_error_pct'][precision]:.2f}" for precision in ("float32", "bfloat16")),
+            f"{one['difference_points']:+.2f}",
+            f"{one['standard_error_points']:.2f}",
+        )
+        for method, one in found["methods"].items()
+    ]
+    return "\n\n".join(
+        [
+            "## What bfloat16 costs\n\nWRN 22-4 teaches WRN 16-2 on a part of CIFAR-10, "
+            f"{found['percent']:g} % of the training images, by the same runs in both precisions: error in per cent, the "
+            f"mean of {len(found['seeds'])} seeds (`python -m benchmarks.accuracy`).",
+            table(head, rows),
+        ]
+    )
 
 
 def _gpu(folder: Path) -> str:
