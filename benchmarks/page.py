@@ -292,7 +292,7 @@ def _accuracy(folder: Path) -> str:
     return "\n\n".join(
         [
             "## What bfloat16 costs\n\nWRN 22-4 teaches WRN 16-2 on a part of CIFAR-10, "
-            f"{found['percent']:g} % of the training images, by the same runs in both precisions: error in per cent, the "
+            f"{found['percent']:g} % of the training images, by the same runs in both: error in per cent, the "
             f"mean of {len(found['seeds'])} seeds (`python -m benchmarks.accuracy`).",
             table(head, rows),
         ]
