@@ -2,7 +2,7 @@ from rich.console import Console
 
 from understudy.data.names import IN_MEMORY, OFFICIAL
 from understudy.data.torchvision_table import TORCHVISION
-from understudy.engine.listings import data_names
+from understudy.engine.listings import data_names, settings
 
 
 def shown() -> list[str]:
@@ -35,3 +35,12 @@ def test_every_data_set_is_listed_with_its_place_and_whether_it_lies_there(tmp_p
 def test_a_data_folder_that_is_not_there_is_said_to_be_so(tmp_path, monkeypatch):
     monkeypatch.setenv("UNDERSTUDY_DATA", str(tmp_path / "nowhere"))
     assert "which is not there" in " ".join(shown()[:2])
+
+
+def test_every_setting_is_explained_with_its_default():
+    table = settings()
+    keys, defaults, meanings = ([*column.cells] for column in table.columns)
+    assert [key for key, meaning in zip(keys, meanings, strict=True) if not meaning] == []
+    shown = dict(zip(keys, defaults, strict=True))
+    assert shown["optim.lr"] == "0.1" and shown["epochs"] == "\\[20]" and shown["teacher.model"] == ""
+    assert "data.classes=\\[cat,dog]" in dict(zip(keys, meanings, strict=True))["data.classes"]

@@ -1,6 +1,7 @@
 """What `understudy list` shows: the tables that the code itself works from."""
 
 from collections.abc import Callable
+from typing import Any
 
 from rich.console import Group
 from rich.markup import escape
@@ -12,7 +13,7 @@ from understudy.data.parquet_parts import summary
 from understudy.data.torchvision_table import TORCHVISION
 from understudy.methods import METHODS
 from understudy.methods.aspects import design_aspects, phases
-from understudy.spec import known_keys
+from understudy.spec import Settings, known_keys
 
 
 def methods() -> Group:
@@ -130,10 +131,20 @@ def _tick(is_found: bool) -> str:
 
 
 def settings() -> Table:
-    table = _table("setting", "meaning")
+    table = _table("setting", "default", "meaning")
+    defaults = Settings.model_validate({"student": {"model": ""}}).model_dump(mode="json")
     for key, meaning in known_keys().items():
-        table.add_row(key, meaning)
+        table.add_row(key, escape(_default(defaults, key)), escape(meaning))
     return table
+
+
+def _default(values: Any, key: str) -> str:
+    """The value under a dotted key as a user would write it; nothing where there is none."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    if values is None or values in ("", [], {}):
+        return ""
+    return f"[{','.join(map(str, values))}]" if isinstance(values, list) else str(values).lower()
 
 
 def _table(*headings: str) -> Table:

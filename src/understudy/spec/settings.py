@@ -177,11 +177,11 @@ class DataSettings(Section):
 class OptimSettings(Section):
     """Optimiser and schedule. The defaults are the AB authors' CIFAR recipe."""
 
-    opt: Literal["sgd"] = "sgd"
-    lr: Positive = 0.1
-    momentum: Fraction = 0.9
-    nesterov: bool = True
-    weight_decay: Annotated[float, Field(ge=0.0)] = 5e-4
+    opt: Literal["sgd"] = Field(default="sgd", description="the optimiser")
+    lr: Positive = Field(default=0.1, description="learning rate; its peak with onecycle")
+    momentum: Fraction = Field(default=0.9, description="of the gradients before")
+    nesterov: bool = Field(default=True, description="Nesterov's form of it")
+    weight_decay: Annotated[float, Field(ge=0.0)] = Field(default=5e-4, description="times lr, of all parameters")
     sched: Literal["multistep", "onecycle", "constant"] = Field(
         default="multistep", description="how lr moves within a phase"
     )
@@ -195,9 +195,11 @@ class OptimSettings(Section):
 class RunSettings(Section):
     """How the run is carried out; what is learnt depends on `seed`, `precision` and `balance`."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="random weights, order and augmentation")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, ...")
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="of the networks' products; auto: from what the machine has"
+    )
     compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
         default="auto", description="torch.compile; auto: when the run is long enough to earn it back"
     )
@@ -226,7 +228,7 @@ class RunSettings(Section):
 class Settings(Section):
     """A whole run, as it is written to settings.yaml in its folder."""
 
-    task: Literal["train", "distill"] = "distill"
+    task: Literal["train", "distill"] = Field(default="distill", description="train: on labels alone, no teacher")
     student: NetworkSettings
     teacher: TeacherSettings | None = None
     more_teachers: tuple[TeacherSettings, ...] = Field(
@@ -240,8 +242,10 @@ class Settings(Section):
         "pairs that it compares: terms.ab.positions=layer1=features.3,layer2=features.6 (student=teacher)",
     )
     data: DataSettings = DataSettings()
-    epochs: Annotated[tuple[Count, ...], BeforeValidator(_epochs), Field(min_length=1)] = (20,)
-    batch_size: Count = 128
+    epochs: Annotated[tuple[Count, ...], BeforeValidator(_epochs), Field(min_length=1)] = Field(
+        default=(20,), description="one number per phase joined by + (1+5), or one in all"
+    )
+    batch_size: Count = Field(default=128, description="images per step")
     optim: OptimSettings = OptimSettings()
     run: RunSettings = RunSettings()
 
