@@ -42,5 +42,5 @@ def test_every_setting_is_explained_with_its_default():
     keys, defaults, meanings = ([*column.cells] for column in table.columns)
     assert [key for key, meaning in zip(keys, meanings, strict=True) if not meaning] == []
     shown = dict(zip(keys, defaults, strict=True))
-    assert shown["optim.lr"] == "0.1" and shown["epochs"] == "\\[20]" and shown["teacher.model"] == ""
+    assert shown["optim.lr"] == "0.1" and shown["epochs"] == "[20]" and shown["teacher.model"] == ""
     assert "data.classes=\\[cat,dog]" in dict(zip(keys, meanings, strict=True))["data.classes"]
