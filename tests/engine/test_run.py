@@ -108,14 +108,14 @@ def test_a_folder_with_other_settings_is_refused_naming_each(settings, tmp_path)
 
 
 def test_a_folder_from_before_there_was_a_setting_is_one_with_its_default(settings, tmp_path):
-    execute(settings("none"), tmp_path / "run")
+    execute(settings("kd"), tmp_path / "run")
     path = tmp_path / "run" / "settings.yaml"
     written = yaml.safe_load(path.read_text())
-    del written["data"]["views"], written["run"]["teacher_cache_gb"]
+    del written["data"]["views"], written["run"]["teacher_cache_gb"], written["teacher"]["share"]
     path.write_text(yaml.safe_dump(written))
-    execute(settings("none"), tmp_path / "run")
+    execute(settings("kd"), tmp_path / "run")
     with pytest.raises(ValueError, match="data.views is 0 there, 2 here"):
-        execute(settings("none", "data.views=2"), tmp_path / "run")
+        execute(settings("kd", "data.views=2"), tmp_path / "run")
 
 
 def test_a_folder_that_holds_something_else_is_refused_and_left_alone(settings, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from understudy.spec import NetworkSettings, Settings
+from understudy.spec import NetworkSettings, Settings, TeacherSettings
 
 SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json", "student.safetensors"
 # These change where files lie or how often something is written, never a bit of the result.
@@ -67,7 +67,7 @@ def write_whole(path: Path, text: str) -> None:
 def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     old, new = flatten(there), flatten(wanted)
     # A folder from before there was a setting was made with what is its default now.
-    defaults = flatten(as_plain(Settings(student=NetworkSettings(model=""))))
+    defaults = flatten(as_plain(Settings(student=NetworkSettings(model=""), teacher=TeacherSettings(model=""))))
     old = {**{key: defaults[key] for key in new if key in defaults}, **old}
     keys = [key for key in {**old, **new} if key not in MAY_DIFFER]
     return [f"{key} is {old.get(key)!r} there, {new.get(key)!r} here" for key in keys if old.get(key) != new.get(key)]
