@@ -269,9 +269,10 @@ SELECTIVE = Term(
     distance=regression,
     needs=("keep",),
     select=select,
-    weight=1.0,
+    over="elements",
+    weight=16.0,
     options={"keep": 0.75, "smoothness": 0.1},
-    source="the paper's is not known to us; ours",
+    source="the paper's is not known to us; ours, a gradient about as long as the labels' at the start",
     aspects=Aspects(teacher="selection by graph cut", student="linear where lengths differ", distance="L2"),
 )
 
