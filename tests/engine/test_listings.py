@@ -39,7 +39,7 @@ def test_a_data_folder_that_is_not_there_is_said_to_be_so(tmp_path, monkeypatch)
 
 def test_every_setting_is_explained_with_its_default():
     table = settings()
-    keys, defaults, meanings = ([*column.cells] for column in table.columns)
+    keys, defaults, meanings = ([str(cell) for cell in column.cells] for column in table.columns)
     assert [key for key, meaning in zip(keys, meanings, strict=True) if not meaning] == []
     shown = dict(zip(keys, defaults, strict=True))
     assert shown["optim.lr"] == "0.1" and shown["epochs"] == "[20]" and shown["teacher.model"] == ""
