@@ -11,6 +11,8 @@ from understudy.methods import find
 from understudy.models import NAMES, build
 from understudy.taps import Tapped, norm_at
 
+pytestmark = pytest.mark.slow
+
 ROLES = {"group_end", "before_relu", "after_relu", "embedding"}
 NUM_CLASSES = 7
 

@@ -7,6 +7,8 @@ from torch import nn
 
 from understudy.taps import Tapped, as_map, grid, named_positions, positions
 
+pytestmark = pytest.mark.slow
+
 
 def built(source: str, name: str, **changes) -> nn.Module:
     torch.manual_seed(0)
