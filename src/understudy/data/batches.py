@@ -62,11 +62,7 @@ class Batches:
 
     def epoch(self, number: int, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches `first_step`, `first_step + 1`, ... of an epoch: images (B, C, H, W) and labels (B,)."""
-        if not 0 <= first_step <= self.steps_per_epoch:
-            raise ValueError(
-                f"an epoch has {self.steps_per_epoch} steps of {self.batch_size} images, so it cannot go on "
-                f"at step {first_step}"
-            )
+        check_step(first_step, self.steps_per_epoch, self.batch_size)
         order, plan = self._drawn(number)
         return self._batches(order, plan, first_step)
 
@@ -84,18 +80,14 @@ class Batches:
 
     def view(self, number: int) -> int | None:
         """Which view of every image an epoch shows, 0 where there is no augmentation; None where it is drawn anew."""
-        if self.augment is None:
-            return 0
-        return (number - 1) % self.views if self.views else None
+        return view_of_epoch(number, self.views if self.augment is not None else 1)
 
     def in_view(self, view: int) -> Iterator[Tensor]:
         """A view of all images in the set's order, in whole batches (B, C, H, W).
 
         The last batch is filled up with the first images. Raises ValueError for a view that no epoch shows.
         """
-        num_views = self.views if self.augment is not None else 1
-        if not 0 <= view < num_views:
-            raise ValueError(f"there is no view {view}: the images have {num_views} fixed views")
+        check_view(view, self.views if self.augment is not None else 1)
         num_images = len(self.images)
         num_steps = -(-num_images // self.batch_size)
         order = torch.arange(num_steps * self.batch_size) % num_images
@@ -133,6 +125,25 @@ class Batches:
                 images = self.augment.apply(images, *(drawn[rows] for drawn in plan))
             images = normalised(images, self._mean_C11, self._std_C11)
             yield images.to(dtype=self._dtype, memory_format=self._layout), self.labels[chosen]
+
+
+def check_step(first_step: int, steps_per_epoch: int, batch_size: int) -> None:
+    """ValueError where an epoch of so many steps cannot begin at this one."""
+    if not 0 <= first_step <= steps_per_epoch:
+        raise ValueError(
+            f"an epoch has {steps_per_epoch} steps of {batch_size} images, so it cannot go on at step {first_step}"
+        )
+
+
+def check_view(view: int, num_views: int) -> None:
+    """ValueError where there is no such view."""
+    if not 0 <= view < num_views:
+        raise ValueError(f"there is no view {view}: the images have {num_views} fixed views")
+
+
+def view_of_epoch(number: int, num_views: int) -> int | None:
+    """Which of the views epoch 1, 2, ... shows, in turn; None where there are none, and all is drawn anew."""
+    return (number - 1) % num_views if num_views else None
 
 
 def in_order(

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from understudy.data.batches import check, constants, normalised, order_of_epoch
+from understudy.data.batches import (
+    check,
+    check_step,
+    check_view,
+    constants,
+    normalised,
+    order_of_epoch,
+    view_of_epoch,
+)
 from understudy.data.crops import Crops
 from understudy.data.decoding import Decoding, Key
 from understudy.data.image_files import ImageFiles
@@ -61,11 +69,7 @@ class FileBatches:
 
         One epoch or view at a time: beginning another ends this one.
         """
-        if not 0 <= first_step <= self.steps_per_epoch:
-            raise ValueError(
-                f"an epoch has {self.steps_per_epoch} steps of {self.batch_size} images, so it cannot go on "
-                f"at step {first_step}"
-            )
+        check_step(first_step, self.steps_per_epoch, self.batch_size)
         return self._batches([self._key(number, step) for step in range(first_step, self.steps_per_epoch)])
 
     def batch(self, number: int, step: int) -> tuple[Tensor, Tensor]:
@@ -81,18 +85,14 @@ class FileBatches:
 
     def view(self, number: int) -> int | None:
         """Which view of every image an epoch shows, 0 where there is no augmentation; None where it is drawn anew."""
-        if self.augment is None:
-            return 0
-        return (number - 1) % self.views if self.views else None
+        return view_of_epoch(number, self.views if self.augment is not None else 1)
 
     def in_view(self, view: int) -> Iterator[Tensor]:
         """A view of all images in the set's order, in whole batches (B, C, H, W).
 
         The last batch is filled up with the first images. Raises ValueError for a view that no epoch shows.
         """
-        num_views = self.views if self.augment is not None else 1
-        if not 0 <= view < num_views:
-            raise ValueError(f"there is no view {view}: the images have {num_views} fixed views")
+        check_view(view, self.views if self.augment is not None else 1)
         num_images = len(self.labels)
         order = torch.arange(-(-num_images // self.batch_size) * self.batch_size) % num_images
         keys = [(indices, self._drawn_for(view, 0)) for indices in order.split(self.batch_size)]
