@@ -24,7 +24,7 @@ from understudy.distiller import Distiller
 from understudy.engine.display import silent
 from understudy.engine.memory import keep_freed_memory
 from understudy.engine.plan import Plan, make_plan
-from understudy.engine.precision import Precision
+from understudy.precision import Precision
 from understudy.engine.record import Record
 from understudy.engine.schedule import make_optimizer
 from understudy.engine.teacher_cache import TeacherCache

@@ -21,7 +21,7 @@ from benchmarks import reference
 from benchmarks.pair import PAPER, QUICK, Pair, float32, network
 from benchmarks.timing import alternate, figures, ratios, spread
 from understudy.distiller import Distiller
-from understudy.engine.precision import Precision, choose
+from understudy.precision import Precision, choose
 from understudy.losses.jacobian import attention_peak, jacobian
 from understudy.methods import find
 from understudy.models.wide_resnet import WideResNet

@@ -21,7 +21,7 @@ from benchmarks.timing import alternate, figures, ratios, spread
 from understudy import losses
 from understudy.connectors import Conv1x1BN
 from understudy.engine.memory import keep_freed_memory
-from understudy.engine.precision import can_compile
+from understudy.precision import can_compile
 from understudy.losses.ab import signs
 
 Loss = Callable[..., Tensor]

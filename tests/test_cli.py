@@ -48,7 +48,7 @@ def test_trains_a_teacher_distils_a_student_evaluates_it_and_reports(call, tmp_p
     ]
     status, out, _ = call(*words)
     assert status == 0 and "teacher digits-1x6" in out
-    accuracy = json.loads((tmp_path / "run" / "summary.json").read_text())["accuracy_pct"]
+    accuracy = json.loads((tmp_path / "run" / "summary.json").read_text())["scores"]["accuracy_pct"]
     status, again, _ = call(*words)
     assert status == 0 and "already finished" in again
     status, out, _ = call("evaluate", "run")

@@ -20,7 +20,8 @@ def test_the_demo_makes_what_it_says_and_ab_learns_more_than_the_student_alone(t
     assert page.read_text().count("<svg") > 3 and str(page) in printed
     assert (tmp_path / "demo" / "demo.png").read_bytes().startswith(b"\x89PNG")
     accuracy = {
-        name: demo.read_run(tmp_path / "demo" / name).summary["accuracy_pct"] for name in ("teacher", *demo.STUDENTS)
+        name: demo.read_run(tmp_path / "demo" / name).summary["scores"]["accuracy_pct"]
+        for name in ("teacher", *demo.STUDENTS)
     }
     assert all(f"{value:.2f}" in printed for value in accuracy.values())
     assert accuracy["teacher"] > 97 and accuracy["AB+KD"] > accuracy["alone"] > 70

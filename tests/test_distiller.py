@@ -292,3 +292,27 @@ def test_compiled_a_lean_teacher_serves_terms_that_make_their_own_images():
     with torch.no_grad():
         torch.testing.assert_close(distiller._read_teacher(0, images)["logits"], copied.network(images))
     assert copys_calls and not calls
+
+
+class HeadOfThree(torch.nn.Module):
+    """An objective with a layer of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.Linear(5, 3)
+
+    def forward(self, output, labels):
+        return F.cross_entropy(self.head(output), labels % 3)
+
+
+def test_an_objective_of_ones_own_takes_the_place_of_the_cross_entropy_and_is_trained():
+    (student, teacher), objective = pair(), HeadOfThree()
+    distiller = Distiller(student, teacher, find("kd"), torch.zeros(2, *SHAPE), objective)
+    twin, (images, labels) = copy.deepcopy(student), batch()
+    answer = distiller(images, labels)
+    torch.testing.assert_close(answer["task"], objective(twin(images), labels))
+    answer["loss"].backward()
+    trained = {id(parameter) for parameter in distiller.phase_parameters()}
+    assert id(objective.head.weight) in trained and objective.head.weight.grad.abs().sum() > 0
+    distiller = Distiller(student, teacher, find("ab"), torch.zeros(2, *SHAPE), objective)
+    assert id(objective.head.weight) not in {id(parameter) for parameter in distiller.phase_parameters()}

@@ -13,11 +13,12 @@ PACKAGE = Path(understudy.__file__).parent
 
 LAYERS = [  # the lowest first; modules on one layer do not know each other
     {"ops", "spec", "processes"},
-    {"gradients", "twice"},
+    {"gradients", "precision", "twice"},
     {"taps", "connectors", "losses", "models", "data"},
     {"methods", "teachers"},
     {"comparisons", "reading"},
     {"distiller"},
+    {"tasks"},
     {"engine"},
     {"transfer", "analysis"},
     {"experiments", "report"},

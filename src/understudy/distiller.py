@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from understudy.comparisons import Comparison, Site, chosen_options, find_comparisons
 from understudy.gradients import add_clipped, gradients_of, norm_of
@@ -31,6 +32,9 @@ class Distiller(nn.Module):
     timm's training tasks, so other loops can hold it. A phase that trains nothing but guides has no `output`: the
     student rests.
 
+    `objective(output, labels)` is what the labels ask of the student's output, a scalar: the cross-entropy of logits
+    where none is given. A module is trained with the student, in the phases that have labels; it is not part of it.
+
     `images` is an example batch (B, C, H, W): one dry run of each network on it finds the positions and their shapes.
     The teacher is frozen here, once, and follows the method's mode whatever `train()` says. `student` and `teacher`
     themselves are not wrapped: after training, `distiller.student` is the plain network.
@@ -46,12 +50,20 @@ class Distiller(nn.Module):
     progress: Tensor
     epochs: Tensor
 
-    def __init__(self, student: nn.Module, teacher: nn.Module | None, method: Method, images: Tensor):
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module | None,
+        method: Method,
+        images: Tensor,
+        objective: Callable[..., Tensor] | None = None,
+    ):
         super().__init__()
         if method.needs_teacher and teacher is None:
             raise ValueError(f"{method.title} needs a teacher; found none")
         self.method = method
         self.student = student
+        self.objective = objective or cross_entropy
         self.teacher = teacher if method.needs_teacher else None
         if self.teacher is not None:
             self.teacher.requires_grad_(False)
@@ -98,8 +110,10 @@ class Distiller(nn.Module):
         return {name: self.comparison(name).sites for name in self.term_names}
 
     def phase_parameters(self) -> list[nn.Parameter]:
-        """What this phase trains: the student with its adapters, and the guides that are learnt in it."""
+        """What this phase trains: the student with its adapters and objective, and the guides that are learnt in it."""
         modules: list[nn.Module] = [self.student] if self.phase.trains_student else []
+        if isinstance(self.objective, nn.Module) and self.phase.trains_student and self.phase.labels:
+            modules.append(self.objective)
         modules += [self.comparison(term.name).students for term in self.phase.terms]
         modules += [self.comparison(term.name).guides for term in self.phase.guides]
         return [p for module in modules for p in module.parameters() if p.requires_grad]
@@ -249,7 +263,7 @@ class Distiller(nn.Module):
             return None, terms
         student = self._student_features(images)
         if phase.labels:
-            terms[TASK] = phase.labels * cross_entropy(student[LOGITS], labels)
+            terms[TASK] = phase.labels * self.objective(student[LOGITS], labels)
         extras = {"images": images, "labels": labels, "keep": keep}
         for term in phase.terms:
             if term.inputs is None:
@@ -260,7 +274,7 @@ class Distiller(nn.Module):
             terms[term.name] = self._weighed(term, own, self.comparison(term.name).wanted(others), extras)
         # Detached: as a differentiable output it would give unused parameters zero gradients when compiled, and weight
         # decay would then shrink them.
-        return student[LOGITS].detach(), terms
+        return tree_map(Tensor.detach, student[LOGITS]), terms
 
     def _weighed(self, term: Term, own: dict[str, Tensor], wanted: list[Tensor], extras: Any) -> Tensor:
         value = self.comparison(term.name)(own, wanted, extras, of_all_processes)
@@ -303,15 +317,15 @@ class Distiller(nn.Module):
     def gradient_norms(self, images: Tensor, labels: Tensor, keep: Tensor | None = None) -> dict[str, float]:
         """The L2 norm of each term's gradient at the student's parameters, and of the task's under "task".
 
-        The task is the labels' cross-entropy at weight 1, whether the phase learns it or not. Networks, statistics and
+        The task is what the labels ask, at weight 1, whether the phase learns it or not. Networks, statistics and
         random states are left as they were. Empty in a phase in which the student rests.
         """
         if not self.phase.trains_student:
             return {}
         parameters = [p for p in self.student.parameters() if p.requires_grad]
         with self._undisturbed(), torch.enable_grad():
-            logits = self._student_features(images)[LOGITS]
-            norms = {TASK: self._norm(cross_entropy(logits, labels), parameters)}
+            output = self._student_features(images)[LOGITS]
+            norms = {TASK: self._norm(self.objective(output, labels), parameters)}
             _, terms = self._answer(images, labels, keep)
             for name, value in terms.items():
                 if name != TASK:

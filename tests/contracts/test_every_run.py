@@ -138,7 +138,7 @@ def test_a_teacher_of_other_classes_teaches_through_a_head_of_its_own(tmp_path):
     load_weights(teacher, path)
     data = load_data("digits", per_class=5)
     result = distil("digits-1x4", teacher, data, method="ab+dtl", epochs=2, folder=tmp_path / "run")
-    assert result.summary["teacher_accuracy_pct"] is None
+    assert result.summary["teacher_scores"] is None
     with pytest.raises(ValueError, match="7; dtl gives the student a head"):
         distil("digits-1x4", teacher, data, method="kd", epochs=2, folder=tmp_path / "other")
 
@@ -152,4 +152,4 @@ def test_a_folder_of_another_declaration_is_not_gone_on_with(settings, tmp_path)
 
 def test_the_student_is_measured_every_so_many_epochs_and_at_each_phases_end(settings, tmp_path):
     execute(settings("kd", "run.eval_every=2", epochs=5, per_class=5), tmp_path / "run")
-    assert [bool(line["accuracy"]) for line in lines_of(tmp_path / "run", "epoch")] == [False, True, False, True, True]
+    assert [bool(line["scores"]) for line in lines_of(tmp_path / "run", "epoch")] == [False, True, False, True, True]

@@ -12,9 +12,9 @@ from understudy.data import load
 from understudy.engine import assess as assess_module
 from understudy.engine import execute
 from understudy.engine.assess import assess
-from understudy.engine.evaluate import evaluate
-from understudy.engine.precision import Precision
 from understudy.models import build, load_weights, save_weights
+from understudy.precision import Precision
+from understudy.tasks.classification import evaluate
 
 PLAIN = Precision(device=torch.device("cpu"), dtype=torch.float32, channels_last=False, compile=False)
 
@@ -28,7 +28,7 @@ def run(settings, tmp_path):
 def test_a_run_is_measured_as_it_measured_itself(run):
     found = assess(str(run))
     summary = json.loads((run / "summary.json").read_text())
-    assert found["accuracy_pct"] == summary["accuracy_pct"] and found["sha256"] == summary["student_sha256"]
+    assert found["accuracy_pct"] == summary["scores"]["accuracy_pct"] and found["sha256"] == summary["student_sha256"]
     assert (found["num_images"], found["parameters"]) == (360, summary["parameters"])
     assert (found["split"], found["teacher"], found["runtime"]) == ("test", None, "torch")
     network = build("digits-1x4", num_classes=10, in_channels=1)

@@ -17,9 +17,9 @@ from understudy.engine.doctor.reach import reach
 from understudy.engine.doctor.steps import try_steps
 from understudy.engine.doctor.terms import terms
 from understudy.engine.plan import make_plan
-from understudy.engine.precision import Precision
 from understudy.methods import METHODS, Method, Phase, Term
 from understudy.models import build
+from understudy.precision import Precision
 from understudy.spec import read_settings
 
 CPU = torch.device("cpu")

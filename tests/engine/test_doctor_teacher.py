@@ -13,8 +13,8 @@ from understudy.engine.doctor.pair import accuracies, shared, sizes
 from understudy.engine.doctor.recipe import recipe
 from understudy.engine.doctor.views import predictions, views
 from understudy.engine.plan import make_plan
-from understudy.engine.precision import Precision
 from understudy.models import build, save_weights
+from understudy.precision import Precision
 from understudy.spec import read_settings
 from understudy.teachers import Member, Teachers
 

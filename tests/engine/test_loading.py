@@ -138,7 +138,7 @@ def test_a_student_is_measured_as_it_was_trained(monkeypatch, tmp_path, how):
     # By the run's settings, and by what the file alone says.
     (tmp_path / "alone.safetensors").write_bytes((tmp_path / "run" / "student.safetensors").read_bytes())
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    last = [line for line in lines if line["kind"] == "epoch"][-1]["accuracy"]["test"]
+    last = [line for line in lines if line["kind"] == "epoch"][-1]["scores"]["test"]
     for name in ("run", "alone.safetensors"):
         found = assess(str(tmp_path / name))
         assert found["accuracy_pct"] == result.accuracy_pct and found["nll"] == pytest.approx(last["loss"])

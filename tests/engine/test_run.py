@@ -31,7 +31,7 @@ def test_every_method_trains_end_to_end(settings, tmp_path, method):
     assert [line["epoch"] for line in epochs] == [1, 2, 3]
     assert list(dict.fromkeys(line["phase"] for line in epochs)) == phases
     assert epochs[-1]["terms"]["loss"] < epochs[len(phases) - 1]["terms"]["loss"]
-    assert 0 <= result.accuracy_pct <= 100 and epochs[-1]["accuracy"]["test"]["accuracy_pct"] >= 0
+    assert 0 <= result.accuracy_pct <= 100 and epochs[-1]["scores"]["test"]["accuracy_pct"] >= 0
 
 
 def test_the_folder_holds_what_it_takes_to_do_it_again(settings, tmp_path):
@@ -146,7 +146,7 @@ def test_a_mistake_is_told_before_anything_is_written(settings, tmp_path, method
 
 def test_with_a_validation_split_the_test_images_are_read_once(settings, tmp_path):
     execute(settings("none", **{"data.validation": 0.2}), tmp_path / "run")
-    assert all(set(line["accuracy"]) == {"validation"} for line in lines(tmp_path / "run", "epoch"))
+    assert all(set(line["scores"]) == {"validation"} for line in lines(tmp_path / "run", "epoch"))
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["split"] == "test" and summary["best"]["split"] == "validation"
 
@@ -154,5 +154,5 @@ def test_with_a_validation_split_the_test_images_are_read_once(settings, tmp_pat
 def test_only_agreement_is_measured_while_the_classifier_is_not_trained(settings, tmp_path):
     execute(settings("ab+kd"), tmp_path / "run")
     first, second, _ = lines(tmp_path / "run", "epoch")
-    assert first["accuracy"] is None and set(first["agreement"]) == {"stage1", "stage2", "stage3"}
-    assert second["accuracy"] is not None and all(0 <= value <= 1 for value in second["agreement"].values())
+    assert first["scores"] is None and set(first["agreement"]) == {"stage1", "stage2", "stage3"}
+    assert second["scores"] is not None and all(0 <= value <= 1 for value in second["agreement"].values())

@@ -18,10 +18,10 @@ from understudy.distiller import Distiller
 from understudy.engine import execute
 from understudy.engine.display import silent
 from understudy.engine.loop import StoppedError
-from understudy.engine.precision import Precision
 from understudy.engine.teacher_cache import TeacherCache
 from understudy.methods import METHODS, Method, Phase, adjust, find
 from understudy.models import build
+from understudy.precision import Precision
 from understudy.spec import read_settings
 
 PLAIN = Precision(device=torch.device("cpu"), dtype=torch.float32, channels_last=False, compile=False)

@@ -22,14 +22,20 @@ def finished(tmp_path):
         folder.mkdir(exist_ok=True)
         run = {
             "seed": seed,
-            "teacher": {"sha256": teacher, "accuracy_pct": 91.6, "weights": "somewhere/teacher.safetensors"},
+            "teacher": {"sha256": teacher, "scores": {"error_pct": 8.4}, "weights": "somewhere/teacher.safetensors"},
             "data": {"sha256": "d" * 64},
             "precision": {"dtype": "bfloat16", "device": "cpu", "compile": True, "channels_last": True},
             "versions": {"torch": "2.15.0"},
             "hardware": {"cores": 2},
         }
         phases = [{"name": "train", "epochs": 2, "train_s": 100.0, "images": 99840, "images_per_s": 437.0}]
-        summary = {"error_pct": error_pct, "student_sha256": "s", "wall_s": 1.0, "agreement": None, "phases": phases}
+        summary = {
+            "scores": {"error_pct": error_pct},
+            "student_sha256": "s",
+            "wall_s": 1.0,
+            "agreement": None,
+            "phases": phases,
+        }
         (folder / "run.json").write_text(json.dumps(run))
         (folder / "summary.json").write_text(json.dumps(summary))
         return folder

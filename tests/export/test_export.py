@@ -121,7 +121,7 @@ def test_every_file_says_what_it_is(run, all_formats):
         assert json.loads(facts["class_names"]) == list("0123456789") and facts["num_classes"] == "10"
         assert (json.loads(facts["mean"]), json.loads(facts["std"])) == (list(data.mean), list(data.std))
         assert (facts["in_channels"], facts["height"], facts["width"]) == ("1", "8", "8")
-        assert float(facts["accuracy_pct"]) == summary["accuracy_pct"]
+        assert float(facts["accuracy_pct"]) == summary["scores"]["accuracy_pct"]
 
 
 @pytest.mark.slow
@@ -179,7 +179,7 @@ def test_the_card_has_the_numbers_and_where_they_come_from(run, all_formats):
     card = (out / "README.md").read_text(encoding="utf-8")
     summary, facts = (json.loads((run / name).read_text()) for name in ("summary.json", "run.json"))
     for words in (
-        f"{summary['accuracy_pct']:.2f} % of 360 test images",
+        f"{summary['scores']['accuracy_pct']:.2f} % of 360 test images",
         f"| parameters | {summary['parameters']:,} |",
         f"| multiply-adds | {summary['multiply_adds']:,} for one image of 1x8x8 |",
         facts["data"]["sha256"],

@@ -14,7 +14,7 @@ TEACHER = {
     "multiply_adds": 640_000_000,
     "weights": "teachers/wrn22-4.safetensors",
     "sha256": "7e" * 32,
-    "accuracy_pct": 91.62,
+    "scores": {"accuracy_pct": 91.62},
 }
 PHASES = {
     "none": [("train", 6, {}, True)],
@@ -59,6 +59,7 @@ class RunFolders:
             "name": name,
             "command": f"understudy {task} --student wrn16-2 --method {method} --data cifar10",
             "started": "2025-03-04T10:11:12+00:00",
+            "headline": {"name": "accuracy_pct", "higher_is_better": True},
             "seed": 0,
             "batch_size": 128,
             "method": {
@@ -107,21 +108,22 @@ class RunFolders:
                 share = 0.0 if phase == "initialise" else (epoch / total) ** 0.3
                 accuracy = {"accuracy_pct": round(10 + (accuracy_pct - 10) * share, 2), "loss": 2.3 - share}
                 yield {"kind": "epoch", "phase": phase, "epoch": epoch, "step": epoch * STEPS_PER_EPOCH,
-                       "terms": values(terms, labels, epoch - 0.5), "accuracy": {split: accuracy},
+                       "terms": values(terms, labels, epoch - 0.5), "scores": {split: accuracy},
                        "agreement": agreements(agreement, epoch / total), "train_s": 230.5 + epoch,
                        "images_per_s": 217.25 if phase == "initialise" else 203.5}  # fmt: skip
 
     def _summary(self, facts, phases, epochs, split, agreement):
-        curve = {record["epoch"]: record["accuracy"][split]["accuracy_pct"] for record in epochs}
+        curve = {record["epoch"]: record["scores"][split]["accuracy_pct"] for record in epochs}
         best = max(curve, key=curve.__getitem__)
         times = [(phase[0], [line for line in epochs if line["phase"] == phase[0]]) for phase in phases]
         return {
-            "accuracy_pct": epochs[-1]["accuracy"][split]["accuracy_pct"],
-            "error_pct": round(100 - epochs[-1]["accuracy"][split]["accuracy_pct"], 2),
+            "scores": epochs[-1]["scores"][split],
+            "headline": "accuracy_pct",
+            "higher_is_better": True,
             "split": split,
             "epoch": len(epochs),
-            "best": {"accuracy_pct": curve[best], "epoch": best},
-            "teacher_accuracy_pct": (facts["teacher"] or {}).get("accuracy_pct"),
+            "best": {"score": curve[best], "epoch": best},
+            "teacher_scores": (facts["teacher"] or {}).get("scores"),
             "parameters": facts["student"]["parameters"],
             "multiply_adds": facts["student"]["multiply_adds"],
             "agreement": agreements(agreement, 1.0),

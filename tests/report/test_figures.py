@@ -7,10 +7,10 @@ import pytest
 from understudy.report import read_run
 from understudy.report.figures import (
     MOST_POINTS,
-    accuracy_chart,
     agreement_chart,
     decades,
     legend_mark,
+    score_chart,
     term_charts,
     thinned,
 )
@@ -33,19 +33,19 @@ def runs(four_runs):
 
 
 def test_accuracy_has_a_point_per_measured_epoch_of_every_run(runs):
-    svg = accuracy_chart(runs, looks(4))
+    svg = score_chart(runs, looks(4))
     assert [num_markers(svg, f"series-{index}") for index in range(4)] == [6, 6, 6, 2]
-    assert "accuracy on the test images, %" in words_in(svg)
+    assert "accuracy % on the test images" in words_in(svg)
 
 
 def test_phases_are_named_where_a_run_has_several(runs):
-    assert {" train", "initialise "} <= set(words_in(accuracy_chart(runs, looks(4))))
-    assert "initialise " not in words_in(accuracy_chart(runs[:2], looks(2)))
+    assert {" train", "initialise "} <= set(words_in(score_chart(runs, looks(4))))
+    assert "initialise " not in words_in(score_chart(runs[:2], looks(2)))
 
 
 def test_the_teacher_is_a_dashed_line_and_missing_where_there_is_none(runs):
-    assert "stroke-dasharray: 6,3.6" in accuracy_chart(runs, looks(4))
-    assert "stroke-dasharray: 6,3.6" not in accuracy_chart(runs[:1], looks(1))
+    assert "stroke-dasharray: 6,3.6" in score_chart(runs, looks(4))
+    assert "stroke-dasharray: 6,3.6" not in score_chart(runs[:1], looks(1))
 
 
 def test_there_is_one_chart_per_term_and_loss_comes_first(runs):
@@ -58,7 +58,7 @@ def test_there_is_one_chart_per_term_and_loss_comes_first(runs):
 
 def test_a_run_without_a_whole_epoch_still_shows_its_steps(folders):
     run = read_run(folders.make("kd", 80.0, finished_epochs=0, steps_behind=200))
-    assert accuracy_chart([run], looks(1)) == ""
+    assert score_chart([run], looks(1)) == ""
     assert "var(--series-0)" in term_charts([run], looks(1))["kd"]
 
 
@@ -78,7 +78,7 @@ def test_names_with_dollars_and_angles_are_written_as_they_are(folders):
 
 
 def test_two_drawings_share_no_id_and_refer_only_to_their_own(runs):
-    drawings = [*term_charts(runs, looks(4)).values(), accuracy_chart(runs, looks(4)), legend_mark(looks(1)[0], "m")]
+    drawings = [*term_charts(runs, looks(4)).values(), score_chart(runs, looks(4)), legend_mark(looks(1)[0], "m")]
     seen = set()
     for svg in drawings:
         ids = set(re.findall(r'\sid="([^"]+)"', svg))
@@ -89,12 +89,12 @@ def test_two_drawings_share_no_id_and_refer_only_to_their_own(runs):
 
 def test_every_colour_of_a_drawing_follows_the_scheme_of_the_page(runs):
     assert set(LIGHT) == set(DARK)
-    for svg in (accuracy_chart(runs, looks(4)), *term_charts(runs, looks(4)).values(), agreement_chart(runs, looks(4))):
+    for svg in (score_chart(runs, looks(4)), *term_charts(runs, looks(4)).values(), agreement_chart(runs, looks(4))):
         assert not re.findall(r"(?:stroke|fill): #\w+", svg)
 
 
 def test_the_same_runs_give_the_same_drawing(runs):
-    assert accuracy_chart(runs, looks(4)) == accuracy_chart(runs, looks(4))
+    assert score_chart(runs, looks(4)) == score_chart(runs, looks(4))
 
 
 @pytest.mark.parametrize(("values", "spanned"), [([1, 100], 2), ([0, 100], 0), ([5, float("nan")], 0), ([], 0)])

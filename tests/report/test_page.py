@@ -91,7 +91,7 @@ def matches(word, number):
 
 def test_names_are_escaped_everywhere(folders, tmp_path):
     sly = '<script>alert("x")</script>'
-    teacher = {"name": sly, "weights": sly, "accuracy_pct": 90.0}
+    teacher = {"name": sly, "weights": sly, "scores": {"accuracy_pct": 90.0}}
     paths = [folders.make("kd", 80.0, name=sly, folder="sly", title=sly, student=sly, teacher=teacher,
                           phases=[(sly, 1, {sly: 1.0}, True), ("train", 1, {"kd": 1.0}, True)])]  # fmt: skip
     facts = json.loads((paths[0] / "run.json").read_text())
@@ -144,7 +144,7 @@ def test_images_and_boxes_that_scroll_have_names(four_runs, tmp_path):
 def test_the_smallest_run_there_can_be_has_a_page(folders, tmp_path, finished_epochs):
     path = folders.make("none", 80.0, teacher=None, task="train", finished_epochs=finished_epochs)
     facts = json.loads((path / "run.json").read_text())
-    kept = {name: facts[name] for name in ("task", "name", "method", "student", "teacher", "data")}
+    kept = {name: facts[name] for name in ("task", "name", "headline", "method", "student", "teacher", "data")}
     (path / "run.json").write_text(json.dumps(kept))
     (path / "settings.yaml").unlink()
     assert "wrn16-2 learnt cifar10" in page_of([path], tmp_path)
@@ -152,9 +152,9 @@ def test_the_smallest_run_there_can_be_has_a_page(folders, tmp_path, finished_ep
 
 def test_a_teacher_has_its_own_curves_and_does_not_stretch_those_of_its_students(folders, tmp_path):
     own = folders.make("none", 91.0, name="big", teacher=None, task="train", phases=[("train", 40, {}, True)])
-    teacher = {"name": "wrn22-4", "sha256": "a5" * 32, "accuracy_pct": 91.0}
+    teacher = {"name": "wrn22-4", "sha256": "a5" * 32, "scores": {"accuracy_pct": 91.0}}
     text = page_of([own, folders.make("kd", 80.0, teacher=teacher)], tmp_path)
-    drawings = re.findall(r'<svg[^>]*aria-label="Accuracy.*?</svg>', text, flags=re.DOTALL)
+    drawings = re.findall(r'<svg[^>]*aria-label="accuracy.*?</svg>', text, flags=re.DOTALL)
     assert [">40</text>" in drawing for drawing in drawings] == [False, True]
 
 

@@ -15,10 +15,9 @@ def test_every_number_of_a_finished_run_is_the_one_in_its_files(folders):
     path = folders.make("ab+kd", 88.84)
     facts, summary = (json.loads((path / name).read_text()) for name in ("run.json", "summary.json"))
     row = rows_of([path])[-1]
-    assert row.accuracy_pct == summary["accuracy_pct"]
-    assert row.error_pct == summary["error_pct"]
-    assert (row.best_accuracy_pct, row.best_epoch) == (summary["best"]["accuracy_pct"], 6)
-    assert row.teacher_accuracy_pct == summary["teacher_accuracy_pct"] == 91.62
+    assert row.score == summary["scores"]["accuracy_pct"]
+    assert (row.best_score, row.best_epoch) == (summary["best"]["score"], 6)
+    assert row.teacher_score == summary["teacher_scores"]["accuracy_pct"] == 91.62
     assert (row.parameters, row.multiply_adds) == (691674, 101_000_000)
     assert row.agreement_by_layer == summary["agreement"]
     assert row.agreement_fraction == pytest.approx(mean(summary["agreement"].values()))
@@ -30,7 +29,7 @@ def test_every_number_of_a_finished_run_is_the_one_in_its_files(folders):
 def test_a_best_accuracy_on_other_images_says_so(folders):
     path = folders.make("kd", 80.0)
     summary = json.loads((path / "summary.json").read_text())
-    summary["best"] = {"accuracy_pct": 81.5, "epoch": 5, "split": "validation"}
+    summary["best"] = {"score": 81.5, "epoch": 5, "split": "validation"}
     (path / "summary.json").write_text(json.dumps(summary))
     best = next(column for column in COLUMNS if column.heading.startswith("best"))
     assert best.cell(rows_of([path])[-1]) == "81.50 (5, validation)"
@@ -40,8 +39,7 @@ def test_an_unfinished_run_shows_how_far_it_came(four_runs):
     row = rows_of(four_runs)[-1]
     last = [record for record in read_run(four_runs[-1]).epochs][-1]
     assert row.unfinished == "unfinished, 2 of 6 epochs"
-    assert row.accuracy_pct == last["accuracy"]["test"]["accuracy_pct"]
-    assert row.error_pct == pytest.approx(100 - last["accuracy"]["test"]["accuracy_pct"])
+    assert row.score == last["scores"]["test"]["accuracy_pct"]
     assert row.agreement_by_layer == last["agreement"]
     assert row.wall_s == pytest.approx(231.5 + 232.5)
     assert row.images_per_s == pytest.approx({"initialise": 217.25, "train": 203.5})
@@ -50,13 +48,13 @@ def test_an_unfinished_run_shows_how_far_it_came(four_runs):
 def test_a_run_that_measured_nothing_yet_has_no_numbers(folders):
     row = rows_of([folders.make("kd", 80.0, finished_epochs=0)])[-1]
     assert row.unfinished == "unfinished, 0 of 6 epochs"
-    assert (row.accuracy_pct, row.best_epoch, row.wall_s, row.agreement_fraction) == (None,) * 4
+    assert (row.score, row.best_epoch, row.wall_s, row.agreement_fraction) == (None,) * 4
 
 
 def test_a_teacher_given_as_weights_comes_first_and_once(four_runs):
     rows = rows_of(four_runs)
     assert [row.is_teacher for row in rows] == [True, False, False, False, False]
-    assert (rows[0].student, rows[0].accuracy_pct, rows[0].parameters) == ("wrn22-4", 91.62, 4302202)
+    assert (rows[0].student, rows[0].score, rows[0].parameters) == ("wrn22-4", 91.62, 4302202)
 
 
 @pytest.mark.parametrize("known_by", ["fingerprint", "folder"])
@@ -64,7 +62,7 @@ def test_a_run_that_taught_others_is_marked_as_their_teacher(folders, known_by):
     own = folders.make("none", 91.0, name="big", teacher=None, task="train", student="wrn22-4")
     weights = str(own / "student.safetensors")
     fingerprint = "a5" * 32 if known_by == "fingerprint" else None
-    teacher = {"name": "wrn22-4", "weights": weights, "sha256": fingerprint, "accuracy_pct": 91.0}
+    teacher = {"name": "wrn22-4", "weights": weights, "sha256": fingerprint, "scores": {"accuracy_pct": 91.0}}
     rows = rows_of([folders.make("kd", 80.0, teacher=teacher), own])
     assert [(row.label, row.is_teacher) for row in rows] == [("big", True), ("KD", False)]
 

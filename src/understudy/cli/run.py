@@ -26,6 +26,7 @@ from understudy.cli.options import (
     Words,
 )
 from understudy.spec import Settings, read_settings
+from understudy.spec.scores import in_words
 
 
 @app.command()
@@ -179,7 +180,7 @@ def _run(
     screen = console()
     result = execute(settings, out or Path("runs") / default_name(settings), display=Display(screen))
     screen.print(
-        f"[bold]{result.accuracy_pct:.2f} %[/bold] of the test images right (error {100 - result.accuracy_pct:.2f} %); "
+        f"[bold]{in_words(result.summary['headline'], result.scores)}[/bold] on the test images; "
         f"the student is {result.folder / 'student.safetensors'}",
         highlight=False,
     )

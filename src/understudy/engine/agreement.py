@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from understudy.distiller import Distiller
-from understudy.engine.precision import Precision
 from understudy.losses import activation_agreement
+from understudy.precision import Precision
 from understudy.taps import Tapped, pairs
 
 ROLE = "before_relu"

@@ -20,9 +20,9 @@ from understudy.comparisons import chosen_options
 from understudy.data import Batches, Dataset, FileBatches
 from understudy.distiller import Distiller, Wanted
 from understudy.engine import facts
-from understudy.engine.precision import Precision
 from understudy.engine.stored_rows import RowFormat
 from understudy.methods import Method, Phase
+from understudy.precision import Precision
 
 GB = 10**9
 

@@ -9,10 +9,9 @@ from torch import nn
 from understudy.data import Batches, FileBatches
 from understudy.distiller import Distiller
 from understudy.engine import facts
-from understudy.engine.evaluate import evaluate
 from understudy.engine.plan import Plan
-from understudy.engine.precision import Precision
 from understudy.methods import LOGITS
+from understudy.precision import Precision
 
 
 def describe(plan: Plan, distiller: Distiller, batches: Batches | FileBatches, precision: Precision) -> dict[str, Any]:
@@ -24,6 +23,7 @@ def describe(plan: Plan, distiller: Distiller, batches: Batches | FileBatches, p
         "name": settings.method.name if settings.task == "distill" else settings.student.model,
         "command": facts.command(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "headline": {"name": plan.task.headline, "higher_is_better": plan.task.higher_is_better},
         "seed": settings.run.seed,
         "batch_size": settings.batch_size,
         "method": _method(plan, distiller, batches),
@@ -88,7 +88,7 @@ def _method(plan: Plan, distiller: Distiller, batches: Batches | FileBatches) ->
 
 
 def _teacher(plan: Plan, precision: Precision) -> dict[str, Any] | None:
-    """The teacher's name, size, accuracy on the test images, and fingerprint: of its file, or else of its tensors."""
+    """The teacher's name, size, scores on the test images, and fingerprint: of its file, or else of its tensors."""
     if plan.teacher is None:
         return None
     first = plan.settings.teacher
@@ -100,15 +100,15 @@ def _teacher(plan: Plan, precision: Precision) -> dict[str, Any] | None:
         **plan.sizes["teacher"],
         "weights": " + ".join(map(str, files)) or None,
         "sha256": facts.sha256(files[0]) if is_one_file else facts.state_sha256(plan.teacher),
-        "accuracy_pct": _accuracy(plan, plan.teacher, precision),
+        "scores": _scores(plan, plan.teacher, precision),
     }
 
 
-def _accuracy(plan: Plan, teacher: nn.Module, precision: Precision) -> float | None:
-    """The teacher's accuracy on the test images; None where it knows other classes than these."""
-    if plan.sizes["teacher"]["classes"] != plan.data.num_classes:
+def _scores(plan: Plan, teacher: nn.Module, precision: Precision) -> dict[str, float] | None:
+    """The teacher's numbers on the test images; None where it knows other classes than these."""
+    if not plan.knows_data:
         return None
-    return evaluate(teacher, plan.data.test, plan.data, precision).accuracy_pct
+    return plan.task.measure(teacher, plan.data.test, plan.data, precision)
 
 
 def _text(path: Path | None) -> str | None:

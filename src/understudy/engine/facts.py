@@ -7,6 +7,7 @@ import shlex
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,14 +43,14 @@ def num_parameters(network: nn.Module) -> int:
 
 
 @torch.no_grad()
-def multiply_adds(network: nn.Module, image: Tensor) -> tuple[torch.Size, int]:
-    """The output's shape, and the multiplications of convolutions and products, for one image (1, C, H, W)."""
+def multiply_adds(network: nn.Module, image: Tensor) -> tuple[Any, int]:
+    """The output, and the multiplications of convolutions and products, for one image (1, C, H, W)."""
     was_training = network.training
     network.eval()
     with FlopCounterMode(display=False) as counter:
         output = network(image)
     network.train(was_training)
-    return output.shape, counter.get_total_flops() // 2
+    return output, counter.get_total_flops() // 2
 
 
 def sha256(path: Path) -> str:

@@ -5,24 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from understudy.data import Dataset
 from understudy.engine import facts, folder
 from understudy.engine.agreement import Agreement
-from understudy.engine.evaluate import evaluate
 from understudy.engine.loop import Place
 from understudy.engine.measure import agree
 from understudy.engine.networks import student_metadata
-from understudy.engine.precision import Precision
+from understudy.engine.plan import Plan
 from understudy.engine.record import FILE
 from understudy.models import save_weights
+from understudy.precision import Precision
+from understudy.tasks import Task
 
 
 def finish(
     out: Path,
-    student: nn.Module,
-    data: Dataset,
+    plan: Plan,
     precision: Precision,
     place: Place,
     run_facts: dict[str, Any],
@@ -32,16 +30,18 @@ def finish(
     exact = Precision(
         device=precision.device, dtype=torch.float32, channels_last=precision.channels_last, compile=False
     )
-    scores = evaluate(student, data.test, data, exact)
+    data, student = plan.data, plan.assembled
+    scores = plan.task.measure(student, data.test, data, exact)
     save_weights(student, out / folder.STUDENT, student_metadata(run_facts["student"]["name"], data))
     lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
     summary = {
-        "accuracy_pct": scores.accuracy_pct,
-        "error_pct": scores.error_pct,
+        "scores": scores,
+        "headline": plan.task.headline,
+        "higher_is_better": plan.task.higher_is_better,
         "split": "test",
         "epoch": sum(phase["epochs"] for phase in run_facts["method"]["phases"]),
-        "best": _best(lines),
-        "teacher_accuracy_pct": run_facts["teacher"]["accuracy_pct"] if run_facts["teacher"] else None,
+        "best": _best(lines, plan.task),
+        "teacher_scores": run_facts["teacher"]["scores"] if run_facts["teacher"] else None,
         "parameters": run_facts["student"]["parameters"],
         "multiply_adds": run_facts["student"]["multiply_adds"],
         "agreement": agree(agreement, data, exact),
@@ -56,15 +56,16 @@ def finish(
     return summary
 
 
-def _best(lines: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _best(lines: list[dict[str, Any]], task: Task) -> dict[str, Any] | None:
     """The best epoch of the curve, and on which images it is the best."""
     measured = [
-        {"accuracy_pct": scores["accuracy_pct"], "epoch": line["epoch"], "split": split}
+        {"score": scores[task.headline], "epoch": line["epoch"], "split": split}
         for line in lines
-        if line["kind"] == "epoch" and line["accuracy"]
-        for split, scores in line["accuracy"].items()
+        if line["kind"] == "epoch" and line["scores"]
+        for split, scores in line["scores"].items()
     ]
-    return max(measured, key=lambda one: one["accuracy_pct"]) if measured else None
+    choose = max if task.higher_is_better else min
+    return choose(measured, key=lambda one: one["score"]) if measured else None
 
 
 def _phase_speed(

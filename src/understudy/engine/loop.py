@@ -13,12 +13,12 @@ from understudy.data import Batches, FileBatches, Mixing
 from understudy.distiller import Distiller, Wanted
 from understudy.engine import checkpoint
 from understudy.engine.display import Display
-from understudy.engine.precision import Precision
 from understudy.engine.pull import in_words, look
 from understudy.engine.record import Record
 from understudy.engine.schedule import make_optimizer, make_schedule
 from understudy.engine.stop import StopRequest
 from understudy.engine.teacher_cache import TeacherCache
+from understudy.precision import Precision
 from understudy.spec import Settings
 
 
@@ -209,7 +209,7 @@ class Loop:
             train_s=round(train_s, 2),
             images_per_s=round(batch_size * self.batches.steps_per_epoch / max(train_s, 1e-9), 1),
             **({"teacher": "stored"} if self.cache and self.cache.serves() else {}),
-            **(self.measure() if self._is_measured() else {"accuracy": None, "agreement": None}),
+            **(self.measure() if self._is_measured() else {"scores": None, "agreement": None}),
         )
         self.distiller.train()
         self._start_clock()
@@ -270,6 +270,7 @@ class Loop:
             {
                 "place": vars(self.place).copy(),
                 "student": self.distiller.student.state_dict(),
+                "objective": self._objective_state(),
                 "comparisons": self.distiller.comparisons.state_dict(),
                 "scales": self.distiller.scales,
                 "keep": self.keep,
@@ -282,6 +283,10 @@ class Loop:
         )
         self._start_clock()
 
+    def _objective_state(self) -> dict[str, torch.Tensor]:
+        objective = self.distiller.objective
+        return objective.state_dict() if isinstance(objective, torch.nn.Module) else {}
+
     def _moving_teacher(self) -> dict[str, torch.Tensor]:
         """The teacher's state where the method moves its statistics; nothing elsewhere."""
         teacher = self.distiller.teacher
@@ -290,6 +295,8 @@ class Loop:
     def _restore_networks(self, saved: dict[str, Any]) -> None:
         self.place = Place(**saved["place"])
         self.distiller.student.load_state_dict(saved["student"])
+        if isinstance(self.distiller.objective, torch.nn.Module):
+            self.distiller.objective.load_state_dict(saved["objective"])
         self.distiller.comparisons.load_state_dict(saved["comparisons"])
         self.distiller.scales.copy_(saved["scales"])
         if saved["teacher"] and self.distiller.teacher is not None:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from understudy.data import Dataset, batches_in_order
 from understudy.distiller import Distiller
 from understudy.engine.agreement import Agreement
-from understudy.engine.evaluate import evaluate
-from understudy.engine.precision import Precision
+from understudy.engine.plan import Plan
+from understudy.precision import Precision
 
 # On which the agreement is measured, in one batch: as many images of 64x64, fewer larger ones.
 AGREEMENT_IMAGES = 512
@@ -31,15 +31,14 @@ def make_agreement(
 
 
 def measure_epoch(
-    student: nn.Module, data: Dataset, agreement: Agreement | None, precision: Precision, distiller: Distiller
+    plan: Plan, agreement: Agreement | None, precision: Precision, distiller: Distiller
 ) -> dict[str, Any]:
-    """What the log keeps after an epoch: accuracy where the classifier is being trained, and the agreement."""
-    accuracy = None
+    """What the log keeps after an epoch: the scores where the output is being trained, and the agreement."""
+    data, scores = plan.data, None
     if distiller.phase.labels or any(term.tap == "logits" for term in distiller.phase.terms):
         split, images = ("test", data.test) if data.validation is None else ("validation", data.validation)
-        scores = evaluate(student, images, data, precision)
-        accuracy = {split: {"accuracy_pct": scores.accuracy_pct, "loss": scores.loss}}
-    return {"accuracy": accuracy, "agreement": agree(agreement, data, precision)}
+        scores = {split: plan.task.measure(plan.assembled, images, data, precision)}
+    return {"scores": scores, "agreement": agree(agreement, data, precision)}
 
 
 def agree(agreement: Agreement | None, data: Dataset, precision: Precision) -> dict[str, float] | None:

@@ -1,6 +1,7 @@
 """What a run will do: its settings with the networks, data and phases they name."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -8,17 +9,19 @@ from torch import nn
 from understudy.data import Dataset, Loading, load
 from understudy.engine import facts
 from understudy.engine.networks import build_student, build_teacher
-from understudy.engine.precision import Precision, choose
 from understudy.engine.refusal import check_size
 from understudy.methods import Method, adjust, find
+from understudy.precision import Precision, choose
 from understudy.spec import Settings, epochs_per_phase
+from understudy.tasks import Objective, Task, choose_task
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """`epochs` has one count for each phase of the method; `sizes` the parameters and multiply-adds of each network.
 
-    `left_random` names what the student's file of weights could not fill: a classifier of other classes.
+    `objective` is what the labels ask of the student. `knows_data` says whether the teacher can be measured on these
+    data. `left_random` names what the student's file of weights could not fill: a classifier of other classes.
     """
 
     settings: Settings
@@ -28,22 +31,35 @@ class Plan:
     student: nn.Module
     teacher: nn.Module | None
     left_random: list[str]
+    task: Task
+    objective: Objective
+    knows_data: bool
     sizes: dict[str, dict[str, int]]
 
     @property
     def batch_multiply_adds(self) -> float:
         """Of one batch through the larger network, forward."""
-        return float(self.settings.batch_size * max(size["multiply_adds"] for size in self.sizes.values()))
+        return float(self.settings.batch_size * max(self._multiply_adds().values()))
+
+    def _multiply_adds(self) -> dict[str, int]:
+        """Of one image through each network."""
+        return {role: size["multiply_adds"] for role, size in self.sizes.items()}
+
+    @property
+    def assembled(self) -> nn.Module:
+        """What is measured, kept and exported: the student, with what its task adds."""
+        return self.task.assemble(self.student, self.objective)
 
     def choose_precision(self) -> Precision:
         """What the settings' `auto` means for these networks on this machine."""
         # Backward costs twice the forward; the teacher only goes forward.
-        per_image = 3 * self.sizes["student"]["multiply_adds"]
+        of_image = self._multiply_adds()
+        per_image = 3 * of_image["student"]
         if self.method.needs_teacher:
-            per_image += self.sizes["teacher"]["multiply_adds"]
+            per_image += of_image["teacher"]
         return choose(
             self.settings.run,
-            multiply_adds=max(size["multiply_adds"] for size in self.sizes.values()),
+            multiply_adds=max(of_image.values()),
             phase_multiply_adds=float(max(self.epochs) * len(self.data.train) * per_image),
         )
 
@@ -76,8 +92,11 @@ def make_plan(
         student, left_random = build_student(settings.student, data)
     if teacher is None and settings.teacher is not None:
         teacher = build_teacher([settings.teacher, *settings.more_teachers], data)
+    task = choose_task(settings)
+    outputs = {role: _ask(role, network, data, task) for role, network in _networks(student, teacher).items()}
+    torch.manual_seed(settings.run.seed + 2)
+    objective = task.make_objective(student, torch.zeros(2, *data.image_shape), data)
     torch.manual_seed(settings.run.seed + 1)
-    networks = {"student": student} if teacher is None else {"student": student, "teacher": teacher}
     return Plan(
         settings=settings,
         method=method,
@@ -86,7 +105,10 @@ def make_plan(
         student=student,
         teacher=teacher,
         left_random=left_random,
-        sizes={role: _measure(role, network, data) for role, network in networks.items()},
+        task=task,
+        objective=objective,
+        knows_data=teacher is not None and task.can_measure(outputs["teacher"][0], data),
+        sizes={role: size for role, (_, size) in outputs.items()},
     )
 
 
@@ -115,19 +137,21 @@ def _check_mixing(settings: Settings, method: Method) -> None:
             )
 
 
-def _measure(role: str, network: nn.Module, data: Dataset) -> dict[str, int]:
-    """Parameters and multiply-adds for one image. Raises ValueError where the network does not fit the data."""
+def _networks(student: nn.Module, teacher: nn.Module | None) -> dict[str, nn.Module]:
+    return {"student": student} if teacher is None else {"student": student, "teacher": teacher}
+
+
+def _ask(role: str, network: nn.Module, data: Dataset, task: Task) -> tuple[Any, dict[str, int]]:
+    """The output on one image, parameters and multiply-adds. Raises ValueError where it does not fit the data."""
     image = torch.zeros(1, *data.image_shape)
     check_size(f"the {role}", "data.size", network, image)
     output, multiply_adds = facts.multiply_adds(network, image)
-    # A teacher may know other classes: terms that compare its logits with the student's say so themselves.
-    expected = data.num_classes if role == "student" else output[-1]
-    if tuple(output) != (1, expected):
-        raise ValueError(
-            f"the {role} answers {tuple(output)} to one image, expected (1, {data.num_classes}): "
-            f"one logit for each class of {data.name}"
-        )
-    return {"parameters": facts.num_parameters(network), "multiply_adds": multiply_adds, "classes": output[-1]}
+    task.check_output(role, output, data)
+    return output, {
+        "parameters": facts.num_parameters(network),
+        "multiply_adds": multiply_adds,
+        "classes": output.shape[-1] if isinstance(output, torch.Tensor) else data.num_classes,
+    }
 
 
 def load_data(settings: Settings) -> Dataset:

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from understudy.distiller import Distiller
-from understudy.engine.precision import Precision
+from understudy.precision import Precision
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from understudy.data import Batches, Dataset, FileBatches, Mixing, training_batches
+from understudy.data import Batches, Dataset, FileBatches, Mixing
 from understudy.distiller import Distiller
 from understudy.engine import checkpoint, folder
 from understudy.engine.compile_cache import keep_compiled_code
@@ -21,23 +21,35 @@ from understudy.engine.loop import Loop
 from understudy.engine.measure import make_agreement, measure_epoch
 from understudy.engine.memory import keep_freed_memory
 from understudy.engine.plan import Plan, make_plan
-from understudy.engine.precision import Precision, threads_for
 from understudy.engine.record import Record
 from understudy.engine.selection import select_images
 from understudy.engine.teacher_cache import TeacherCache
 from understudy.methods import Method
 from understudy.models import load_weights
+from understudy.precision import Precision, threads_for
 from understudy.spec import Settings
+from understudy.spec.scores import in_words
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A finished run: the trained student, its test accuracy in per cent, and the folder that holds everything."""
+    """A finished run: the trained student, its scores on the test images, and the folder that holds everything."""
 
     student: nn.Module
-    accuracy_pct: float
     folder: Path
     summary: dict[str, Any]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """All numbers of the student on the test images, by name; those ending in _pct are in per cent."""
+        return self.summary["scores"]
+
+    @property
+    def accuracy_pct(self) -> float:
+        """Of the test images that are classified rightly. Raises ValueError for a task that is not classification."""
+        if "accuracy_pct" not in self.scores:
+            raise ValueError(f"this run has no accuracy; its scores are {', '.join(self.scores)}")
+        return self.scores["accuracy_pct"]
 
 
 def execute(
@@ -65,7 +77,7 @@ def execute(
         keep_freed_memory()
         with threads_for(plan.batch_multiply_adds):
             summary = _carry_out(plan, out, display)
-    return Result(student=plan.student, accuracy_pct=summary["accuracy_pct"], folder=out, summary=summary)
+    return Result(student=plan.student, folder=out, summary=summary)
 
 
 def _carry_out(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
@@ -82,7 +94,7 @@ def _train(
     plan: Plan, out: Path, precision: Precision, batches: Batches | FileBatches, display: Display
 ) -> dict[str, Any]:
     example = torch.zeros(2, *plan.data.image_shape, device=precision.device)
-    distiller = Distiller(plan.student, plan.teacher, plan.method, example)
+    distiller = Distiller(plan.student, plan.teacher, plan.method, example, plan.objective)
     precision.place(distiller)
     agreement = make_agreement(plan.student, plan.teacher, distiller, example)
     record, saved = Record(out), checkpoint.load(out, precision.device)
@@ -117,7 +129,7 @@ def _train(
         precision=precision,
         record=record,
         display=display,
-        measure=lambda: measure_epoch(plan.student, plan.data, agreement, precision, distiller),
+        measure=lambda: measure_epoch(plan, agreement, precision, distiller),
         keep=keep,
         cache=cache,
         mixing=_make_mixing(plan),
@@ -126,7 +138,7 @@ def _train(
         place = loop.run(saved)
     finally:
         display.stop()
-    return finish(out, plan.student, plan.data, precision, place, run_facts, agreement)
+    return finish(out, plan, precision, place, run_facts, agreement)
 
 
 def _make_teacher_lean(distiller: Distiller, example: torch.Tensor, precision: Precision, display: Display) -> None:
@@ -138,7 +150,7 @@ def _make_teacher_lean(distiller: Distiller, example: torch.Tensor, precision: P
 
 
 def _make_batches(plan: Plan, precision: Precision) -> Batches | FileBatches:
-    return training_batches(
+    return plan.task.make_batches(
         plan.data,
         batch_size=plan.settings.batch_size,
         seed=plan.settings.run.seed,
@@ -197,12 +209,12 @@ def _announce(display: Display, out: Path, run_facts: dict[str, Any], images: Da
     student, teacher, data = run_facts["student"], run_facts["teacher"], run_facts["data"]
     machine = run_facts["precision"]
     if teacher is not None:
-        accuracy = (
-            f"{teacher['accuracy_pct']:.2f} % of {data['test_images']:,} test images"
-            if teacher["accuracy_pct"] is not None
+        told = (
+            f"{in_words(run_facts['headline']['name'], teacher['scores'])} on {data['test_images']:,} test images"
+            if teacher["scores"] is not None
             else f"{teacher['classes']:,} other classes"
         )
-        display.say(f"teacher {teacher['name']}: {accuracy}, {teacher['parameters']:,} parameters")
+        display.say(f"teacher {teacher['name']}: {told}, {teacher['parameters']:,} parameters")
     display.say(
         f"student {student['name']}: {student['parameters']:,} parameters, {run_facts['method']['title']}, "
         f"{data['name']} ({data['train_images']:,} images)"
@@ -220,6 +232,6 @@ def _read_finished(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
     """The summary of the run that is finished in the folder; its student's weights are loaded."""
     _read_facts(out, plan)
     summary = json.loads((out / folder.SUMMARY).read_text(encoding="utf-8"))
-    load_weights(plan.student, out / folder.STUDENT)
-    display.say(f"{out} is already finished: {summary['accuracy_pct']:.2f} %")
+    load_weights(plan.assembled, out / folder.STUDENT)
+    display.say(f"{out} is already finished: {in_words(summary['headline'], summary['scores'])}")
     return summary

@@ -6,8 +6,8 @@ from torch import Tensor
 from understudy.comparisons import chosen_options
 from understudy.data import Dataset, batches_in_order
 from understudy.distiller import Distiller
-from understudy.engine.precision import Precision
 from understudy.engine.record import Record
+from understudy.precision import Precision
 from understudy.taps import Tapped
 
 BATCH_SIZE = 256

@@ -12,8 +12,8 @@ from understudy.data import Dataset, batches_in_order
 from understudy.engine import facts
 from understudy.engine.networks import build_teacher, locate
 from understudy.engine.onnx_file import OnnxFile, open_onnx
-from understudy.engine.precision import Precision, choose
 from understudy.models import read_metadata
+from understudy.precision import Precision, choose
 from understudy.spec import RunSettings, TeacherSettings
 
 

@@ -15,6 +15,7 @@ from understudy.export.loading import how_to_load
 from understudy.export.source import is_ours
 from understudy.export.student import Student
 from understudy.report import quantities
+from understudy.spec.scores import in_words, title
 
 TITLES = {
     "safetensors": "Weights (safetensors)",
@@ -41,6 +42,8 @@ def card(
         versions=_versions(exported),
         export_command=facts.command(),
         say=quantities,
+        name_of=title,
+        in_words=in_words,
     )
 
 

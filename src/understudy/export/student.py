@@ -89,7 +89,7 @@ def _metadata(model: str, data: Dataset, network: nn.Module, run: Run) -> dict[s
         "num_classes": str(data.num_classes),
         "normalisation": "(pixel - mean) / std in each channel, pixels in 0..255",
         "parameters": str(facts.num_parameters(network)),
-        "accuracy_pct": str(run.summary["accuracy_pct"]),
+        run.headline: str(run.summary["scores"][run.headline]),
         "test_images": str(run.facts["data"]["test_images"]),
         "method": run.facts["method"]["name"],
         "teacher": teacher["name"] if teacher else "",

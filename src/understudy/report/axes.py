@@ -52,8 +52,8 @@ def draw_line(axes: Axes, points: Sequence[Point], look: Look) -> None:
     )
 
 
-def draw_teacher(axes: Axes, accuracy_pct: float) -> None:
-    axes.axhline(accuracy_pct, color=LIGHT["ink"], linewidth=1.2, linestyle=(0, (5, 3)))
+def draw_teacher(axes: Axes, score: float) -> None:
+    axes.axhline(score, color=LIGHT["ink"], linewidth=1.2, linestyle=(0, (5, 3)))
 
 
 def mark_phases(axes: Axes, runs: Sequence[Run]) -> None:

@@ -1,4 +1,4 @@
-"""The charts of the page, each as an SVG string: accuracy, every term, agreement with the teacher."""
+"""The charts of the page, each as an SVG string: the score, every term, agreement with the teacher."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from .axes import SIZE_INCHES, TITLE, Point, chart, draw_line, draw_teacher, mark_phases
 from .palette import Look
-from .progress import measured_accuracy, result, teacher_accuracy
+from .progress import measured_scores, result, score_title, teacher_score
 from .run_folder import Run
 from .svg import inline_svg
 
@@ -17,28 +17,29 @@ MOST_POINTS = 300
 LOG_FROM_DECADES = 1.5
 
 
-def accuracy_chart(runs: Sequence[Run], looks: Sequence[Look], name: str = "accuracy") -> str:
-    """Accuracy after each epoch, one line per run; teachers as dashed lines. Empty if none was measured."""
-    figure, axes = chart("accuracy, %")
+def score_chart(runs: Sequence[Run], looks: Sequence[Look], name: str = "score") -> str:
+    """The score after each epoch, one line per run; teachers as dashed lines. Empty if none was measured."""
+    what = score_title(runs)
+    figure, axes = chart(what)
     splits = set()
     for run, look in zip(runs, looks, strict=True):
-        split, curve = measured_accuracy(run)
+        split, curve = measured_scores(run)
         if curve:
             splits.add(split)
             draw_line(axes, curve, look)
     if not splits:
         return ""
-    for accuracy_pct in sorted(teacher_accuracies(runs)):
-        draw_teacher(axes, accuracy_pct)
+    for score in sorted(teacher_scores(runs)):
+        draw_teacher(axes, score)
     if len(splits) == 1:
-        axes.set_title(f"accuracy on the {splits.pop()} images, %", **TITLE)
+        axes.set_title(f"{what} on the {splits.pop()} images", **TITLE)
     mark_phases(axes, runs)
-    return inline_svg(figure, name=name, description="Accuracy in per cent against epochs")
+    return inline_svg(figure, name=name, description=f"{what} against epochs")
 
 
-def teacher_accuracies(runs: Sequence[Run]) -> set[float]:
-    """The accuracies of the runs' teachers, in per cent."""
-    return {accuracy_pct for run in runs if (accuracy_pct := teacher_accuracy(run)) is not None}
+def teacher_scores(runs: Sequence[Run]) -> set[float]:
+    """What the runs' teachers reach."""
+    return {score for run in runs if (score := teacher_score(run)) is not None}
 
 
 def term_charts(runs: Sequence[Run], looks: Sequence[Look], name: str = "term") -> dict[str, str]:

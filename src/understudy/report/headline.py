@@ -20,7 +20,7 @@ def headline(rows: Sequence[Row]) -> str:
 def finished_students(rows: Sequence[Row]) -> list[Row]:
     """The rows that can be compared: finished and measured, no teachers unless there is nothing else."""
     students = [row for row in rows if not row.is_teacher] or rows
-    return [row for row in students if not row.unfinished and row.accuracy_pct is not None]
+    return [row for row in students if not row.unfinished and row.score is not None]
 
 
 def outcome(rows: Sequence[Row]) -> str:
@@ -36,21 +36,22 @@ def outcome(rows: Sequence[Row]) -> str:
 def _best_sentence(finished: Sequence[Row]) -> str:
     best = best_of(finished)
     alone = alone_beside(best, finished)
-    words = f"{best.label} reaches {_percent(best.accuracy_pct)}"
+    words = f"{best.label} reaches {_percent(best.score)}"
     if len(finished) > 1:
         words = f"Best of {len(finished)} finished runs: {words}"
-    if alone and alone.accuracy_pct is not None and best.accuracy_pct is not None:
-        gain = best.accuracy_pct - alone.accuracy_pct
+    if alone and alone.score is not None and best.score is not None:
+        gain = best.score - alone.score
         words += f", {gain:.2f} points more than the same student without a teacher ({alone.label}, "
-        words += f"{_percent(alone.accuracy_pct)})"
-    if best.teacher_accuracy_pct is not None:
-        words += f"; its teacher has {_percent(best.teacher_accuracy_pct)}"
+        words += f"{_percent(alone.score)})"
+    if best.teacher_score is not None:
+        words += f"; its teacher has {_percent(best.teacher_score)}"
     return f"{words}."
 
 
 def best_of(rows: Sequence[Row]) -> Row:
-    """The row with the highest final accuracy."""
-    return max(rows, key=lambda row: row.accuracy_pct or 0.0)
+    """The row with the best final score."""
+    choose = max if rows[0].higher_is_better else min
+    return choose(rows, key=lambda row: row.score or 0.0)
 
 
 def alone_beside(best: Row, rows: Sequence[Row]) -> Row | None:
@@ -81,11 +82,11 @@ def tiles(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
         return []
     best = best_of(finished)
     alone = alone_beside(best, finished)
-    found = [("best student", _percent(best.accuracy_pct), best.label)]
+    found = [("best student", _percent(best.score), best.label)]
     if alone:
-        found.append(("without a teacher", _percent(alone.accuracy_pct), alone.label))
-    if best.teacher_accuracy_pct is not None:
-        found.append(("its teacher", _percent(best.teacher_accuracy_pct), best.teacher or ""))
+        found.append(("without a teacher", _percent(alone.score), alone.label))
+    if best.teacher_score is not None:
+        found.append(("its teacher", _percent(best.teacher_score), best.teacher or ""))
     if best.parameters is not None:
         teachers = [row for row in rows if row.is_teacher and row.student == best.teacher]
         sizes = {row.parameters for row in teachers if row.parameters}

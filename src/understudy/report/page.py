@@ -11,7 +11,7 @@ from markupsafe import Markup
 from . import figures, quantities
 from .headline import best_of, finished_students, headline, outcome, tiles
 from .palette import DARK, LIGHT, Look, looks
-from .progress import progress_text, result
+from .progress import progress_text, result, score_title
 from .roles import epochs_text, labels, method_title, teachers_among
 from .run_folder import Run
 from .table import columns, comparison
@@ -45,11 +45,12 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
         "best": best_of(finished).label if len(finished) > 1 else None,
         "rows": [(row, [column.cell(row) for column in shown]) for row in rows],
         "legend": _legend([names[run.folder] for run in drawn], drawn_looks),
-        "teacher_lines": sorted(figures.teacher_accuracies(drawn)),
-        "accuracy": Markup(figures.accuracy_chart(drawn, drawn_looks)),
+        "teacher_lines": sorted(figures.teacher_scores(drawn)),
+        "score": Markup(figures.score_chart(drawn, drawn_looks)),
         "agreement": Markup(figures.agreement_chart(drawn, drawn_looks)),
         "layers": _layers(drawn, names),
         "gradients": [row for run in drawn for row in _gradients(run, names[run.folder])],
+        "score_title": score_title(drawn),
         "terms": {term: Markup(svg) for term, svg in figures.term_charts(drawn, drawn_looks).items()},
         "runs": [_run(index, run, names[run.folder], own_charts=run in teachers) for index, run in enumerate(runs)],
         "say": quantities,
@@ -89,7 +90,7 @@ def _run(index: int, run: Run, label: str, *, own_charts: bool) -> dict[str, Any
     charts = []
     if own_charts:
         look = looks(1)
-        charts = [figures.accuracy_chart([run], look, f"run{index}-accuracy")]
+        charts = [figures.score_chart([run], look, f"run{index}-score")]
         charts += figures.term_charts([run], look, f"run{index}-term").values()
     return {
         "label": label,

@@ -1,4 +1,4 @@
-"""One picture of several runs, for a README: how accuracy grew, and where it ended."""
+"""One picture of several runs, for a README: how the score grew, and where it ended."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 
 from .axes import draw_line, draw_teacher, mark_phases, style
-from .figures import teacher_accuracies
+from .figures import teacher_scores
 from .headline import headline, outcome
 from .palette import LIGHT, Look, looks
-from .progress import measured_accuracy
+from .progress import measured_scores, score_title
 from .roles import labels, teachers_among
 from .run_folder import Run
 from .svg import words_as_they_are
@@ -46,14 +46,14 @@ def picture(runs: Sequence[Run], path: str | Path) -> Path:
 def _curves(axes: Axes, runs: Sequence[Run], run_looks: Sequence[Look]) -> None:
     style(axes)
     for run, look in zip(runs, run_looks, strict=True):
-        curve = measured_accuracy(run)[1]
+        curve = measured_scores(run)[1]
         if curve:
             draw_line(axes, curve, look)
-    for accuracy_pct in sorted(teacher_accuracies(runs)):
-        draw_teacher(axes, accuracy_pct)
-        axes.annotate("teacher", (0, accuracy_pct), (5, -4), textcoords="offset points", va="top", **TEACHER)
+    for score in sorted(teacher_scores(runs)):
+        draw_teacher(axes, score)
+        axes.annotate("teacher", (0, score), (5, -4), textcoords="offset points", va="top", **TEACHER)
     mark_phases(axes, runs)
-    axes.set_title("accuracy, %", loc="left", fontsize=10, color=LIGHT["quiet"], pad=22)
+    axes.set_title(score_title(runs), loc="left", fontsize=10, color=LIGHT["quiet"], pad=22)
     axes.set_xlabel("epochs", color=LIGHT["quiet"], fontsize=9)
 
 
@@ -62,15 +62,15 @@ def _bars(axes: Axes, rows: Sequence[Row], look_of: dict[str, Look]) -> None:
     style(axes)
     axes.grid(visible=False)
     inside = offset_copy(axes.transData, axes.get_figure(root=True), x=0.12, y=0.0, units="inches")
-    measured = [row for row in rows if row.accuracy_pct is not None]
+    measured = [row for row in rows if row.score is not None]
     for place, row in enumerate(measured):
-        accuracy_pct = row.accuracy_pct or 0.0
+        score = row.score or 0.0
         look = None if row.is_teacher else look_of[row.label]
         colour = look.colour if look else LIGHT["quiet"]
-        axes.barh(place, accuracy_pct, 0.62, color=colour, alpha=0.35 if row.unfinished else 1.0)
+        axes.barh(place, score, 0.62, color=colour, alpha=0.35 if row.unfinished else 1.0)
         if look:
             axes.plot(0, place, look.marker, color=LIGHT["paper"], markersize=6, transform=inside)
-        axes.text(accuracy_pct + 1.5, place, f"{accuracy_pct:.1f}", va="center_baseline", **FINAL)
+        axes.text(score + 1.5, place, f"{score:.1f}", va="center_baseline", **FINAL)
     names = [fill(run_name(row), 14) for row in measured]
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", colors=LIGHT["ink"], labelsize=10 if len(names) <= 5 else 8.5)
@@ -80,4 +80,4 @@ def _bars(axes: Axes, rows: Sequence[Row], look_of: dict[str, Look]) -> None:
     axes.set_xlim(0, 100)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
-    axes.set_title("at the end, %", loc="left", fontsize=10, color=LIGHT["quiet"], pad=22)
+    axes.set_title("at the end", loc="left", fontsize=10, color=LIGHT["quiet"], pad=22)

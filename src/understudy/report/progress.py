@@ -1,6 +1,9 @@
 """How far a run has come: its result where it has finished, the same from its log where it has not."""
 
+from collections.abc import Iterable
 from typing import Any
+
+from understudy.spec.scores import title
 
 from .run_folder import Run
 
@@ -15,31 +18,35 @@ def progress_text(run: Run) -> str:
     return "" if run.summary else f"unfinished, {run.num_epochs_done:g} of {run.num_epochs:g} epochs"
 
 
-def teacher_accuracy(run: Run) -> float | None:
-    """The teacher's own accuracy in per cent, as measured at the end or else before training."""
-    at_end = (run.summary or {}).get("teacher_accuracy_pct")
-    return (run.facts["teacher"] or {}).get("accuracy_pct") if at_end is None else at_end
+def teacher_score(run: Run) -> float | None:
+    """What the teacher itself reaches of the run's headline."""
+    return ((run.facts["teacher"] or {}).get("scores") or {}).get(run.headline)
 
 
-def measured_accuracy(run: Run) -> tuple[str | None, list[tuple[int, float]]]:
-    """The split on which this run is judged, and (epoch, accuracy in per cent) wherever it was measured."""
-    measured = [(record["epoch"], record["accuracy"]) for record in run.epochs if record.get("accuracy")]
-    splits = {name for _, accuracy in measured for name in accuracy if accuracy[name]}
+def score_title(runs: Iterable[Run]) -> str:
+    """The name of what these runs are compared by, "score" where they differ in it."""
+    names = {run.headline for run in runs}
+    return title(names.pop()) if len(names) == 1 else "score"
+
+
+def measured_scores(run: Run) -> tuple[str | None, list[tuple[int, float]]]:
+    """The split on which this run is judged, and (epoch, its headline) wherever it was measured."""
+    measured = [(record["epoch"], record["scores"]) for record in run.epochs if record.get("scores")]
+    splits = {name for _, scores in measured for name in scores if scores[name]}
     stated = (run.summary or {}).get("split")
     split = stated or next((name for name in ("test", "validation") if name in splits), None)
-    return split, [(epoch, found[split]["accuracy_pct"]) for epoch, found in measured if found.get(split)]
+    return split, [(epoch, found[split][run.headline]) for epoch, found in measured if found.get(split)]
 
 
 def _so_far(run: Run) -> dict[str, Any]:
-    split, curve = measured_accuracy(run)
-    best_epoch, best_pct = max(curve, key=lambda point: point[1], default=(None, None))
-    last_pct = curve[-1][1] if curve else None
+    split, curve = measured_scores(run)
+    choose = max if run.higher_is_better else min
+    best_epoch, best = choose(curve, key=lambda point: point[1], default=(None, None))
     agreements = [record["agreement"] for record in run.epochs if record.get("agreement")]
     return {
         "split": split,
-        "accuracy_pct": last_pct,
-        "error_pct": None if last_pct is None else 100.0 - last_pct,
-        "best": {"accuracy_pct": best_pct, "epoch": best_epoch},
+        "scores": {run.headline: curve[-1][1]} if curve else {},
+        "best": {"score": best, "epoch": best_epoch},
         "agreement": agreements[-1] if agreements else None,
         "wall_s": sum(record["train_s"] for record in run.epochs) if run.epochs else None,
         "phases": _phases_so_far(run),

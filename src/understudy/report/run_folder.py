@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 EXPECTED = "run.json, metrics.jsonl, settings.yaml and, once finished, summary.json"
-FACTS = ("task", "name", "method", "student", "teacher", "data")
+FACTS = ("task", "name", "headline", "method", "student", "teacher", "data")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,15 @@ class Run:
     gradients: tuple[dict[str, Any], ...]
     resumed: tuple[dict[str, Any], ...]
     summary: dict[str, Any] | None
+
+    @property
+    def headline(self) -> str:
+        """The score that the run is compared by."""
+        return self.facts["headline"]["name"]
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.facts["headline"]["higher_is_better"]
 
     @property
     def phases(self) -> list[dict[str, Any]]:

@@ -1,11 +1,13 @@
 """The comparison of several runs: plain rows, and the columns in which terminal and page show them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from understudy.spec.scores import title
+
 from . import quantities
-from .progress import progress_text, result, teacher_accuracy
+from .progress import progress_text, result, teacher_score
 from .roles import epochs_text, labels, method_title, taught, teachers_among
 from .run_folder import Run
 
@@ -25,13 +27,14 @@ class Row:
     epochs: str | None = None
     num_epochs: float | None = None
     seed: int | None = None
-    accuracy_pct: float | None = None
-    error_pct: float | None = None
-    best_accuracy_pct: float | None = None
+    headline: str = "accuracy_pct"
+    higher_is_better: bool = True
+    score: float | None = None
+    best_score: float | None = None
     best_epoch: int | None = None
     best_split: str | None = None
     teacher: str | None = None
-    teacher_accuracy_pct: float | None = None
+    teacher_score: float | None = None
     parameters: int | None = None
     multiply_adds: int | None = None
     agreement_fraction: float | None = None
@@ -49,6 +52,7 @@ class Column:
     rank: int
     is_number: bool = True
     only_if_varied: bool = False
+    is_score: bool = False
 
 
 def run_name(row: Row) -> str:
@@ -58,11 +62,11 @@ def run_name(row: Row) -> str:
 
 
 def _best(row: Row) -> str:
-    """With its epoch, and with its images where they are others than those of the final accuracy."""
+    """With its epoch, and with its images where they are others than those of the final score."""
     if row.best_epoch is None:
-        return quantities.percent(row.best_accuracy_pct)
+        return quantities.percent(row.best_score)
     split = "" if row.best_split == row.split else f", {row.best_split}"
-    return f"{quantities.percent(row.best_accuracy_pct)} ({row.best_epoch}{split})"
+    return f"{quantities.percent(row.best_score)} ({row.best_epoch}{split})"
 
 
 def _agreement(row: Row) -> str:
@@ -73,16 +77,22 @@ def _images_per_s(row: Row) -> str:
     return " + ".join(map(quantities.rate, (row.images_per_s or {}).values())) or quantities.NOT_MEASURED
 
 
+def _error(row: Row) -> str:
+    """What is missing to a hundred per cent; not of other scores than accuracy."""
+    is_known = row.headline == "accuracy_pct" and row.score is not None
+    return quantities.percent(100.0 - (row.score or 0.0)) if is_known else quantities.NOT_MEASURED
+
+
 def _text(value: object) -> str:
     return quantities.NOT_MEASURED if value is None else str(value)
 
 
 COLUMNS = (
     Column(heading="run", cell=run_name, rank=0, is_number=False),
-    Column(heading="accuracy %", cell=lambda row: quantities.percent(row.accuracy_pct), rank=1),
-    Column(heading="error %", cell=lambda row: quantities.percent(row.error_pct), rank=8),
-    Column(heading="best % (epoch)", cell=_best, rank=13),
-    Column(heading="teacher %", cell=lambda row: quantities.percent(row.teacher_accuracy_pct), rank=10),
+    Column(heading="score", cell=lambda row: quantities.percent(row.score), rank=1, is_score=True),
+    Column(heading="error %", cell=_error, rank=8),
+    Column(heading="best (epoch)", cell=_best, rank=13),
+    Column(heading="teacher", cell=lambda row: quantities.percent(row.teacher_score), rank=10),
     Column(heading="agreement %", cell=_agreement, rank=8),
     Column(heading="epochs", cell=lambda row: _text(row.epochs), rank=2),
     Column(heading="method", cell=lambda row: row.method, rank=9, is_number=False),
@@ -115,8 +125,14 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         is_varied = len(cells) > 1 or not column.only_if_varied
         is_new = column is COLUMNS[0] or any(column.cell(row) not in row.label for row in rows)
         if cells and is_varied and (is_new or column.is_number):
-            shown.append(column)
+            shown.append(replace(column, heading=row_title(rows)) if column.is_score else column)
     return shown
+
+
+def row_title(rows: Sequence[Row]) -> str:
+    """The name of what these rows are compared by, "score" where they differ in it."""
+    names = {row.headline for row in rows}
+    return title(names.pop()) if len(names) == 1 else "score"
 
 
 def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
@@ -135,13 +151,14 @@ def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
         epochs=epochs_text(run),
         num_epochs=run.num_epochs,
         seed=facts.get("seed"),
-        accuracy_pct=found.get("accuracy_pct"),
-        error_pct=found.get("error_pct"),
-        best_accuracy_pct=best.get("accuracy_pct"),
+        headline=run.headline,
+        higher_is_better=run.higher_is_better,
+        score=found["scores"].get(run.headline),
+        best_score=best.get("score"),
         best_epoch=best.get("epoch"),
         best_split=best.get("split", found.get("split")),
         teacher=teacher.get("name"),
-        teacher_accuracy_pct=teacher_accuracy(run),
+        teacher_score=teacher_score(run),
         parameters=student.get("parameters"),
         multiply_adds=student.get("multiply_adds"),
         agreement_fraction=sum(agreement.values()) / len(agreement) if agreement else None,
@@ -162,15 +179,15 @@ def _given_teachers(runs: Sequence[Run]) -> list[Row]:
 
 
 def _given_teacher(teacher: dict[str, Any], run: Run) -> Row:
-    accuracy_pct = teacher.get("accuracy_pct")
     return Row(
         label="teacher",
         method="as given",
         student=teacher["name"],
         data=run.facts["data"]["name"],
         is_teacher=True,
-        accuracy_pct=accuracy_pct,
-        error_pct=None if accuracy_pct is None else 100.0 - accuracy_pct,
+        headline=run.headline,
+        higher_is_better=run.higher_is_better,
+        score=teacher_score(run),
         parameters=teacher.get("parameters"),
         multiply_adds=teacher.get("multiply_adds"),
     )

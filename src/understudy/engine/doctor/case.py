@@ -8,7 +8,7 @@ from torch import Tensor
 from understudy.data import ImageSet
 from understudy.distiller import Distiller
 from understudy.engine.plan import Plan
-from understudy.engine.precision import Precision
+from understudy.precision import Precision
 
 
 @dataclass(frozen=True, kw_only=True)

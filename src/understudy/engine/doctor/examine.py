@@ -24,7 +24,7 @@ from understudy.engine.doctor.steps import try_steps
 from understudy.engine.doctor.teacher import teacher
 from understudy.engine.doctor.terms import terms
 from understudy.engine.plan import Plan
-from understudy.engine.precision import Precision, threads_for
+from understudy.precision import Precision, threads_for
 
 TEST_IMAGES = 1000
 # Images of a step that is tried, and the pixels they may have together.

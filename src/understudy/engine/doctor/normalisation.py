@@ -7,7 +7,7 @@ from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.odds import FEWEST_IMAGES, is_better
 from understudy.engine.doctor.sample import drawn
 from understudy.engine.doctor.views import View, predictions
-from understudy.engine.precision import Precision
+from understudy.precision import Precision
 
 CHECK = "teacher's normalisation"
 ODDS = 1e-4

@@ -22,10 +22,9 @@ def look_quickly(plan: Plan, teacher: dict[str, Any] | None) -> list[dict[str, A
     """
     found = data_findings(plan) if _is_small(plan) else labels(plan.data)
     found += pair_findings(plan)
-    if teacher is not None and teacher["accuracy_pct"] is not None:
-        found += guessing_by_accuracy(
-            "the teacher", teacher["accuracy_pct"], len(plan.data.test), plan.data.num_classes
-        )
+    scores = teacher["scores"] if teacher is not None else None
+    if scores is not None and "accuracy_pct" in scores:
+        found += guessing_by_accuracy("the teacher", scores["accuracy_pct"], len(plan.data.test), plan.data.num_classes)
     return [one.as_plain() for one in problems(found)]
 
 

@@ -15,7 +15,7 @@ from understudy.engine.doctor.views import View, predictions, views
 def teacher(case: Case) -> list[Finding]:
     """The findings about each network of the teacher; none where it knows other classes than the data's."""
     plan = case.plan
-    if plan.teacher is None or plan.sizes["teacher"]["classes"] != plan.data.num_classes:
+    if plan.teacher is None or not plan.knows_data:
         return []
     modes = [(module, module.training) for module in plan.teacher.modules()]
     plan.teacher.eval()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from understudy.data import Dataset, ImageSet
-from understudy.engine.precision import Precision
+from understudy.precision import Precision
 from understudy.teachers import Teachers
 
 BATCH_SIZE = 100

@@ -1,14 +1,17 @@
-"""How often a network is right."""
+"""Classification: one label for an image, and how often a network is right."""
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from understudy.data import Dataset, Images, batches_in_order
-from understudy.engine.precision import Precision
+from understudy.distiller import cross_entropy
+from understudy.precision import Precision
+from understudy.tasks.task import Objective, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,3 +51,38 @@ def evaluate(network: nn.Module, images: Images, data: Dataset, precision: Preci
         num_images=len(images),
         images_per_s=len(images) / (time.perf_counter() - started),
     )
+
+
+def _check_output(role: str, output: Any, data: Dataset) -> None:
+    """A teacher may know other classes: terms that compare its logits with the student's say so themselves."""
+    found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    is_logits = isinstance(output, Tensor) and output.ndim == 2
+    if not is_logits or (role == "student" and found != (1, data.num_classes)):
+        raise ValueError(
+            f"the {role} answers {found} to one image, expected (1, {data.num_classes}): "
+            f"one logit for each class of {data.name}"
+        )
+
+
+def _make_objective(student: nn.Module, example: Tensor, data: Dataset) -> Objective:
+    return cross_entropy
+
+
+def _measure(network: nn.Module, images: Images, data: Dataset, precision: Precision) -> dict[str, float]:
+    scores = evaluate(network, images, data, precision)
+    return {"accuracy_pct": scores.accuracy_pct, "error_pct": scores.error_pct, "loss": scores.loss}
+
+
+def _can_measure(output: Any, data: Dataset) -> bool:
+    return output.shape[1] == data.num_classes
+
+
+CLASSIFICATION = Task(
+    name="classification",
+    headline="accuracy_pct",
+    higher_is_better=True,
+    check_output=_check_output,
+    can_measure=_can_measure,
+    make_objective=_make_objective,
+    measure=_measure,
+)

@@ -1,0 +1,12 @@
+"""What a student is to be good at: one task a file, and the choice between them by a run's settings."""
+
+from understudy.spec import Settings
+from understudy.tasks.classification import CLASSIFICATION
+from understudy.tasks.task import Objective, Task
+
+__all__ = ["CLASSIFICATION", "Objective", "Task", "choose_task"]
+
+
+def choose_task(settings: Settings) -> Task:
+    """The task whose section the settings have; classification where they have none."""
+    return CLASSIFICATION

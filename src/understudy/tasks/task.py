@@ -1,0 +1,40 @@
+"""What a student is to be good at: its objective beside the teacher, and how well it does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from understudy.data import Batches, Dataset, FileBatches, Images, training_batches
+from understudy.precision import Precision
+
+# (the network's output on a batch, its labels) -> a scalar, averaged over the batch.
+Objective = Callable[[Any, Any], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task is its functions; the engine knows no task by name.
+
+    - `check_output(role, output, data)` raises ValueError where a network's output on one image does not fit the data;
+      `role` is "student" or "teacher"
+    - `can_measure(output, data)` says of a teacher whether it knows these data, so that it can be measured on them
+    - `make_objective(student, example, data)` is what the labels ask of the student's output; a module where it owns
+      parameters, which are then trained beside the student's
+    - `assemble(student, objective)` is what is measured, kept and exported: the student itself, or with the objective's
+      layers where they are of use after training
+    - `measure(network, images, data, precision)` has all numbers of an assembled network on some images, by name
+    - `headline` is the number to compare by
+    - `make_batches` takes what `data.training_batches` takes
+    """
+
+    name: str
+    headline: str
+    higher_is_better: bool
+    check_output: Callable[[str, Any, Dataset], None]
+    can_measure: Callable[[Any, Dataset], bool]
+    make_objective: Callable[[nn.Module, Tensor, Dataset], Objective]
+    measure: Callable[[nn.Module, Images, Dataset, Precision], dict[str, float]]
+    make_batches: Callable[..., Batches | FileBatches] = training_batches
+    assemble: Callable[[nn.Module, Any], nn.Module] = lambda student, objective: student
