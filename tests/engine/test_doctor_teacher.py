@@ -13,6 +13,7 @@ from understudy.engine.doctor.pair import accuracies, shared, sizes
 from understudy.engine.doctor.recipe import recipe
 from understudy.engine.doctor.views import predictions, views
 from understudy.engine.plan import make_plan
+from understudy.methods import find
 from understudy.models import build, save_weights
 from understudy.precision import Precision
 from understudy.spec import read_settings
@@ -252,9 +253,16 @@ def test_a_student_that_knows_more_than_its_teacher_is_told(examples, data, tmp_
 
 def test_a_rate_of_ten_and_a_batch_of_one_are_told(settings):
     student = build("digits-1x4", num_classes=10, in_channels=1)
-    assert recipe(settings(), student, 32) == []
-    (finding,) = recipe(settings("kd", "optim.lr=10"), student, 32)
+    assert recipe(settings(), find("none"), student, 32) == []
+    (finding,) = recipe(settings("kd", "optim.lr=10"), find("kd"), student, 32)
     assert finding.check == "learning rate" and "optim.lr=10" in finding.found
-    (finding,) = recipe(settings(), student, 1)
+    (finding,) = recipe(settings(), find("none"), student, 1)
     assert finding.check == "batch size"
-    assert recipe(settings(), nn.Linear(2, 2), 1) == []
+    assert recipe(settings(), find("none"), nn.Linear(2, 2), 1) == []
+
+
+def test_smoothed_labels_that_nobody_learns_are_told():
+    student, smoothed = nn.Linear(2, 2), settings("ab+kd", "data.smoothing=0.1")
+    (finding,) = recipe(smoothed, find("ab+kd"), student, 32)
+    assert finding.severity == "warning" and "learns no labels" in finding.found
+    assert recipe(smoothed, find("kd"), student, 32) == []

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from understudy.data import training_batches
 from understudy.distiller import Distiller
 from understudy.engine import folder
 from understudy.engine.doctor.case import Case
@@ -65,7 +64,7 @@ def data_findings(plan: Plan) -> list[Finding]:
 
 def pair_findings(plan: Plan) -> list[Finding]:
     """What can be said of the two networks and the recipe before anything is computed."""
-    found = recipe(plan.settings, plan.student, min(plan.settings.batch_size, len(plan.data.train)))
+    found = recipe(plan.settings, plan.method, plan.student, min(plan.settings.batch_size, len(plan.data.train)))
     if plan.teacher is not None:
         found += shared(plan.student, plan.teacher)
         found += sizes(plan.sizes["student"]["parameters"], plan.sizes["teacher"]["parameters"])
@@ -86,10 +85,11 @@ def folder_findings(plan: Plan, out: Path | None) -> list[Finding]:
 def make_case(plan: Plan, precision: Precision) -> Case:
     """What the checks of the networks look at. ValueError where the two cannot be compared."""
     settings, shape = plan.settings, plan.data.image_shape
-    distiller = Distiller(plan.student, plan.teacher, plan.method, torch.zeros(2, *shape, device=precision.device))
+    example = torch.zeros(2, *shape, device=precision.device)
+    distiller = Distiller(plan.student, plan.teacher, plan.method, example, plan.objective)
     precision.place(distiller)
     few = min(settings.batch_size, STEP_IMAGES, max(2, STEP_PIXELS // (shape[1] * shape[2])))
-    batches = training_batches(
+    batches = plan.task.make_batches(
         replace(plan.data, workers=0),
         batch_size=few,
         seed=settings.run.seed,

@@ -3,6 +3,7 @@
 from torch import nn
 
 from understudy.engine.doctor.finding import Finding
+from understudy.methods import Method
 from understudy.spec import Settings
 from understudy.taps import BATCH_NORMS
 
@@ -10,9 +11,12 @@ from understudy.taps import BATCH_NORMS
 HIGHEST_RATE = 5.0
 
 
-def recipe(settings: Settings, student: nn.Module, batch_size: int) -> list[Finding]:
-    """An SGD rate of 5 or more, and batches of one image in front of a BatchNorm; `batch_size` is the real one."""
-    return _rate(settings) + _single(student, batch_size)
+def recipe(settings: Settings, method: Method, student: nn.Module, batch_size: int) -> list[Finding]:
+    """An SGD rate of 5 or more, smoothed labels that nobody learns, and batches of one image in front of a BatchNorm.
+
+    `batch_size` is the real one.
+    """
+    return _rate(settings) + _smoothing(settings, method) + _single(student, batch_size)
 
 
 def _rate(settings: Settings) -> list[Finding]:
@@ -25,6 +29,20 @@ def _rate(settings: Settings) -> list[Finding]:
             found=f"optim.lr={settings.optim.lr:g} with SGD and a momentum of {settings.optim.momentum:g}.",
             why="Rates from 0.01 to 0.5 are usual; at ten times as much the loss seldom stays finite.",
             do="optim.lr=0.1",
+        )
+    ]
+
+
+def _smoothing(settings: Settings, method: Method) -> list[Finding]:
+    if not settings.data.smoothing or any(phase.labels for phase in method.phases):
+        return []
+    return [
+        Finding(
+            check="labels",
+            severity="warning",
+            found=f"data.smoothing={settings.data.smoothing:g}, and {method.title} learns no labels.",
+            why="Smoothed labels change nothing here.",
+            do="method.labels=true, or leave data.smoothing out",
         )
     ]
 
