@@ -261,7 +261,7 @@ def test_a_rate_of_ten_and_a_batch_of_one_are_told(settings):
     assert recipe(settings(), find("none"), nn.Linear(2, 2), 1) == []
 
 
-def test_smoothed_labels_that_nobody_learns_are_told():
+def test_smoothed_labels_that_nobody_learns_are_told(settings):
     student, smoothed = nn.Linear(2, 2), settings("ab+kd", "data.smoothing=0.1")
     (finding,) = recipe(smoothed, find("ab+kd"), student, 32)
     assert finding.severity == "warning" and "learns no labels" in finding.found
