@@ -13,7 +13,7 @@ Run:    understudy train --model torchvision:resnet50 --data cifar100 --epochs 1
 
 from understudy.experiments.row import Row
 
-EPOCHS = 60
+EPOCHS = 40
 STUDENTS = {"none": "Cross-entropy", "ab+kd": "AB + KD", "ofd": "OFD"}
 
 
