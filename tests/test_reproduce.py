@@ -31,13 +31,15 @@ def test_a_row_is_run_once_and_kept_with_its_page(tmp_path, monkeypatch):
     weights = tmp_path / "quick.safetensors"
     save_weights(build("digits-1x6", num_classes=10, in_channels=1), weights)
     small = {"student.model": "digits-1x4", "teacher.model": "digits-1x6", "data.name": "digits", "data.per_class": 5}
-    row = replace(TABLES["ab_table1"]["ab+kd/1+1"], settings={**TABLES["ab_table1"]["ab+kd/1+1"].settings, **small})
-    monkeypatch.setattr(module, "TABLES", {"ab_table1": {"ab+kd/1+1": row}})
+    row = TABLES["ab_table1"].rows["ab+kd/1+1"]
+    row = replace(row, settings={**row.settings, **small})
+    table = replace(TABLES["ab_table1"], rows={"ab+kd/1+1": row})
+    monkeypatch.setattr(module, "TABLES", {"ab_table1": table})
     screen = Console(file=io.StringIO(), width=120)
     for _ in range(2):
         reproduce(
             "ab_table1",
-            module.TABLES["ab_table1"],
+            dict(table.rows),
             weights,
             seed=0,
             runs=tmp_path / "runs",

@@ -20,7 +20,7 @@ def choose_rows(table: str, wanted: Sequence[str]) -> dict[str, Row]:
     """
     if table not in TABLES:
         raise ValueError(f"there is no table {table!r}; there are {', '.join(TABLES)}")
-    rows = TABLES[table]
+    rows = dict(TABLES[table].rows)
     unknown = [name for name in wanted if not any(_fits(row, [name]) for row in rows)]
     if unknown:
         raise ValueError(f"{table} has no row {', '.join(unknown)}; it has {', '.join(rows)}")
@@ -43,6 +43,6 @@ def reproduce(
         cell = cell_of(row, folder)
         assert cell is not None
         cells = keep_cell(results / f"{table}.json", cell)
-        write_page(table, TABLES[table], cells, results / f"{table}.md")
+        write_page(TABLES[table], cells, results / f"{table}.md")
         published = "none" if row.published is None else f"{row.published:.2f}"
         console.print(f"{name}: error {cell['value']:.2f} %, published {published}", highlight=False)

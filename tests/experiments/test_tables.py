@@ -1,16 +1,18 @@
 """Published tables as data: what is kept of a run, and the page made from it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from understudy.experiments import TABLES
-from understudy.experiments.cells import cell_of, keep_cell, read_cells
+from understudy.experiments.cells import cell_of, is_of, keep_cell, read_cells
 from understudy.experiments.page import write_page
 from understudy.methods import METHODS
 from understudy.spec import read_settings
 
-ROWS = TABLES["ab_table1"]
+TABLE1 = TABLES["ab_table1"]
+ROWS = TABLE1.rows
 
 
 @pytest.fixture
@@ -51,14 +53,15 @@ def test_published_values_are_the_papers():
 
 def test_every_row_is_a_run_that_can_be_carried_out():
     for table in TABLES.values():
-        for row in table.values():
+        for row in table.rows.values():
             settings = read_settings(options=row.settings)
-            assert sum(settings.epochs) == row.epochs_init + row.epochs_train
-            assert (settings.data.percent or 100.0) == row.percent_data
+            assert sum(settings.epochs) == row.keys["epochs_init"] + row.keys["epochs_train"]
+            assert (settings.data.percent or 100.0) == row.keys["percent_data"]
 
 
 def test_the_small_data_table_has_every_method_and_the_papers_values():
-    rows = TABLES["methods_small_data"]
+    table = TABLES["methods_small_data"]
+    rows = table.rows
     # ab+dtl is for a teacher of other classes; fitnet+kd+nst is another paper's set-up.
     assert set(METHODS) - set(rows) == {"ab+dtl", "fitnet+kd+nst"}
     published = {name: row.published for name, row in rows.items() if row.published}
@@ -69,11 +72,12 @@ def test_the_small_data_table_has_every_method_and_the_papers_values():
 
 
 def test_another_budgets_published_values_are_marked_as_such(finished, tmp_path):
-    rows = TABLES["methods_small_data"]
+    table = TABLES["methods_small_data"]
+    rows = table.rows
     cell = cell_of(rows["ab+kd"], finished(30.0))
-    assert cell["command"].endswith("--epochs 12 --seed 0 --batch-size 32 data.percent=10")
-    assert (cell["published"], cell["published_epochs"]) == (13.09, "20+100")
-    write_page("methods_small_data", rows, [cell], tmp_path / "page.md")
+    assert cell["command"].endswith("--epochs 12 --seed 0 --batch-size 32 data.percent=10 run.eval_every=12")
+    assert (cell["published"], cell["published_budget"]) == (13.09, "20+100 epochs")
+    write_page(table, [cell], tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text()
     assert "| AB + KD | **30.00** (13.09) |" in text and "(published, at 20+100 epochs)" in text
     assert "| OFD | not run (none) |" in text and "12 epochs in all" in text
@@ -103,12 +107,18 @@ def test_a_cell_replaces_its_earlier_self_and_no_other(finished, tmp_path):
 
 def test_the_page_shows_measured_beside_published_and_what_was_not_run(finished, tmp_path):
     cells = [cell_of(ROWS["ab+kd/1+1"], finished(15.0)), cell_of(ROWS["ab+kd/1+1"], finished(17.0, seed=1))]
-    write_page("ab_table1", ROWS, cells, tmp_path / "page.md")
+    write_page(TABLE1, cells, tmp_path / "page.md")
     assert "floor" not in (tmp_path / "page.md").read_text()
     floor = {"method": "ab+kd", "phase": "train", "images_per_s": 489, "floor_images_per_s": 502, "ratio": 1.03}
     (tmp_path / "ab_table1.floor.json").write_text(json.dumps([{**floor, "ratio_range": [1.0, 1.09]}]))
-    write_page("ab_table1", ROWS, cells, tmp_path / "page.md")
+    write_page(TABLE1, cells, tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text()
     assert "| ab+kd | train | 489 | 502 | 1.03 (1.00 to 1.09) |" in text
     assert "| AB + KD | **16.00** +- 1.41, n=2 (16.39) | not run (11.16)" in text
     assert "8.40 % error" in text and "437" in text
+
+
+def test_kept_numbers_are_those_of_rows():
+    for table in TABLES.values():
+        for cell in read_cells(Path("results") / f"{table.name}.json"):
+            assert sum(is_of(cell, row) for row in table.rows.values()) == 1

@@ -27,10 +27,11 @@ def list_(
     if what is Listing.tables:
         from understudy.experiments import TABLES
 
-        for table, rows in TABLES.items():
-            for name, row in rows.items():
+        for table in TABLES.values():
+            for name, row in table.rows.items():
                 published = f"{row.published:.2f} {row.metric.replace('_', ' ')}" if row.published is not None else "-"
-                console().print(f"{table} {name}: {row.teacher} -> {row.student}, {published}", highlight=False)
+                pair = f"{row.keys['teacher']} -> {row.keys['student']}"
+                console().print(f"{table.name} {name}: {pair}, {published}", highlight=False)
         return
     from understudy.engine import listings
 

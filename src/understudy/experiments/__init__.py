@@ -3,15 +3,13 @@
 from understudy.experiments.ab_table1 import AB_TABLE1
 from understudy.experiments.methods_digits import METHODS_DIGITS
 from understudy.experiments.methods_small_data import METHODS_SMALL_DATA
-from understudy.experiments.row import Row
+from understudy.experiments.row import Row, Table
 from understudy.experiments.scenes15_mobilenet import SCENES15_MOBILENET
+from understudy.experiments.teachers import TEACHERS, TeacherRecipe
 
-# Table name -> row name -> row. One table per file.
-TABLES: dict[str, dict[str, Row]] = {
-    "ab_table1": AB_TABLE1,
-    "methods_small_data": METHODS_SMALL_DATA,
-    "methods_digits": METHODS_DIGITS,
-    "scenes15_mobilenet": SCENES15_MOBILENET,
+# One table per file; their names are those of the files of measured numbers.
+TABLES: dict[str, Table] = {
+    table.name: table for table in (AB_TABLE1, METHODS_SMALL_DATA, METHODS_DIGITS, SCENES15_MOBILENET)
 }
 
-__all__ = ["TABLES", "Row"]
+__all__ = ["TABLES", "TEACHERS", "Row", "Table", "TeacherRecipe"]

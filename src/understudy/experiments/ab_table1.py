@@ -12,7 +12,7 @@ Differs from the paper: the rate falls after 30, 60 and 80 % of a phase's steps,
 or two epochs end at a low rate.
 """
 
-from understudy.experiments.row import Row
+from understudy.experiments.row import Row, Table
 
 BUDGETS = ((1, 1), (1, 5), (3, 12), (5, 25), (10, 50), (20, 100))
 
@@ -23,16 +23,21 @@ PUBLISHED = {
     "ab+kd": ("AB + KD", "ab+kd", (16.39, 11.16, 6.95, 6.08, 5.72, 5.58)),
 }
 
-AB_TABLE1 = {
-    f"{method}/{init}+{train}": Row(
-        method=method,
+
+def _row(method: str, label: str, ours: str, init: int, train: int, published: float) -> Row:
+    return Row(
+        keys={
+            "method": method,
+            "teacher": "wrn_22_4",
+            "student": "wrn_16_2",
+            "dataset": "cifar10",
+            "epochs_init": init,
+            "epochs_train": train,
+            "percent_data": 100,
+        },
         label=label,
-        teacher="wrn_22_4",
-        student="wrn_16_2",
-        dataset="cifar10",
-        epochs_init=init,
-        epochs_train=train,
         published=published,
+        teacher="wrn22-4",
         settings={
             "task": "distill",
             "teacher.model": "wrn22-4",
@@ -42,6 +47,17 @@ AB_TABLE1 = {
             "epochs": f"{init}+{train}",
         },
     )
-    for method, (label, ours, errors) in PUBLISHED.items()
-    for (init, train), published in zip(BUDGETS, errors, strict=True)
-}
+
+
+AB_TABLE1 = Table(
+    name="ab_table1",
+    title="Learning speed: CIFAR-10 test error after short and long training",
+    citation="Heo, Lee, Yun & Choi, AAAI 2019, table 1",
+    rows={
+        f"{method}/{init}+{train}": _row(method, label, ours, init, train, published)
+        for method, (label, ours, errors) in PUBLISHED.items()
+        for (init, train), published in zip(BUDGETS, errors, strict=True)
+    },
+    across=("epochs_init", "epochs_train"),
+    lower_is_better=True,
+)

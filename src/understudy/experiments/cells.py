@@ -6,9 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from understudy.experiments.row import Row
+from understudy.experiments.value import value_of
 
 Cell = dict[str, Any]
-KEYS = ("method", "teacher", "student", "dataset", "epochs_init", "epochs_train", "percent_data")
+# What a cell has beside the row's key columns.
+MEASURED = (
+    "metric", "value", "published", "published_budget", "seed", "command", "teacher_sha256", "teacher_error_percent",
+    "data_sha256", "student_sha256", "precision", "phases", "agreement", "versions", "hardware", "wall_s",
+)  # fmt: skip
+# Settings that have an option of their own on the command line.
+OPTIONS = {
+    "teacher.model": "--teacher",
+    "teacher.weights": "--teacher-weights",
+    "student.model": "--student",
+    "method.name": "--method",
+    "data.name": "--data",
+    "epochs": "--epochs",
+    "run.seed": "--seed",
+    "batch_size": "--batch-size",
+    "run.balance": "--balance",
+}
 
 
 def cell_of(row: Row, folder: Path) -> Cell | None:
@@ -17,16 +34,20 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
         return None
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    value = value_of(row, summary)
+    if value is None:
+        return None
+    teacher = run["teacher"]
     return {
-        **{key: getattr(row, key) for key in KEYS},
+        **row.keys,
         "metric": row.metric,
-        "value": round(summary["scores"]["error_pct"], 2),
+        "value": round(value, 2),
         "published": row.published,
-        **({"published_epochs": row.published_epochs} if row.published_epochs else {}),
+        **({"published_budget": row.published_budget} if row.published_budget else {}),
         "seed": run["seed"],
         "command": command_of(row, run),
-        "teacher_sha256": run["teacher"]["sha256"],
-        "teacher_error_percent": round(run["teacher"]["scores"]["error_pct"], 2),
+        "teacher_sha256": teacher["sha256"] if teacher else None,
+        "teacher_error_percent": round(teacher["scores"]["error_pct"], 2) if teacher and teacher["scores"] else None,
         "data_sha256": run["data"]["sha256"],
         "student_sha256": summary["student_sha256"],
         "precision": run["precision"],
@@ -40,15 +61,21 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
 
 def command_of(row: Row, run: dict[str, Any]) -> str:
     """The command that does this one run again; the teacher's file goes by its name alone."""
-    weights = Path(run["teacher"]["weights"] or "TEACHER").name
-    command = (
-        f"understudy distill --teacher {row.settings['teacher.model']} --teacher-weights {weights} "
-        f"--student {row.settings['student.model']} --method {row.settings['method.name']} "
-        f"--data {row.settings['data.name']} --epochs {row.settings['epochs']} --seed {run['seed']}"
-    )
-    further = {"--batch-size": "batch_size", "--balance": "run.balance"}
-    command += "".join(f" {flag} {row.settings[key]}" for flag, key in further.items() if key in row.settings)
-    return command + (f" data.percent={row.percent_data:g}" if row.percent_data < 100 else "")
+    settings: dict[str, object] = {**row.settings, "run.seed": run["seed"]}
+    if run["teacher"]:
+        settings["teacher.weights"] = Path(run["teacher"]["weights"] or "TEACHER").name
+    options = [f"{flag} {_word(settings[key])}" for key, flag in OPTIONS.items() if key in settings]
+    words = [f"{key}={_word(value)}" for key, value in settings.items() if key not in {*OPTIONS, "task"}]
+    return " ".join(["understudy distill", *options, *words])
+
+
+def _word(value: object) -> str:
+    """A setting's value as it is typed: 10, 0.5, true, [0.35,1]."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_word, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def read_cells(path: Path) -> list[Cell]:
@@ -66,5 +93,16 @@ def keep_cell(path: Path, cell: Cell) -> list[Cell]:
     return cells
 
 
+def is_of(cell: Cell, row: Row) -> bool:
+    """Whether the cell is a measurement of this row."""
+    return cell["metric"] == row.metric and _keys(cell) == dict(row.keys)
+
+
+def _keys(cell: Cell) -> Cell:
+    return {name: value for name, value in cell.items() if name not in MEASURED}
+
+
 def _identity(cell: Cell) -> list[Any]:
-    return [cell[key] for key in (*KEYS, "metric", "seed", "teacher_sha256")]
+    """What tells cells apart: key columns, metric, seed and teacher. Whole numbers in files from before are 100.0."""
+    keys = [(name, float(value) if isinstance(value, int) else value) for name, value in sorted(_keys(cell).items())]
+    return [keys, cell["metric"], cell["seed"], cell["teacher_sha256"]]

@@ -10,6 +10,7 @@ Run:    understudy train --model digits-2x16 --data digits --epochs 12 --out run
 from dataclasses import replace
 
 from understudy.experiments.methods_small_data import METHODS_SMALL_DATA
+from understudy.experiments.row import Row, Table
 
 EPOCHS = 200
 OTHERWISE = {
@@ -23,17 +24,31 @@ OTHERWISE = {
     "run.eval_every": EPOCHS,
 }
 
-METHODS_DIGITS = {
-    name: replace(
+KEYS = {
+    "teacher": "digits_2x16",
+    "student": "digits_2x8",
+    "dataset": "digits",
+    "percent_data": 3.5,
+    "epochs_train": EPOCHS,
+}
+
+
+def _row(row: Row) -> Row:
+    return replace(
         row,
-        teacher="digits_2x16",
-        student="digits_2x8",
-        dataset="digits",
-        percent_data=3.5,
-        epochs_train=EPOCHS,
+        keys={**row.keys, **KEYS},
         published=None,
-        published_epochs=None,
+        published_budget=None,
+        teacher="digits-2x16",
         settings={**row.settings, **OTHERWISE},
     )
-    for name, row in METHODS_SMALL_DATA.items()
-}
+
+
+METHODS_DIGITS = Table(
+    name="methods_digits",
+    title="Every method on scans of digits",
+    citation="a table of our own",
+    rows={name: _row(row) for name, row in METHODS_SMALL_DATA.rows.items()},
+    across=("epochs_init", "epochs_train"),
+    lower_is_better=True,
+)

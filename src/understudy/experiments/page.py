@@ -5,64 +5,69 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from understudy.experiments.cells import Cell
-from understudy.experiments.row import Row
+from understudy.experiments.cells import Cell, is_of
+from understudy.experiments.row import Key, Row, Table
 
 
-def write_page(name: str, rows: Mapping[str, Row], cells: Sequence[Cell], path: Path) -> None:
+def write_page(table: Table, cells: Sequence[Cell], path: Path) -> None:
     """Markdown: for each teacher one table of error, with the rows that were not run shown as such."""
     teachers = dict.fromkeys((cell["teacher_sha256"], cell["teacher_error_percent"]) for cell in cells)
-    parts = [f"# {name}", "Generated from the JSON file beside it. Error in per cent on the test images, last epoch."]
+    parts = [
+        f"# {table.name}",
+        "Generated from the JSON file beside it. Error in per cent on the test images, last epoch.",
+    ]
     for fingerprint, error in sorted(teachers, key=lambda teacher: -teacher[1]):
         own = [cell for cell in cells if cell["teacher_sha256"] == fingerprint]
         parts += [
             f"## Teacher with {error:.2f} % error (sha256 {fingerprint[:12]})",
-            _errors(rows, own),
-            _speeds(own),
+            _errors(table, own),
+            _speeds(table, own),
         ]
-    floor = path.with_name(f"{name}.floor.json")
+    floor = path.with_name(f"{table.name}.floor.json")
     if floor.exists():
         parts += ["## A whole step against its floor", _floors(json.loads(floor.read_text(encoding="utf-8")))]
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
-def _errors(rows: Mapping[str, Row], cells: Sequence[Cell]) -> str:
-    budgets = list(dict.fromkeys((row.epochs_init, row.epochs_train) for row in rows.values()))
-    lines = ["| method | " + " | ".join(_budget(*budget) for budget in budgets) + " |"]
-    lines.append("| --- |" + " --- |" * len(budgets))
-    for label in dict.fromkeys(row.label for row in rows.values()):
-        of_method = {(row.epochs_init, row.epochs_train): row for row in rows.values() if row.label == label}
-        lines.append(f"| {label} | " + " | ".join(_entry(of_method[budget], cells) for budget in budgets) + " |")
-    others = sorted({row.published_epochs for row in rows.values() if row.published_epochs})
-    return "\n".join(lines) + f"\n\nMeasured (published{', at ' + ' and '.join(others) + ' epochs' if others else ''})."
+def _errors(table: Table, cells: Sequence[Cell]) -> str:
+    rows = table.rows.values()
+    columns = list(dict.fromkeys(_across(table, row.keys) for row in rows))
+    lines = ["| method | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
+    for label in dict.fromkeys(row.label for row in rows):
+        of_label = {_across(table, row.keys): row for row in rows if row.label == label}
+        lines.append(f"| {label} | " + " | ".join(_entry(of_label[column], cells) for column in columns) + " |")
+    others = sorted({row.published_budget for row in rows if row.published_budget})
+    return "\n".join(lines) + f"\n\nMeasured (published{', at ' + ' and '.join(others) if others else ''})."
 
 
-def _budget(init: int, train: int) -> str:
-    """'1+5', or '12 epochs in all'."""
-    return f"{init}+{train}" if init else f"{train} epochs in all"
+def _across(table: Table, keys: Mapping[str, Key]) -> str:
+    """'1+5', or '12 epochs in all': what tells the columns of the page apart."""
+    if "epochs_init" in table.across:
+        return (
+            f"{keys['epochs_init']}+{keys['epochs_train']}"
+            if keys["epochs_init"]
+            else f"{keys['epochs_train']} epochs in all"
+        )
+    return " ".join(f"{keys[name]}" for name in table.across)
 
 
 def _entry(row: Row, cells: Sequence[Cell]) -> str:
     """'16.80 (16.39)', with deviation and count where there are several seeds."""
     published = "none" if row.published is None else f"{row.published:.2f}"
-    values = [
-        cell["value"]
-        for cell in cells
-        if all(cell[key] == getattr(row, key) for key in ("method", "epochs_init", "epochs_train", "percent_data"))
-    ]
+    values = [cell["value"] for cell in cells if is_of(cell, row)]
     if not values:
         return f"not run ({published})"
     spread = f" +- {statistics.stdev(values):.2f}, n={len(values)}" if len(values) > 1 else ""
     return f"**{statistics.mean(values):.2f}**{spread} ({published})"
 
 
-def _speeds(cells: Sequence[Cell]) -> str:
+def _speeds(table: Table, cells: Sequence[Cell]) -> str:
     lines = ["| run | phase | epochs | images/s | training, s | precision |", "| --- | --- | --- | --- | --- | --- |"]
     for cell in cells:
         used = cell["precision"]
         compiled = ", compiled" if used["compile"] else ""
         for phase in cell["phases"]:
-            run = f"{cell['method']} {_budget(cell['epochs_init'], cell['epochs_train'])}, seed {cell['seed']}"
+            run = f"{cell['method']} {_across(table, cell)}, seed {cell['seed']}"
             lines.append(
                 f"| {run} | {phase['name']} "
                 f"| {phase['epochs']} | {phase['images_per_s'] or 0:,.0f} | {phase['train_s']:,.0f} "

@@ -1,26 +1,38 @@
-"""One number of a published table, and the run that measures it here."""
+"""One number of a table and the run that measures it here; a table of such rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+Key = str | int | float
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """`method`, `teacher`, `student` are the table's own keys; `settings` (dotted keys) are our run's.
+    """One number of a table, and the run that measures it here.
 
-    `published` is the printed value in the units of `metric`, None where the table has none; `published_epochs` is its
-    budget where that is another one than the row's. `epochs_init` is 0 where the method divides `epochs_train` itself.
+    `keys` are the key columns of the published table in its spelling: method, teacher, student, dataset, percent_data,
+    ... `settings` are our run's (dotted keys), without its seed and its teacher's weights; rows with equal settings are
+    read from one run.
     """
 
-    method: str
-    label: str
-    teacher: str
-    student: str
-    dataset: str
-    epochs_init: int
-    epochs_train: int
-    percent_data: float = 100.0
+    keys: Mapping[str, Key]
+    label: str  # as the page shows the row, usually the method
     metric: str = "error_percent"
-    published: float | None
-    published_epochs: str | None = None
+    published: float | None  # None where the table has none
+    published_budget: str | None = None  # as in "20+100 epochs", where the published number is of another budget
+    teacher: str | None = None  # a name of TEACHERS; None: the run needs no teacher
     settings: Mapping[str, object] = field(default_factory=dict)
+    missing: str | None = None  # what the run needs that is not there; such a row cannot be run yet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows by path-like name, as in ab+kd/1+5. `across` are the key columns that run across the page."""
+
+    name: str
+    title: str
+    citation: str
+    rows: Mapping[str, Row]
+    across: tuple[str, ...]
+    lower_is_better: bool
+    notes: str = ""
