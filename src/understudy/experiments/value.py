@@ -10,6 +10,7 @@ from understudy.experiments.row import Row
 SCORES = {
     "error_percent": "error_pct",
     "accuracy_percent": "accuracy_pct",
+    "final_accuracy_percent": "accuracy_pct",
     "top1_error_percent": "error_pct",
     "top5_error_percent": "top5_error_pct",
     "mean_average_precision_percent": "map_pct",

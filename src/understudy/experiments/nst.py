@@ -1,0 +1,63 @@
+"""What the tables of Huang & Wang, arXiv:1707.01219, 2017, have in common: methods, weights and recipe.
+
+All terms are learnt beside the labels, at one position: the last one. KD has T = 4 and lambda = 16, which is T^2, a
+weight of 1 here; FitNet 100 times the mean square; AT 1000; NST lambda / 2 of equation 3, with lambda = 50, or 100 for
+the Gaussian kernel. Whether FitNet and AT carry the half as well is not said; they do not here.
+
+Differs from the paper: CIFAR images are padded by reflection, not with zeros. Not known to us: the momentum on CIFAR;
+it is 0.9.
+"""
+
+from understudy.experiments.row import Row
+from understudy.experiments.teachers import TEACHERS
+
+CITATION = "Huang & Wang, Like What You Like: Knowledge Distill via Neuron Selectivity Transfer, arXiv:1707.01219, 2017"
+
+KD = {"terms.kd.temperature": 4.0, "terms.kd.weight": 1.0}
+# Label, our name of the method and its numbers; the teacher's own row has none.
+METHODS: dict[str, tuple[str, str, dict[str, object]]] = {
+    "cross_entropy": ("Cross-entropy", "none", {}),
+    "kd": ("KD", "kd", {**KD}),
+    "fitnet": ("FitNet", "fitnet_joint", {"terms.fitnet.weight": 200.0}),
+    "at": ("AT", "at", {"terms.at.layers": "last"}),
+    "nst_linear": ("NST, linear", "nst", {"terms.nst.kernel": "linear"}),
+    "nst_polynomial": ("NST, polynomial", "nst", {}),
+    "nst_gaussian": ("NST, Gaussian", "nst", {"terms.nst.kernel": "gaussian", "terms.nst.weight": 50.0}),
+    "fitnet+kd": ("KD + FitNet", "fitnet_joint+kd", {**KD, "terms.fitnet.weight": 200.0}),
+    "at+kd": ("KD + AT", "at+kd", {**KD, "method.labels": True, "terms.at.layers": "last"}),
+    "kd+nst_polynomial": ("KD + NST", "kd+nst", {**KD}),
+    "fitnet+kd+nst_polynomial": ("KD + FitNet + NST", "fitnet+kd+nst", {**KD}),
+    "teacher": ("Teacher", "", {}),
+}
+
+CIFAR = {
+    "epochs": 400,
+    "batch_size": 128,
+    "optim.lr": 0.2,
+    "optim.nesterov": False,
+    "optim.weight_decay": 1e-4,
+    "optim.milestones": (0.5, 0.75),
+    "optim.decay_rate": 0.1,
+}
+
+
+def cifar_row(method: str, dataset: str, published: float) -> Row:
+    """ResNet-1001 teaches the small Inception on CIFAR-10 or CIFAR-100."""
+    label, ours, numbers = METHODS[method]
+    teacher = f"preresnet1001-{dataset}"
+    settings = {
+        "task": "distill",
+        "teacher.model": "preresnet1001",
+        "student.model": "inception-bn-small",
+        "method.name": ours,
+        "data.name": dataset,
+        **CIFAR,
+        **numbers,
+    }
+    return Row(
+        keys={"method": method, "teacher": "resnet_1001", "student": "inception_bn", "dataset": dataset},
+        label=label,
+        published=published,
+        teacher=teacher if ours else None,
+        settings=settings if ours else TEACHERS[teacher].settings,
+    )

@@ -1,0 +1,94 @@
+"""Published values are the papers': every number of the printed tables is a row, and every row's number is printed.
+
+The printed tables lie as CSV files in the folder that UNDERSTUDY_PAPER_TABLES names, or beside the data folder.
+"""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from understudy.data.names import data_folder
+from understudy.experiments import TABLES
+
+FILES = {
+    "ab_table1": "ab_table1_learning_speed",
+    "ab_table2": "ab_table2_small_data",
+    "ab_table3": "ab_table3_network_sizes",
+    "ab_table4": "ab_table4_mit_scenes",
+    "ab_table5": "ab_table5_cub",
+    "ab_table6": "ab_table6_layerwise",
+    "ab_table7": "ab_table7_activation_similarity",
+    "ab_table8": "ab_table8_margin",
+    "ab_replication": "ab_replication_learning_speed",
+    "overhaul_cifar100": "overhaul_cifar100",
+    "overhaul_imagenet": "overhaul_imagenet",
+    "nst_table1": "nst_table1_cifar",
+    "nst_table2": "nst_table2_combined",
+    "nst_table3": "nst_table3_imagenet",
+    "nst_table4": "nst_table4_voc_detection",
+    "finetune_layer_pruning": "finetune_layer_pruning",
+    "hdhe_retrieval": "hdhe_retrieval",
+}
+NUMBER_OF_ROWS = {
+    "ab_table1": 42, "ab_table2": 42 + 21, "ab_table3": 30, "ab_table4": 40, "ab_table5": 40, "ab_table6": 21,
+    "ab_table7": 16, "ab_table8": 5, "ab_replication": 12, "overhaul_cifar100": 54, "overhaul_imagenet": 24,
+    "nst_table1": 16, "nst_table2": 6, "nst_table3": 18, "nst_table4": 126, "finetune_layer_pruning": 28,
+    "hdhe_retrieval": 145,
+}  # fmt: skip
+# Columns for people, the value, and our own key of a second reading of the same number.
+NO_KEYS = {"experiment", "metric", "value", "method_label", "transfer_loss_label", "variant_label", "column_label"}
+READINGS = {"epoch_images"}
+
+
+def printed_tables():
+    """The folder of the printed tables; skips where there is none."""
+    folder = Path(os.environ.get("UNDERSTUDY_PAPER_TABLES") or data_folder().parent / "paper_tables")
+    if not folder.is_dir():
+        pytest.skip("the printed tables are not there; UNDERSTUDY_PAPER_TABLES names their folder")
+    return folder
+
+
+def number(word):
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
+def printed(name):
+    with (printed_tables() / f"{FILES[name]}.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    found = [
+        (frozenset((key, number(word)) for key, word in line.items() if key not in NO_KEYS and word), line["metric"],
+         float(line["value"]))
+        for line in lines
+    ]  # fmt: skip
+    assert len(set(found)) == len(lines)
+    return set(found)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_rows_are_those_of_the_printed_table(name):
+    rows = {
+        (
+            frozenset((key, number(value)) for key, value in row.keys.items() if key not in READINGS),
+            row.metric,
+            row.published,
+        )
+        for row in TABLES[name].rows.values()
+    }
+    assert rows == printed(name)
+
+
+def test_every_table_is_complete():
+    assert {name: len(TABLES[name].rows) for name in FILES} == NUMBER_OF_ROWS
+
+
+def test_second_readings_have_the_first_ones_number():
+    rows = TABLES["ab_table2"].rows
+    long = {name: row for name, row in rows.items() if "epoch_images" in row.keys}
+    assert len(long) == 21 and all(
+        row.published == rows[name.removesuffix("/long")].published for name, row in long.items()
+    )
