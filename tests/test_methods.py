@@ -185,3 +185,16 @@ def test_the_aspects_name_a_connector_exactly_where_the_declaration_has_one():
         for one in method.terms:
             assert ("1x1 conv" in one.aspects.student) == (one.student in (Conv1x1BN, MatchWidth)), one.name
             assert bool(one.aspects.distance)
+
+
+def test_a_phases_optimiser_has_its_own_numbers():
+    changed = adjust(find("ab+kd"), phases={"train": {"lr": 0.01, "milestones": [0.5]}})
+    first, last = changed.phases
+    assert first.optim == {"sched": "constant"} and last.optim == {"lr": 0.01, "milestones": (0.5,)}
+    for phases, said in (
+        ({"trian": {"lr": 1.0}}, "no such phase; it has initialise, train"),
+        ({"train": {"rate": 1.0}}, "phases.train.rate: allowed are"),
+        ({"train": {"lr": -1.0}}, r"phases.train.lr: found -1.0, expected"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            adjust(find("ab+kd"), phases=phases)

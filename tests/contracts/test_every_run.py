@@ -153,3 +153,15 @@ def test_a_folder_of_another_declaration_is_not_gone_on_with(settings, tmp_path)
 def test_the_student_is_measured_every_so_many_epochs_and_at_each_phases_end(settings, tmp_path):
     execute(settings("kd", "run.eval_every=2", epochs=5, per_class=5), tmp_path / "run")
     assert [bool(line["scores"]) for line in lines_of(tmp_path / "run", "epoch")] == [False, True, False, True, True]
+
+
+def test_a_run_of_long_epochs_is_killed_and_ends_in_the_same_bits(settings, tmp_path):
+    wanted = settings("ab+kd", "data.epoch_images=120", "phases.train.lr=0.02", epochs=2, per_class=5)
+    whole = execute(wanted, tmp_path / "whole").summary
+    # 4 steps of 25 images an epoch, from 50 images.
+    assert [phase["images"] for phase in whole["phases"]] == [200, 200]
+    with pytest.raises(Killed):
+        execute(wanted, tmp_path / "run", display=killed_at(6))
+    assert execute(wanted, tmp_path / "run").summary["student_sha256"] == whole["student_sha256"]
+    rates = {line["lr"] for line in lines_of(tmp_path / "whole", "steps") if line["phase"] == "train"}
+    assert max(rates) <= 0.02

@@ -221,3 +221,57 @@ def test_a_device_gets_the_same_batches_as_the_processor(image_set):
     there, labels_there = joined(batches(image_set, device="cuda").epoch(4))
     assert torch.equal(labels_there.cpu(), labels)
     torch.testing.assert_close(there.cpu(), here)
+
+
+def test_a_long_epoch_goes_through_the_set_again_and_again_in_other_orders():
+    made = batches(numbered(10), **PLAIN, batch_size=4, epoch_images=25)
+    shown = numbers_in(made.epoch(1))
+    assert made.steps_per_epoch == 6 and len(shown) == 24
+    first, second = shown[:10], shown[10:20]
+    assert sorted(first) == sorted(second) == list(range(10)) and first != second
+    assert len(set(shown[20:])) == 4
+    assert torch.cat([made.chosen(1, step) for step in range(6)]).tolist() == shown
+    assert numbers_in(made.epoch(2)) != shown
+
+
+def test_a_long_epoch_makes_whole_batches_of_fewer_images_than_a_batch():
+    made = batches(numbered(5), **PLAIN, batch_size=12, epoch_images=40)
+    assert [len(labels) for _, labels in made.epoch(1)] == [12, 12, 12]
+    assert Counter(numbers_in(made.epoch(1))[:35]) == dict.fromkeys(range(5), 7)
+
+
+def test_a_short_epoch_shows_a_part_of_the_set_in_every_epoch_another():
+    made = batches(numbered(40), **PLAIN, epoch_images=16)
+    first, second = (set(numbers_in(made.epoch(number))) for number in (1, 2))
+    assert len(first) == len(second) == 16 and first != second
+
+
+@pytest.mark.parametrize("views", [0, 2])
+def test_a_long_epoch_entered_in_the_middle_is_the_tail_of_the_whole(image_set, views):
+    made = batches(image_set, epoch_images=150, views=views)
+    images, labels = joined(made.epoch(3))
+    tail_images, tail_labels = joined(batches(image_set, epoch_images=150, views=views).epoch(3, first_step=11))
+    assert torch.equal(tail_images, images[88:]) and torch.equal(tail_labels, labels[88:])
+
+
+def test_a_long_epoch_augments_an_image_anew_each_time_unless_it_has_views(image_set):
+    def looks(**changes):
+        """How many different versions of image 0 an epoch shows."""
+        made = batches(image_set, epoch_images=600, **changes)
+        pairs = [(made.chosen(1, step), images) for step, (images, _) in enumerate(made.epoch(1))]
+        return len(
+            {
+                tuple(images[place].flatten().tolist())
+                for chosen, images in pairs
+                for place in (chosen == 0).nonzero().flatten()
+            }
+        )
+
+    assert looks() > 3 and looks(views=2) == 1
+
+
+def test_epochs_as_long_as_the_set_are_those_without_a_length(image_set):
+    plain, said = batches(image_set), batches(image_set, epoch_images=len(image_set.images))
+    assert all(
+        torch.equal(one, other) for one, other in zip(joined(plain.epoch(2)), joined(said.epoch(2)), strict=True)
+    )

@@ -200,3 +200,29 @@ def test_a_device_gets_the_same_batches_as_the_processor():
     made.close()
     assert torch.equal(labels_there.cpu(), labels)
     torch.testing.assert_close(there.cpu(), here)
+
+
+def test_a_long_epoch_crops_an_image_anew_each_time_and_enters_anywhere():
+    made = batches(noise(5), epoch_images=24)
+    whole = list(made.epoch(1))
+    assert made.steps_per_epoch == len(whole) == 6
+    shown = {}
+    for step, (images, labels) in enumerate(whole):
+        chosen = made.chosen(1, step)
+        assert torch.equal(labels, noise(5).labels[chosen])
+        for index, image in zip(chosen.tolist(), images, strict=True):
+            shown.setdefault(index, set()).add(tuple(image.flatten().tolist()))
+    assert all(len(versions) > 1 for versions in shown.values())
+    assert torch.equal(made.batch(1, 4)[0], whole[4][0])
+    assert torch.equal(joined(made.epoch(1, 3))[0], joined(whole[3:])[0])
+
+
+def test_a_long_epoch_shows_a_view_again_and_again():
+    made = batches(noise(5), epoch_images=24, views=2)
+    pairs = [(made.chosen(3, step), images) for step, (images, _) in enumerate(made.epoch(3))]
+    looks = {
+        tuple(images[place].flatten().tolist())
+        for chosen, images in pairs
+        for place in (chosen == 0).nonzero().flatten()
+    }
+    assert len(looks) == 1

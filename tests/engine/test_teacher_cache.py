@@ -482,3 +482,16 @@ def run(teacher_file):
         return read_settings(options=options, words=["method.teacher_mode=eval", *words])
 
     return make
+
+
+def test_epochs_longer_than_the_set_read_the_same_answers_again(tmp_path):
+    options = {"epoch_images": 2 * NUM_IMAGES, "batch_size": NUM_IMAGES + 10}
+    made = Setting(tmp_path / "cache", "kd", **options).fill()
+    images, chosen = next(made.batches.epoch(2))[0], made.batches.chosen(2, 0)
+    assert len(chosen) == NUM_IMAGES + 10
+    with torch.no_grad():
+        live = made.distiller.wanted(images)
+    known = made.cache.rows(1, chosen)
+    assert all(torch.allclose(one, other) for name in live for one, other in zip(known[name], live[name], strict=True))
+    again = Setting(tmp_path / "cache", "kd", **options).fill()
+    assert not [line for line in again.said if "answers for view" in line]

@@ -9,7 +9,6 @@ from understudy.experiments import TABLES
 from understudy.experiments.cells import cell_of, is_of, keep_cell, read_cells
 from understudy.experiments.page import write_page
 from understudy.methods import METHODS
-from understudy.spec import read_settings
 
 TABLE1 = TABLES["ab_table1"]
 ROWS = TABLE1.rows
@@ -45,25 +44,11 @@ def finished(tmp_path):
     return write
 
 
-def test_published_values_are_the_papers():
-    assert len(ROWS) == 18
-    assert ROWS["ab+kd/1+1"].published == 16.39 and ROWS["ab+kd/20+100"].published == 5.58
-    assert ROWS["kd/1+1"].published == 48.42 and ROWS["cross_entropy/1+5"].published == 17.72
-
-
-def test_every_row_is_a_run_that_can_be_carried_out():
-    for table in TABLES.values():
-        for row in table.rows.values():
-            settings = read_settings(options=row.settings)
-            assert sum(settings.epochs) == row.keys["epochs_init"] + row.keys["epochs_train"]
-            assert (settings.data.percent or 100.0) == row.keys["percent_data"]
-
-
 def test_the_small_data_table_has_every_method_and_the_papers_values():
     table = TABLES["methods_small_data"]
     rows = table.rows
-    # ab+dtl is for a teacher of other classes; fitnet+kd+nst is another paper's set-up.
-    assert set(METHODS) - set(rows) == {"ab+dtl", "fitnet+kd+nst"}
+    # ab+dtl is for a teacher of other classes; fitnet_joint and fitnet+kd+nst are another paper's set-up.
+    assert set(METHODS) - set(rows) == {"ab+dtl", "fitnet_joint", "fitnet+kd+nst"}
     published = {name: row.published for name, row in rows.items() if row.published}
     assert published == {
         "none": 21.76, "kd_only": 21.21, "fitnet+kd": 21.42, "fsp+kd": 20.80, "at+kd": 15.61, "jacobian+kd": 15.03,

@@ -20,6 +20,9 @@ class Batches:
     `views=0` draws every epoch's augmentation anew. With V = 1 or more views, each image has V augmented versions that
     depend on seed, view and image alone, and the epochs 1, 2, ... show the views 0, 1, ..., V - 1, 0, ... in turn; the
     order is another in every epoch all the same.
+
+    With `epoch_images`, an epoch shows this many images in place of each one once: the set is gone through again and
+    again, in another order every time, and the last time only as far as is needed.
     """
 
     def __init__(
@@ -35,13 +38,15 @@ class Batches:
         dtype: torch.dtype = torch.float32,
         channels_last: bool = False,
         views: int = 0,
+        epoch_images: int | None = None,
     ) -> None:
         check(len(image_set), image_set.images.shape[1], batch_size, mean, std)
         if views < 0:
             raise ValueError(f"views must be 0 (every epoch anew) or more, found {views}")
         if augment is not None:
             augment.check(*image_set.images.shape[2:])
-        self.batch_size = min(batch_size, len(image_set))
+        self.epoch_images = epoch_images or len(image_set)
+        self.batch_size = min(batch_size, self.epoch_images)
         self.augment = augment
         self.seed = seed
         self.views = views
@@ -54,11 +59,11 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in the set: the rest of an epoch's permutation is left out, in every epoch another.
+        """Whole batches in an epoch's images: the rest of their order is left out, in every epoch another.
 
-        A set smaller than a batch is one batch.
+        Fewer images than a batch are one batch.
         """
-        return len(self.images) // self.batch_size
+        return self.epoch_images // self.batch_size
 
     def epoch(self, number: int, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches `first_step`, `first_step + 1`, ... of an epoch: images (B, C, H, W) and labels (B,)."""
@@ -94,9 +99,10 @@ class Batches:
         return (images for images, _ in self._batches(order, self._plan_of_view(view, order), 0))
 
     def _drawn(self, number: int) -> tuple[Tensor, list[Tensor] | None]:
-        """An epoch's order (N,) and what happens to the image at each place of it; the last epoch's is kept."""
+        """An epoch's images in order and what happens to the image at each place of it; the last epoch's is kept."""
         if self._last_drawn is None or self._last_drawn[0] != number:
-            order, generator = order_of_epoch(number, self.seed, len(self.images))
+            shown, generator = order_of_epoch(number, self.seed, len(self.images), self.epoch_images)
+            order = shown % len(self.images)
             view = self.view(number)
             if view is not None:
                 plan = self._plan_of_view(view, order)
@@ -185,10 +191,15 @@ def constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.dev
     return mean_C[:, None, None], std_C[:, None, None]
 
 
-def order_of_epoch(number: int, seed: int, num_images: int) -> tuple[Tensor, torch.Generator]:
-    """The images of an epoch in their order (N,), and the generator for whatever else is drawn for it."""
+def order_of_epoch(number: int, seed: int, num_images: int, epoch_images: int) -> tuple[Tensor, torch.Generator]:
+    """What an epoch shows, in its order (epoch_images,), and the generator for whatever else is drawn for it.
+
+    Image i of N is i the first time that the set is gone through, i + N the second time, i + 2 N the third.
+    """
     generator = torch.Generator().manual_seed(seed_of("epoch", number, "of seed", seed))
-    return torch.randperm(num_images, generator=generator), generator
+    times = range(-(-epoch_images // num_images))
+    orders = [torch.randperm(num_images, generator=generator) + time * num_images for time in times]
+    return torch.cat(orders)[:epoch_images], generator
 
 
 def check(num_images: int, channels: int, batch_size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:

@@ -15,7 +15,7 @@ from understudy.data.image_files import ImageFiles
 from understudy.data.seeds import seed_of
 
 # A batch of the set: the images' indices, and the words from which what is drawn for each of them follows; None for
-# the middle of the images.
+# the middle of the images. An index of N more is the same image of the N, for which something else is drawn.
 Key = tuple[Tensor, str | None]
 
 MOST_WORKERS = 16
@@ -88,7 +88,7 @@ class _Decoder:
         found = []
         for index in indices.tolist():
             try:
-                image = self.files.read(index)
+                image = self.files.read(index % len(self.files))
                 found.append(
                     self.crops.middle(image)
                     if drawn is None
@@ -97,7 +97,7 @@ class _Decoder:
             except ValueError as error:
                 return str(error)
             except OSError as error:
-                return f"{self.files.name(index)} cannot be read ({error})"
+                return f"{self.files.name(index % len(self.files))} cannot be read ({error})"
         return torch.stack(found)
 
 

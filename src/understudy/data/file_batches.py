@@ -24,8 +24,10 @@ CHANNELS = 3
 class FileBatches:
     """Training batches. What is shown of image i in epoch e is a pure function of (seed, e, i), down to the bit.
 
-    With `views` = V, of (seed, (e - 1) mod V, i). The number of `workers`, how far they are ahead and where an epoch is
-    entered change nothing. `augment=False` shows the middle of the images. `mean` and `std` are in units of 0..255.
+    With `views` = V, of (seed, (e - 1) mod V, i). With `epoch_images` an epoch shows this many images, as `Batches`
+    does; without views an image is then cropped anew each time that an epoch shows it. The number of `workers`, how far
+    they are ahead and where an epoch is entered change nothing. `augment=False` shows the middle of the images. `mean`
+    and `std` are in units of 0..255.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class FileBatches:
         channels_last: bool = False,
         views: int = 0,
         workers: int = 0,
+        epoch_images: int | None = None,
     ) -> None:
         check(len(files), CHANNELS, batch_size, mean, std)
         if views < 0:
             raise ValueError(f"views must be 0 (every epoch anew) or more, found {views}")
-        self.batch_size = min(batch_size, len(files))
+        self.epoch_images = epoch_images or len(files)
+        self.batch_size = min(batch_size, self.epoch_images)
         self.augment = crops if augment else None
         self.seed = seed
         self.views = views
@@ -61,8 +65,8 @@ class FileBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in the set, as of images in memory."""
-        return len(self.labels) // self.batch_size
+        """Whole batches in an epoch's images, as of images in memory."""
+        return self.epoch_images // self.batch_size
 
     def epoch(self, number: int, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches `first_step`, `first_step + 1`, ... of an epoch: images (B, C, H, W) and labels (B,).
@@ -79,9 +83,7 @@ class FileBatches:
 
     def chosen(self, number: int, step: int) -> Tensor:
         """Which images of the set make up a step of an epoch: their indices (B,), on the processor."""
-        if self._last_order is None or self._last_order[0] != number:
-            self._last_order = number, order_of_epoch(number, self.seed, len(self.labels))[0]
-        return self._last_order[1][step * self.batch_size : (step + 1) * self.batch_size]
+        return self._shown(number, step) % len(self.labels)
 
     def view(self, number: int) -> int | None:
         """Which view of every image an epoch shows, 0 where there is no augmentation; None where it is drawn anew."""
@@ -102,8 +104,17 @@ class FileBatches:
         """End the processes."""
         self._decoding.close()
 
+    def _shown(self, number: int, step: int) -> Tensor:
+        """What a step shows, as `order_of_epoch` counts: an image's second time in an epoch is told from its first."""
+        if self._last_order is None or self._last_order[0] != number:
+            order, _ = order_of_epoch(number, self.seed, len(self.labels), self.epoch_images)
+            self._last_order = number, order
+        return self._last_order[1][step * self.batch_size : (step + 1) * self.batch_size]
+
     def _key(self, number: int, step: int) -> Key:
-        return self.chosen(number, step), self._drawn_for(self.view(number), number)
+        view = self.view(number)
+        shown = self._shown(number, step) if view is None else self.chosen(number, step)
+        return shown, self._drawn_for(view, number)
 
     def _drawn_for(self, view: int | None, number: int) -> str | None:
         """From which words the crops follow."""
@@ -117,7 +128,7 @@ class FileBatches:
             yield self._finished(images), self._labels(key)
 
     def _labels(self, key: Key) -> Tensor:
-        return self.labels[key[0].to(self._device)]
+        return self.labels[(key[0] % len(self.labels)).to(self._device)]
 
     def _finished(self, images: Tensor) -> Tensor:
         images = normalised(images.to(self._device, non_blocking=True), *self._constants)

@@ -22,6 +22,7 @@ def training_batches(
     augment: bool = True,
     channels_last: bool = False,
     views: int = 0,
+    epoch_images: int | None = None,
 ) -> Batches | FileBatches:
     """Shuffled batches of the training images, augmented as is usual for the set or not at all."""
     if isinstance(data.train, ImageFiles):
@@ -38,6 +39,7 @@ def training_batches(
             channels_last=channels_last,
             views=views,
             workers=data.workers,
+            epoch_images=epoch_images,
         )
     assert isinstance(data.augment, Augment)
     return Batches(
@@ -50,6 +52,7 @@ def training_batches(
         device=device,
         channels_last=channels_last,
         views=views,
+        epoch_images=epoch_images,
     )
 
 

@@ -60,6 +60,7 @@ def _method(plan: Plan, distiller: Distiller, batches: Batches | FileBatches) ->
             "name": phase.name,
             "epochs": count,
             "steps": count * batches.steps_per_epoch,
+            "images": count * batches.steps_per_epoch * batches.batch_size,
             "labels": bool(phase.labels),
             "terms": {
                 term.name: {

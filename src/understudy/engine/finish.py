@@ -84,6 +84,6 @@ def _phase_speed(
         "epochs": phase["epochs"],
         "train_s": round(train_s, 1),
         "compile_s": round(sum(compiled), 1) if compiled else None,
-        "images": phase["steps"] * min(run_facts["batch_size"], run_facts["data"]["train_images"]),
+        "images": phase["images"],
         "images_per_s": speeds[len(speeds) // 2] if speeds else None,
     }

@@ -50,6 +50,11 @@ class Plan:
         """What is measured, kept and exported: the student, with what its task adds."""
         return self.task.assemble(self.student, self.objective)
 
+    @property
+    def epoch_images(self) -> int:
+        """How many images an epoch shows."""
+        return self.settings.data.epoch_images or len(self.data.train)
+
     def choose_precision(self) -> Precision:
         """What the settings' `auto` means for these networks on this machine."""
         # Backward costs twice the forward; the teacher only goes forward.
@@ -60,7 +65,7 @@ class Plan:
         return choose(
             self.settings.run,
             multiply_adds=max(of_image.values()),
-            phase_multiply_adds=float(max(self.epochs) * len(self.data.train) * per_image),
+            phase_multiply_adds=float(max(self.epochs) * self.epoch_images * per_image),
         )
 
 
@@ -80,6 +85,7 @@ def make_plan(
         labels=settings.method.labels,
         teacher_mode=settings.method.teacher_mode,
         terms=settings.terms,
+        phases=settings.phases,
     )
     epochs = epochs_per_phase(settings.epochs, tuple(phase.share for phase in method.phases))
     _check_teacher(settings, method, teacher)

@@ -158,6 +158,7 @@ def _make_batches(plan: Plan, precision: Precision) -> Batches | FileBatches:
         augment=plan.settings.data.augment,
         channels_last=precision.channels_last,
         views=plan.settings.data.views,
+        epoch_images=plan.settings.data.epoch_images,
     )
 
 

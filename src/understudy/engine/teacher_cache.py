@@ -117,7 +117,8 @@ class TeacherCache:
         return [
             path
             for path, rows in found.items()
-            if rows is None or not torch.equal(stores[path].rows.decode(rows[: len(live[path])]), live[path].cpu())
+            if rows is None
+            or not torch.equal(stores[path].rows.decode(rows[: len(live[path])]), live[path][: len(rows)].cpu())
         ]
 
     def _fill(self, view: int, stores: dict[Path, Store], between: Callable[[], None]) -> None:

@@ -25,6 +25,11 @@ LABELS = {
 OURS = {"cross_entropy": "none", "kd": "kd_only"}
 
 
+def teacher_of(method: str, teacher: str = "wrn_22_4") -> str | None:
+    """The recipe of the teacher; cross-entropy has none."""
+    return None if method == "cross_entropy" else NETWORKS[teacher]
+
+
 def settings(
     method: str,
     *,
@@ -36,7 +41,7 @@ def settings(
     """Our run for a published method and pair; methods without an initialisation train for the sum of the epochs."""
     return {
         "task": "distill",
-        "teacher.model": NETWORKS[teacher],
+        **({"teacher.model": NETWORKS[teacher]} if teacher_of(method, teacher) else {}),
         "student.model": NETWORKS[student],
         "method.name": OURS.get(method, method),
         "data.name": "cifar10",

@@ -12,7 +12,7 @@ Differs from the paper: the rate falls after 30, 60 and 80 % of a phase's steps,
 or two epochs end at a low rate.
 """
 
-from understudy.experiments.ab_cifar import CITATION, LABELS, settings
+from understudy.experiments.ab_cifar import CITATION, LABELS, settings, teacher_of
 from understudy.experiments.row import Row, Table
 
 BUDGETS = ((1, 1), (1, 5), (3, 12), (5, 25), (10, 50), (20, 100))
@@ -42,7 +42,7 @@ def _row(method: str, init: int, train: int, published: float) -> Row:
         },
         label=LABELS[method],
         published=published,
-        teacher="wrn22-4",
+        teacher=teacher_of(method),
         settings=settings(method, epochs=f"{init}+{train}"),
     )
 

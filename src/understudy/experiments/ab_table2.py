@@ -9,7 +9,7 @@ The paper does not say what an epoch of so few images is. Of 50 images it may be
 or as many steps as the whole set has: both readings are rows, for 0.1, 1 and 5 %.
 """
 
-from understudy.experiments.ab_cifar import CITATION, LABELS, settings
+from understudy.experiments.ab_cifar import CITATION, LABELS, settings, teacher_of
 from understudy.experiments.row import Row, Table
 
 PERCENT = (0.1, 1, 5, 10, 20, 100)
@@ -41,7 +41,7 @@ def _row(method: str, percent: float, published: float, epoch_images: int | None
         keys=keys if epoch_images is None else {**keys, "epoch_images": epoch_images},
         label=LABELS[method] if epoch_images is None else f"{LABELS[method]}, epochs of {epoch_images:,} images",
         published=published,
-        teacher="wrn22-4",
+        teacher=teacher_of(method),
         settings=row if epoch_images is None else {**row, "data.epoch_images": epoch_images},
     )
 

@@ -47,7 +47,7 @@ def cifar_row(method: str, dataset: str, published: float) -> Row:
     teacher = f"preresnet1001-{dataset}"
     settings = {
         "task": "distill",
-        "teacher.model": "preresnet1001",
+        **({} if ours == "none" else {"teacher.model": "preresnet1001"}),
         "student.model": "inception-bn-small",
         "method.name": ours,
         "data.name": dataset,
@@ -58,6 +58,6 @@ def cifar_row(method: str, dataset: str, published: float) -> Row:
         keys={"method": method, "teacher": "resnet_1001", "student": "inception_bn", "dataset": dataset},
         label=label,
         published=published,
-        teacher=teacher if ours else None,
+        teacher=None if ours in ("", "none") else teacher,
         settings=settings if ours else TEACHERS[teacher].settings,
     )

@@ -46,7 +46,7 @@ def settings(method: str) -> dict[str, object]:
         return dict(TEACHERS[TEACHER].settings)
     return {
         "task": "distill",
-        "teacher.model": "timm:resnetv2_101",
+        **({} if ours == "none" else {"teacher.model": "timm:resnetv2_101"}),
         "student.model": "bn-inception",
         "method.name": ours,
         **RECIPE,
@@ -61,7 +61,7 @@ def _row(method: str, metric: str, published: float) -> Row:
         label=METHODS[method][0],
         metric=metric,
         published=published,
-        teacher=None if method == "teacher" else TEACHER,
+        teacher=None if method in ("teacher", "cross_entropy") else TEACHER,
         settings=settings(method),
     )
 

@@ -70,7 +70,7 @@ def _settings(method: str, teacher: str, student: str) -> dict[str, object]:
         return dict(TEACHERS[TEACHER_OF[teacher]].settings)
     return {
         "task": "distill",
-        "teacher.model": NETWORKS[teacher],
+        **({} if method == "cross_entropy" else {"teacher.model": NETWORKS[teacher]}),
         "student.model": NETWORKS[student],
         "method.name": ours,
         **RECIPE,
@@ -92,7 +92,7 @@ def _row(setup: str, pair: tuple[str, str, str, float], method: str, published: 
         },
         label=METHODS[method][0],
         published=published,
-        teacher=None if method == "teacher" else TEACHER_OF[teacher],
+        teacher=None if method in ("teacher", "cross_entropy") else TEACHER_OF[teacher],
         settings=_settings(method, teacher, student),
     )
 

@@ -61,7 +61,7 @@ def _settings(method: str, teacher: str, student: str) -> dict[str, object]:
         return dict(TEACHERS[TEACHER_OF[teacher]].settings)
     return {
         "task": "distill",
-        "teacher.model": NETWORKS[teacher],
+        **({} if method == "cross_entropy" else {"teacher.model": NETWORKS[teacher]}),
         "student.model": NETWORKS[student],
         "method.name": ours,
         **RECIPE,
@@ -84,7 +84,7 @@ def _row(pair: Pair, method: str, metric: str, published: float) -> Row:
         label=METHODS[method][0],
         metric=metric,
         published=published,
-        teacher=None if method == "teacher" else TEACHER_OF[teacher],
+        teacher=None if method in ("teacher", "cross_entropy") else TEACHER_OF[teacher],
         settings=_settings(method, teacher, student),
     )
 

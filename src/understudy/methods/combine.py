@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from understudy.methods.declare import LOGITS, Method, Option, Phase, TeacherMode, Term
 from understudy.methods.table import METHODS
-from understudy.spec import user_module
+from understudy.spec import OptimSettings, user_module
 
 # What can be changed of any term; the options of its functions come on top.
 FIELDS = {"weight": float, "ladder": float, "over": str, "layers": str, "clip": bool, "positions": str}
@@ -80,7 +82,7 @@ def _merge(phases: Sequence[Phase]) -> Phase:
     repeated = sorted({term.name for term in terms if [other.name for other in terms].count(term.name) > 1})
     if repeated:
         raise ValueError(f"the combination has the term {', '.join(repeated)} twice; name each method once")
-    optim: dict[str, float | str] = {}
+    optim: dict[str, Any] = {}
     for phase in phases:
         for key, value in phase.optim.items():
             if optim.setdefault(key, value) != value:
@@ -102,17 +104,18 @@ def adjust(
     labels: bool | None = None,
     teacher_mode: TeacherMode | None = None,
     terms: Mapping[str, Mapping[str, Option]] | None = None,
+    phases: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Method:
-    """The method with the user's changes: labels in the last phase, the teacher's mode, a term's numbers.
+    """The method with the user's changes: labels in the last phase, the teacher's mode, a term's or phase's numbers.
 
     `terms` maps a term's name to its `weight`, `ladder`, `over`, `layers`, `clip` or `positions` ("student=teacher",
-    joined by commas), or an option of its functions.
+    joined by commas), or an option of its functions; `phases` a phase's name to numbers of its optimiser.
     Raises ValueError for a name that does not exist, with the existing ones.
     """
-    phases = list(method.phases)
+    wanted = _with_optim(method, phases or {})
     if labels is not None:
-        phases[-1] = replace(phases[-1], labels=1.0 if labels else 0.0)
-        if not labels and not phases[-1].terms:
+        wanted[-1] = replace(wanted[-1], labels=1.0 if labels else 0.0)
+        if not labels and not wanted[-1].terms:
             raise ValueError("method.labels=false leaves the last phase with nothing to learn; combine with kd")
     known = {term.name for term in method.terms}
     for name in terms or {}:
@@ -125,8 +128,36 @@ def adjust(
     def change(changed: tuple[Term, ...]) -> tuple[Term, ...]:
         return tuple(_change(term, (terms or {}).get(term.name, {})) for term in changed)
 
-    changed = tuple(replace(phase, terms=change(phase.terms), guides=change(phase.guides)) for phase in phases)
+    changed = tuple(replace(phase, terms=change(phase.terms), guides=change(phase.guides)) for phase in wanted)
     return replace(method, phases=changed, teacher_mode=teacher_mode or method.teacher_mode)
+
+
+def _with_optim(method: Method, wanted: Mapping[str, Mapping[str, Any]]) -> list[Phase]:
+    """The phases with other numbers of their optimiser; ValueError for one that there is not."""
+    known = [phase.name for phase in method.phases]
+    for name, numbers in wanted.items():
+        if name not in known:
+            raise ValueError(f"phases.{name}: {method.title} has no such phase; it has {', '.join(known)}")
+        for key in numbers:
+            if key not in OptimSettings.model_fields:
+                near = difflib.get_close_matches(key, OptimSettings.model_fields, n=1, cutoff=0.4)
+                nearest = f"; nearest: {near[0]}" if near else ""
+                raise ValueError(f"phases.{name}.{key}: allowed are {', '.join(OptimSettings.model_fields)}{nearest}")
+    return [
+        replace(phase, optim={**phase.optim, **_checked(phase.name, wanted.get(phase.name, {}))})
+        for phase in method.phases
+    ]
+
+
+def _checked(phase: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers as `optim` takes them; ValueError for one that it does not."""
+    try:
+        return OptimSettings(**numbers).model_dump(include=set(numbers))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = first["loc"][0]
+        message = first["msg"].removeprefix("Input should be ")
+        raise ValueError(f"phases.{phase}.{key}: found {numbers[str(key)]!r}, expected {message}") from None
 
 
 def _change(term: Term, wanted: Mapping[str, Option]) -> Term:

@@ -96,7 +96,7 @@ class Phase:
     guides: tuple[Term, ...] = ()
     labels: float = 1.0
     share: float = 1.0
-    optim: Mapping[str, float | str] = field(default_factory=dict)
+    optim: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def trains_student(self) -> bool:

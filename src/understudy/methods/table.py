@@ -81,6 +81,13 @@ METHODS: dict[str, Method] = {
         phases=(replace(INITIALISE, terms=(HINT,)), TRAIN),
         notes="hints first, then cross-entropy; fitnet+kd has the paper's second stage",
     ),
+    "fitnet_joint": Method(
+        title="FitNet, jointly",
+        paper=f"{ROMERO}, as in the NST paper's tables",
+        family="activation",
+        phases=(Phase(name="train", terms=(HINT,)),),
+        notes="hints beside the labels, in one phase",
+    ),
     "lp": Method(
         title="Lp",
         paper=f"{HEO_AB}, table 7",

@@ -129,6 +129,11 @@ class DataSettings(Section):
         default=0,
         description="fixed augmented views of each image, which the epochs show in turn; 0: every epoch draws anew",
     )
+    epoch_images: Count | None = Field(
+        default=None,
+        description="an epoch shows this many images, the set gone through again and again: 50000 of a small part "
+        "make epochs as long as CIFAR's (default: each image once)",
+    )
     classes: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = Field(
         default=None, description="only these classes, labelled in this order: data.classes=[cat,dog]"
     )
@@ -240,6 +245,11 @@ class Settings(Section):
         description="a term's numbers: terms.ab.margin=2, terms.kd.temperature=3, terms.nst.kernel=gaussian; "
         "of every term weight, ladder, over (image, positions, elements), layers (all, last), clip, and positions, the "
         "pairs that it compares: terms.ab.positions=layer1=features.3,layer2=features.6 (student=teacher)",
+    )
+    phases: dict[str, dict[str, float | int | str | tuple[float, ...]]] = Field(
+        default_factory=dict,
+        description="one phase's numbers of `optim`, in place of the run's: phases.train.lr=0.01; `understudy list "
+        "methods --markdown` names the phases",
     )
     data: DataSettings = DataSettings()
     epochs: Annotated[tuple[Count, ...], BeforeValidator(_epochs), Field(min_length=1)] = Field(
