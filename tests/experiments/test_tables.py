@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from understudy.experiments import TABLES
-from understudy.experiments.cells import cell_of, is_of, keep_cell, read_cells
+from understudy.experiments.cells import cell_of, command_of, is_of, keep_cell, read_cells
 from understudy.experiments.page import write_page
+from understudy.experiments.value import value_of
 from understudy.methods import METHODS
 
 TABLE1 = TABLES["ab_table1"]
@@ -18,7 +19,7 @@ ROWS = TABLE1.rows
 def finished(tmp_path):
     """A function that writes the folder of a finished run with this error and seed."""
 
-    def write(error_pct, seed=0, teacher="a" * 64):
+    def write(error_pct, seed=0, teacher="a" * 64, split="test"):
         folder = tmp_path / f"run-{seed}-{teacher[:1]}"
         folder.mkdir(exist_ok=True)
         run = {
@@ -31,7 +32,9 @@ def finished(tmp_path):
         }
         phases = [{"name": "train", "epochs": 2, "train_s": 100.0, "images": 99840, "images_per_s": 437.0}]
         summary = {
-            "scores": {"error_pct": error_pct},
+            "scores": {"error_pct": error_pct, "top5_error_pct": 1.5},
+            "headline": "accuracy_pct",
+            "best": {"score": 99.0, "epoch": 1, "split": split},
             "student_sha256": "s",
             "wall_s": 1.0,
             "agreement": None,
@@ -76,6 +79,27 @@ def test_a_cell_says_what_was_measured_and_how_to_do_it_again(finished):
         "understudy distill --teacher wrn22-4 --teacher-weights teacher.safetensors --student wrn16-2 "
         "--method ab+kd --data cifar10 --epochs 1+1 --seed 0"
     )
+
+
+def test_the_best_epoch_is_kept_where_it_was_chosen_on_held_out_images(finished):
+    cells = [cell_of(ROWS["ab+kd/1+1"], finished(15.0, split=split)) for split in ("test", "validation")]
+    assert cells[0]["best"] is None and cells[0]["headline"] == "accuracy_pct"
+    assert cells[1]["best"] == {"accuracy_pct": 99.0, "epoch": 1}
+
+
+def test_a_metric_is_read_from_the_scores(finished):
+    rows = TABLES["overhaul_imagenet"].rows
+    assert cell_of(rows["mobilenet/overhaul/top5"], finished(30.0))["value"] == 1.5
+    assert cell_of(TABLES["ab_replication"].rows["error/1+1"], finished(30.0))["value"] == 30.0
+    layers = {"first": 0.5, "second": 0.6, "third": 0.7}
+    row = TABLES["ab_table7"].rows["ab/layer2"]
+    assert value_of(row, {"scores": {}, "agreement": layers}) == 60.0
+    assert value_of(row, {"scores": {}, "agreement": None}) is None
+
+
+def test_a_teachers_own_row_is_a_run_of_train():
+    command = command_of(TABLES["nst_table1"].rows["teacher/cifar10"], {"seed": 0, "teacher": None})
+    assert command.startswith("understudy train --model preresnet1001 --data cifar10 --epochs 164 --seed 0")
 
 
 def test_an_unfinished_run_has_no_cell(tmp_path):

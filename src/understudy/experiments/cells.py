@@ -11,7 +11,8 @@ from understudy.experiments.value import value_of
 Cell = dict[str, Any]
 # What a cell has beside the row's key columns.
 MEASURED = (
-    "metric", "value", "published", "published_budget", "seed", "command", "teacher_sha256", "teacher_error_percent",
+    "metric", "value", "best", "headline", "published", "published_budget", "seed", "command", "teacher_sha256",
+    "teacher_error_percent",
     "data_sha256", "student_sha256", "precision", "phases", "agreement", "versions", "hardware", "wall_s",
 )  # fmt: skip
 # Settings that have an option of their own on the command line.
@@ -42,6 +43,8 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
         **row.keys,
         "metric": row.metric,
         "value": round(value, 2),
+        "best": _best(summary),
+        "headline": summary["headline"],
         "published": row.published,
         **({"published_budget": row.published_budget} if row.published_budget else {}),
         "seed": run["seed"],
@@ -59,6 +62,17 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
     }
 
 
+def _best(summary: dict[str, Any]) -> dict[str, Any] | None:
+    """The best epoch on the images held out to choose by, by the task's headline; None where there were none.
+
+    The best one on test images would be a choice by them, so it is not kept.
+    """
+    best = summary["best"]
+    if not best or best["split"] != "validation":
+        return None
+    return {summary["headline"]: best["score"], "epoch": best["epoch"]}
+
+
 def command_of(row: Row, run: dict[str, Any]) -> str:
     """The command that does this one run again; the teacher's file goes by its name alone."""
     settings: dict[str, object] = {**row.settings, "run.seed": run["seed"]}
@@ -66,6 +80,9 @@ def command_of(row: Row, run: dict[str, Any]) -> str:
         settings["teacher.weights"] = Path(run["teacher"]["weights"] or "TEACHER").name
     options = [f"{flag} {_word(settings[key])}" for key, flag in OPTIONS.items() if key in settings]
     words = [f"{key}={_word(value)}" for key, value in settings.items() if key not in {*OPTIONS, "task"}]
+    if row.settings.get("task") == "train":
+        options = [option.replace("--student ", "--model ") for option in options]
+        return " ".join(["understudy train", *options, *words])
     return " ".join(["understudy distill", *options, *words])
 
 

@@ -19,6 +19,7 @@ class Scores:
     """Shares in per cent, the mean cross-entropy in nats, and images per second."""
 
     accuracy_pct: float
+    top5_accuracy_pct: float
     loss: float
     num_images: int
     images_per_s: float
@@ -27,13 +28,17 @@ class Scores:
     def error_pct(self) -> float:
         return 100.0 - self.accuracy_pct
 
+    @property
+    def top5_error_pct(self) -> float:
+        return 100.0 - self.top5_accuracy_pct
+
 
 @torch.no_grad()
 def evaluate(network: nn.Module, images: Images, data: Dataset, precision: Precision, batch_size: int = 128) -> Scores:
-    """Top-1 accuracy over all of `images`, in order, in evaluation mode; the network's mode is put back."""
+    """Top-1 and top-5 accuracy over all of `images`, in order, in evaluation mode; the network's mode is put back."""
     was_training = network.training
     network.eval()
-    right = torch.zeros((), dtype=torch.long, device=precision.device)
+    right, among_five = (torch.zeros((), dtype=torch.long, device=precision.device) for _ in range(2))
     loss = torch.zeros((), dtype=torch.float64, device=precision.device)
     started = time.perf_counter()
     for batch, labels in batches_in_order(
@@ -42,11 +47,14 @@ def evaluate(network: nn.Module, images: Images, data: Dataset, precision: Preci
         with precision.autocast():
             logits = network(batch).float()
         right += (logits.argmax(dim=1) == labels).sum()
+        five = logits.topk(min(5, logits.shape[1])).indices
+        among_five += (five == labels[:, None]).any(dim=1).sum()
         loss += F.cross_entropy(logits, labels, reduction="sum").double()
     network.train(was_training)
-    num_right, total_loss = int(right), float(loss)
+    num_right, num_among_five, total_loss = int(right), int(among_five), float(loss)
     return Scores(
         accuracy_pct=100.0 * num_right / len(images),
+        top5_accuracy_pct=100.0 * num_among_five / len(images),
         loss=total_loss / len(images),
         num_images=len(images),
         images_per_s=len(images) / (time.perf_counter() - started),
@@ -70,7 +78,12 @@ def _make_objective(student: nn.Module, example: Tensor, data: Dataset) -> Objec
 
 def _measure(network: nn.Module, images: Images, data: Dataset, precision: Precision) -> dict[str, float]:
     scores = evaluate(network, images, data, precision)
-    return {"accuracy_pct": scores.accuracy_pct, "error_pct": scores.error_pct, "loss": scores.loss}
+    return {
+        "accuracy_pct": scores.accuracy_pct,
+        "error_pct": scores.error_pct,
+        "top5_error_pct": scores.top5_error_pct,
+        "loss": scores.loss,
+    }
 
 
 def _can_measure(output: Any, data: Dataset) -> bool:
