@@ -1,6 +1,6 @@
 """Method + teacher + student -> one module that answers the loss and its named terms."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -75,6 +75,8 @@ class Distiller(nn.Module):
         self._attach_readers(images)
         # Where a phase is compiled, its function is replaced here; the eager one stays.
         self._answers: dict[int, Callable[..., Any]] = {}
+        self._frozen: list[nn.Parameter] = []
+        self._resting: list[nn.Module] = []
         self.enter(0)
         self.train()
 
@@ -91,7 +93,23 @@ class Distiller(nn.Module):
         learnt = {term.name for term in self.phase.guides}
         for name in self.term_names:
             self.comparison(name).guides.requires_grad_(name in learnt)
+        for parameter in self._frozen:
+            parameter.requires_grad_(False)
         self.train(self.training)
+
+    def freeze(self, names: Collection[str]) -> None:
+        """Keep these parameters, named as in `named_parameters`, as they are in every phase: they get no gradient.
+
+        A BatchNorm all of whose parameters are frozen keeps its running statistics as well and uses them: it stays in
+        evaluation mode. Call this before `compile`.
+        """
+        self._frozen += [parameter for name, parameter in self.named_parameters() if name in names]
+        frozen = {id(parameter) for parameter in self._frozen}
+        for module in self.modules():
+            own = [id(parameter) for parameter in module.parameters(recurse=False)]
+            if isinstance(module, BATCH_NORMS) and own and frozen.issuperset(own):
+                self._resting.append(module)
+        self.enter(self.phase_index)
 
     def at(self, progress: float, epochs: float) -> None:
         """Where the phase stands: the share of its steps that is done, and the epochs. Weights that move follow it."""
@@ -187,6 +205,8 @@ class Distiller(nn.Module):
             self.comparison(name).guides.train(mode and name in learnt)
         if self.teacher is not None:
             set_teacher_mode(self.teacher, self.method.teacher_mode if mode else "eval")
+        for module in self._resting:
+            module.train(False)
         return self
 
     def compile(self, **options: Any) -> None:

@@ -123,3 +123,25 @@ def test_a_rename_that_is_none_is_told(word, words):
 def test_a_key_without_a_value_in_a_file_means_none(tmp_path):
     settings = read_settings(file=write(tmp_path, "student:\n  model: wrn16-2\n  weights:\ndata: {percent: }\n"))
     assert settings.student.weights is None and settings.data.percent is None
+
+
+def test_rates_go_by_names_with_dots_in_the_order_given(tmp_path):
+    words = ["layer1=0.1", "layer1.0=1", "*.bn?=0", "layer1.0.conv1.weight=1e-2", "layer1=2"]
+    settings = read_settings(options={"student.model": "wrn16-2"}, words=[f"optim.rates.{word}" for word in words])
+    expected = {"layer1.0": 1.0, "*.bn?": 0.0, "layer1.0.conv1.weight": 0.01, "layer1": 2.0}
+    assert settings.optim.rates == expected and [*settings.optim.rates] == [*expected]
+    file = write(tmp_path, "student: {model: a}\noptim:\n  rates:\n    layer1: 0.1\n    layer1.0: 1\n    0: 3\n")
+    found = read_settings(file=file, words=["optim.rates.layer1=5"]).optim.rates
+    assert list(found.items()) == [("layer1.0", 1.0), ("0", 3.0), ("layer1", 5.0)]
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("optim.rates=3", "optim.rates: found 3, expected patterns and factors, as in optim.rates.layer1=0.1"),
+        ("optim.rates.fc=-1", "optim.rates.fc: found -1, expected greater than or equal to 0"),
+        ("optim.rates.layer1.0=much", "optim.rates.layer1.0: found 'much', expected a valid number"),
+    ],
+)
+def test_a_rate_that_is_none_is_told(word, words):
+    assert mistake(options={"student.model": "wrn16-2"}, words=[word]).startswith(words)

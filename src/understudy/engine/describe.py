@@ -8,9 +8,10 @@ from torch import nn
 
 from understudy.data import Batches, FileBatches
 from understudy.distiller import Distiller
-from understudy.engine import facts
+from understudy.engine import facts, rates
 from understudy.engine.plan import Plan
 from understudy.methods import LOGITS
+from understudy.models import cut_of
 from understudy.precision import Precision
 
 
@@ -27,12 +28,8 @@ def describe(plan: Plan, distiller: Distiller, batches: Batches | FileBatches, p
         "seed": settings.run.seed,
         "batch_size": settings.batch_size,
         "method": _method(plan, distiller, batches),
-        "student": {
-            "name": settings.student.model,
-            **plan.sizes["student"],
-            "weights": _text(settings.student.weights),
-            "left_random": plan.left_random,
-        },
+        "student": _student(plan),
+        "rates": rates.describe(distiller, settings.optim.rates),
         "teacher": _teacher(plan, precision),
         "data": {
             "name": data.name,
@@ -51,6 +48,17 @@ def describe(plan: Plan, distiller: Distiller, batches: Batches | FileBatches, p
         "versions": facts.versions(),
         "hardware": facts.hardware(precision.device),
     }
+
+
+def _student(plan: Plan) -> dict[str, Any]:
+    """The student's name and size, where its weights are from, and what of them it did not get or take."""
+    wanted, cut = plan.settings.student, cut_of(plan.student)
+    facts = {"name": wanted.model, **plan.sizes["student"], "weights": _text(wanted.weights)}
+    if cut is not None:
+        # The head is fresh where the file was the whole network's.
+        was_whole = bool(cut.head) and set(cut.head) <= set(plan.left_random)
+        facts |= {"cut_after": cut.after, "left_out": [*cut.dropped] if was_whole else []}
+    return {**facts, "left_random": plan.left_random}
 
 
 def _method(plan: Plan, distiller: Distiller, batches: Batches | FileBatches) -> dict[str, Any]:

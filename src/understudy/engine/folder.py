@@ -70,7 +70,10 @@ def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     defaults = flatten(as_plain(Settings(student=NetworkSettings(model=""), teacher=TeacherSettings(model=""))))
     old = {**{key: defaults[key] for key in new if key in defaults}, **old}
     keys = [key for key in {**old, **new} if key not in MAY_DIFFER]
-    return [f"{key} is {old.get(key)!r} there, {new.get(key)!r} here" for key in keys if old.get(key) != new.get(key)]
+    found = [f"{key} is {old.get(key)!r} there, {new.get(key)!r} here" for key in keys if old.get(key) != new.get(key)]
+    orders = [[key for key in each if key.startswith("optim.rates.")] for each in (old, new)]
+    # Of several patterns that match, the last one counts.
+    return found or ["optim.rates are in another order"] * (orders[0] != orders[1])
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,12 +12,15 @@ from torch.optim.lr_scheduler import LRScheduler
 from understudy.data import Batches, FileBatches, Mixing
 from understudy.distiller import Distiller, Wanted
 from understudy.engine import checkpoint
+from understudy.engine.auto_rates import AutoRates
 from understudy.engine.display import Display
 from understudy.engine.pull import in_words, look
+from understudy.engine.rates import base_rate, groups
 from understudy.engine.record import Record
 from understudy.engine.schedule import make_optimizer, make_schedule
 from understudy.engine.stop import StopRequest
 from understudy.engine.teacher_cache import TeacherCache
+from understudy.engine.variation import Variation
 from understudy.precision import Precision
 from understudy.spec import Settings
 
@@ -46,7 +49,8 @@ class Loop:
 
     `measure` is called after each epoch and returns what the log keeps of it. `keep` (N,) says which training images
     the terms that select look at, None for all. `cache` has the teacher's answers, where the run stores them; `mixing`
-    mixes what the batches show.
+    mixes what the batches show. `variation` knows the weights from which the student set out; `auto_rates` adjusts the
+    rates of its blocks.
     """
 
     def __init__(
@@ -63,6 +67,8 @@ class Loop:
         keep: torch.Tensor | None = None,
         cache: TeacherCache | None = None,
         mixing: Mixing | None = None,
+        variation: Variation | None = None,
+        auto_rates: AutoRates | None = None,
     ):
         self.settings = settings
         self.distiller = distiller
@@ -75,6 +81,8 @@ class Loop:
         self.keep = keep
         self.cache = cache
         self.mixing = mixing
+        self.variation = variation
+        self.auto_rates = auto_rates
         self.place = Place(phase_train_s=[0.0] * len(epochs))
         self.optimizer: Optimizer | None = None
         self.schedule: LRScheduler | None = None
@@ -106,7 +114,7 @@ class Loop:
         phase = self.distiller.phase
         optim = self.settings.optim.model_copy(update=dict(phase.optim))
         num_steps = self._phase_steps()
-        self.optimizer = make_optimizer(self.distiller.phase_parameters(), optim)
+        self.optimizer = make_optimizer(groups(self.distiller, optim, self.auto_rates), optim)
         self.schedule = make_schedule(self.optimizer, optim, num_steps)
         if saved is not None:
             self.optimizer.load_state_dict(saved["optimizer"])
@@ -127,6 +135,8 @@ class Loop:
         self.distiller.train()
         self._start_clock()
         self._open_view(epoch)
+        if self.auto_rates is not None and first_step == 0:
+            self.auto_rates.begin_epoch()
         for images, labels in self._mixed(epoch, first_step):
             self._step(images, labels, self._kept(epoch), self._known(epoch))
             epoch_ends = self.place.phase_step % self.batches.steps_per_epoch == 0
@@ -192,7 +202,7 @@ class Loop:
             phase=self.distiller.phase.name,
             epoch=epoch,
             step=self.place.step,
-            lr=self.optimizer.param_groups[0]["lr"],
+            lr=base_rate(self.optimizer),
             terms=means,
             images_per_s=round(speed, 1),
         )
@@ -200,6 +210,7 @@ class Loop:
 
     def _end_epoch(self, epoch: int, batch_size: int) -> None:
         train_s, self.place.epoch_train_s = self.place.epoch_train_s, 0.0
+        self._note_weights(epoch)
         self.record.write(
             "epoch",
             phase=self.distiller.phase.name,
@@ -213,6 +224,15 @@ class Loop:
         )
         self.distiller.train()
         self._start_clock()
+
+    def _note_weights(self, epoch: int) -> None:
+        """Write down how far the weights have come, and adjust the blocks' rates where the run does that."""
+        assert self.optimizer is not None
+        where = {"phase": self.distiller.phase.name, "epoch": epoch, "step": self.place.step}
+        if self.variation is not None:
+            self.record.write("weights", **where, blocks=self.variation.measure())
+        if self.auto_rates is not None:
+            self.record.write("rates", **where, **self.auto_rates.end_epoch(self.optimizer))
 
     # Looking at gradients -------------------------------------------------------------------------------------------
 
@@ -277,6 +297,7 @@ class Loop:
                 "teacher": self._moving_teacher(),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
+                "auto_rates": self.auto_rates.state() if self.auto_rates else None,
                 "random": checkpoint.random_state(),
                 "record": self.record.state(),
             },
@@ -299,6 +320,8 @@ class Loop:
             self.distiller.objective.load_state_dict(saved["objective"])
         self.distiller.comparisons.load_state_dict(saved["comparisons"])
         self.distiller.scales.copy_(saved["scales"])
+        if self.auto_rates is not None:
+            self.auto_rates.restore(saved["auto_rates"])
         if saved["teacher"] and self.distiller.teacher is not None:
             self.distiller.teacher.load_state_dict(saved["teacher"])
         self.record.restore(saved["record"])

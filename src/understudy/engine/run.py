@@ -11,7 +11,8 @@ from torch import nn
 
 from understudy.data import Batches, Dataset, FileBatches, Mixing
 from understudy.distiller import Distiller
-from understudy.engine import checkpoint, folder
+from understudy.engine import checkpoint, folder, rates
+from understudy.engine.auto_rates import AutoRates
 from understudy.engine.compile_cache import keep_compiled_code
 from understudy.engine.describe import describe
 from understudy.engine.display import Display, silent
@@ -24,6 +25,7 @@ from understudy.engine.plan import Plan, make_plan
 from understudy.engine.record import Record
 from understudy.engine.selection import select_images
 from understudy.engine.teacher_cache import TeacherCache
+from understudy.engine.variation import Variation
 from understudy.methods import Method
 from understudy.models import load_weights
 from understudy.precision import Precision, threads_for
@@ -95,6 +97,7 @@ def _train(
 ) -> dict[str, Any]:
     example = torch.zeros(2, *plan.data.image_shape, device=precision.device)
     distiller = Distiller(plan.student, plan.teacher, plan.method, example, plan.objective)
+    rates.freeze(distiller, plan.settings.optim.rates)
     precision.place(distiller)
     agreement = make_agreement(plan.student, plan.teacher, distiller, example)
     record, saved = Record(out), checkpoint.load(out, precision.device)
@@ -133,6 +136,9 @@ def _train(
         keep=keep,
         cache=cache,
         mixing=_make_mixing(plan),
+        # Before the checkpoint is restored: the student is as the run found it.
+        variation=Variation(plan.student),
+        auto_rates=AutoRates(plan.student) if plan.settings.optim.auto_rates else None,
     )
     try:
         place = loop.run(saved)
@@ -220,9 +226,12 @@ def _announce(display: Display, out: Path, run_facts: dict[str, Any], images: Da
         f"student {student['name']}: {student['parameters']:,} parameters, {run_facts['method']['title']}, "
         f"{data['name']} ({data['train_images']:,} images)"
     )
+    if student.get("left_out"):
+        display.say(f"cut after {student['cut_after']}: {len(student['left_out'])} tensors of its file are left out")
     if student.get("left_random"):
-        display.say(f"weights of other classes: {', '.join(student['left_random'])} start random")
-    for text in (images.note, images.loading and f"images: {images.loading}"):
+        because = "a fresh head" if student.get("left_out") else "weights of other classes"
+        display.say(f"{because}: {', '.join(student['left_random'])} start random")
+    for text in (rates.in_words(run_facts.get("rates", [])), images.note, images.loading and f"images: {images.loading}"):
         if text:
             display.say(text)
     compiled = ", compiled" if machine["compile"] else ""

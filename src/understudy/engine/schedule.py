@@ -1,6 +1,7 @@
 """The optimiser of a phase, and how its learning rate moves from step to step."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 from torch.optim import SGD, Optimizer
@@ -9,8 +10,8 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, MultiStepLR, OneCy
 from understudy.spec import OptimSettings
 
 
-def make_optimizer(parameters: Sequence[nn.Parameter], settings: OptimSettings) -> SGD:
-    """SGD over the phase's parameters, its whole step in one kernel."""
+def make_optimizer(parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]], settings: OptimSettings) -> SGD:
+    """SGD over the phase's parameters or groups of them (`engine.rates`), its whole step in one kernel for each."""
     return SGD(
         parameters,
         lr=settings.lr,
@@ -24,13 +25,12 @@ def make_optimizer(parameters: Sequence[nn.Parameter], settings: OptimSettings) 
 def make_schedule(optimizer: Optimizer, settings: OptimSettings, num_steps: int) -> LRScheduler:
     """One value per step: `multistep` falls at shares of the phase, `onecycle` rises once and falls to nothing.
 
-    Milestones are shares of the phase's steps, so that they keep their place in phases of any length.
+    Groups of parameters keep the ratios of their rates. Milestones are shares of the phase's steps, so that they keep their place in phases of any length.
     """
     if settings.sched == "constant":
         return ConstantLR(optimizer, factor=1.0, total_iters=0)
     if settings.sched == "onecycle":
-        return OneCycleLR(
-            optimizer, settings.lr, total_steps=num_steps, pct_start=settings.warmup, cycle_momentum=False
-        )
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        return OneCycleLR(optimizer, peaks, total_steps=num_steps, pct_start=settings.warmup, cycle_momentum=False)
     milestones = [round(share * num_steps) for share in settings.milestones]
     return MultiStepLR(optimizer, milestones, gamma=settings.decay_rate)

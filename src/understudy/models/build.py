@@ -14,6 +14,7 @@ from understudy.models import (
     small_inception,
     wide_resnet,
 )
+from understudy.models.cut import SEPARATOR, cut_after
 from understudy.spec import user_module
 
 # What `understudy list models` shows. Every depth and width that a family has is understood, not only those listed.
@@ -54,9 +55,14 @@ def build(name: str, *, num_classes: int, in_channels: int = 3) -> nn.Module:
 
     `name` is one of NAMES or another size of such a family (wrn34-3, resnet44-a), `timm:NAME`, `torchvision:NAME`, or
     `package.module:function`, a function of the user's that is called with `num_classes` and returns an nn.Module.
+    `NAME@BLOCK` is any of these cut after the module BLOCK, with a fresh head (`understudy.models.cut`).
 
     Raises ValueError for a name nobody knows, with the nearest ones, and for a size that a family does not have.
     """
+    whole, at, block = name.partition(SEPARATOR)
+    if at:
+        network = build(whole, num_classes=num_classes, in_channels=in_channels)
+        return cut_after(network, block, num_classes=num_classes, in_channels=in_channels)
     source, colon, rest = name.partition(":")
     if colon:
         return _from_elsewhere(source, rest, num_classes, in_channels)

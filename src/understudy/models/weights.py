@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from understudy.models.cut import cut_of
 from understudy.models.renames import as_words, fitted, propose
 
 # Where training programs keep the weights among other things.
@@ -97,16 +98,26 @@ def load_weights(
     would help; nothing is loaded then.
 
     With `num_classes`, what has one row for each class, and in the file another number of them, stays as it is: the
-    classifier of a network that is to learn other classes. The answer names these tensors.
+    classifier of a network that is to learn other classes. The answer names these tensors. So does the fresh head of a
+    network that was cut, where the file has the whole one; what was cut off is left in the file.
     """
     state = read_state(path)
-    own = network.state_dict()
+    own, cut = network.state_dict(), cut_of(network)
+    dropped = () if cut is None else cut.dropped
     try:
-        state = fitted(state, own, rename or {})
+        state = fitted(state, (*own, *dropped), rename or {})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    classifier = [] if num_classes is None else _of_other_classes(own, state, num_classes)
-    state = {name: value for name, value in state.items() if name not in classifier}
+    if cut is not None and not state.keys().isdisjoint(dropped):
+        if num_classes is None:
+            raise ValueError(
+                f"{path} has weights of the whole network, and the head of the one cut after {cut.after} is fresh: "
+                f"train that from this file first (understudy train --weights), and give what it wrote"
+            )
+        classifier = [*cut.head]
+    else:
+        classifier, dropped = [] if num_classes is None else _of_other_classes(own, state, num_classes), ()
+    state = {name: value for name, value in state.items() if name not in classifier and name not in dropped}
     misfits = _misfits({name: value for name, value in own.items() if name not in classifier}, state)
     if misfits:
         raise ValueError(f"{path} does not fit {type(network).__name__}: {misfits}{_advice(own, state)}")

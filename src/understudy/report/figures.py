@@ -1,4 +1,4 @@
-"""The charts of the page, each as an SVG string: the score, every term, agreement with the teacher."""
+"""The charts of the page, each as an SVG string: the score, every term, agreement and change layer by layer."""
 
 import math
 from collections.abc import Sequence
@@ -8,13 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from .axes import SIZE_INCHES, TITLE, Point, chart, draw_line, draw_teacher, mark_phases
-from .palette import Look
+from .palette import LIGHT, Look
 from .progress import measured_scores, result, score_title, teacher_score
 from .run_folder import Run
 from .svg import inline_svg
 
 MOST_POINTS = 300
 LOG_FROM_DECADES = 1.5
+MOST_INCHES, MOST_LAYER_NAMES = 10.0, 40
 
 
 def score_chart(runs: Sequence[Run], looks: Sequence[Look], name: str = "score") -> str:
@@ -94,22 +95,53 @@ def agreement_chart(runs: Sequence[Run], looks: Sequence[Look]) -> str:
     """How many activations have the teacher's sign, per layer, a dot per run. Empty if none was measured."""
     agreements = [result(run).get("agreement") for run in runs]
     found = [(agreement, look) for agreement, look in zip(agreements, looks, strict=True) if agreement]
-    layers = list(dict.fromkeys(layer for agreement, _ in found for layer in agreement))
-    if not layers:
+    if not found:
         return ""
-    height_inches = max(SIZE_INCHES[1], 1.0 + 0.3 * len(layers))
-    figure, axes = chart("activations with the teacher's sign, %", height_inches)
-    for index, (agreement, look) in enumerate(found):
-        # Dots of one layer stand a little apart, so that equal ones do not hide each other.
-        places = [layers.index(layer) + 0.4 * ((index + 0.5) / len(found) - 0.5) for layer in agreement]
-        equal_pct = [100.0 * fraction for fraction in agreement.values()]
-        axes.plot(equal_pct, places, look.marker, color=look.colour, markersize=7, alpha=0.9, clip_on=False)
-    axes.set_yticks(range(len(layers)), layers)
-    axes.set_ylim(len(layers) - 0.5, -0.5)
-    axes.set_xlabel("")
+    figure, axes = _layers_chart("activations with the teacher's sign, %", found, dash="")
     axes.margins(x=0.1)
     axes.set_xlim(right=min(100.0, axes.get_xlim()[1]))
     return inline_svg(figure, name="agreement", description="Agreement with the teacher per layer")
+
+
+def variation_chart(runs: Sequence[Run], looks: Sequence[Look]) -> str:
+    """How far each block's weights have come, relative to themselves, a line per run. Empty if none was measured."""
+    found = [(relative, look) for run, look in zip(runs, looks, strict=True) if (relative := _relative(run))]
+    if not found:
+        return ""
+    figure, axes = _layers_chart("change of the weights, % of their length", found, dash="-")
+    seen = [value for relative, _ in found for value in relative.values() if value > 0.0]
+    if decades(seen) > LOG_FROM_DECADES:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_xlim(left=0.0)
+    axes.grid(axis="x", color=LIGHT["grid"], linewidth=0.7)
+    return inline_svg(figure, name="variation", description="Change of the weights per block")
+
+
+def _relative(run: Run) -> dict[str, float]:
+    """Block -> ||w - w0|| / ||w0|| when it was last measured; without blocks that began as zeros."""
+    last = run.weights[-1]["blocks"] if run.weights else {}
+    return {block: one["relative"] for block, one in last.items() if one["relative"] is not None}
+
+
+def _layers_chart(title: str, found: Sequence[tuple[dict[str, float], Look]], dash: str) -> tuple[Figure, Axes]:
+    """Fractions per layer as per cent, layers downward in their order, a mark per run; joined where `dash` says so."""
+    layers = list(dict.fromkeys(layer for values, _ in found for layer in values))
+    figure, axes = chart(title, min(max(SIZE_INCHES[1], 1.0 + 0.3 * len(layers)), MOST_INCHES))
+    for index, (values, look) in enumerate(found):
+        # Marks of one layer stand a little apart, so that equal ones do not hide each other.
+        places = [layers.index(layer) + 0.4 * ((index + 0.5) / len(found) - 0.5) for layer in values]
+        shares_pct = [100.0 * fraction for fraction in values.values()]
+        if dash:
+            axes.plot(shares_pct, places, look.dash, color=look.colour, linewidth=1.0, alpha=0.45)
+        axes.plot(shares_pct, places, look.marker, color=look.colour, markersize=7, alpha=0.9, clip_on=False)
+    every = -(-len(layers) // MOST_LAYER_NAMES)
+    axes.set_yticks(range(0, len(layers), every), layers[::every])
+    axes.set_ylim(len(layers) - 0.5, -0.5)
+    axes.set_xlabel("")
+    return figure, axes
 
 
 def legend_mark(look: Look, name: str) -> str:

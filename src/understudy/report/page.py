@@ -48,6 +48,7 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
         "teacher_lines": sorted(figures.teacher_scores(drawn)),
         "score": Markup(figures.score_chart(drawn, drawn_looks)),
         "agreement": Markup(figures.agreement_chart(drawn, drawn_looks)),
+        "variation": Markup(figures.variation_chart(drawn, drawn_looks)),
         "layers": _layers(drawn, names),
         "gradients": [row for run in drawn for row in _gradients(run, names[run.folder])],
         "score_title": score_title(drawn),

@@ -2,7 +2,8 @@
 
 - settings.yaml: the resolved settings, kept as text
 - run.json: who learnt from whom, on what, with what
-- metrics.jsonl: one JSON object a line: "steps", "epoch", "gradients", "selection", "compile" or "resumed"
+- metrics.jsonl: one JSON object a line: "steps", "epoch", "weights", "rates", "gradients", "selection", "compile" or
+  "resumed"
 - summary.json: what came out; only there when the run has finished
 """
 
@@ -27,6 +28,8 @@ class Run:
     steps: tuple[dict[str, Any], ...]
     epochs: tuple[dict[str, Any], ...]
     gradients: tuple[dict[str, Any], ...]
+    weights: tuple[dict[str, Any], ...]
+    rates: tuple[dict[str, Any], ...]
     resumed: tuple[dict[str, Any], ...]
     summary: dict[str, Any] | None
 
@@ -80,6 +83,8 @@ def read_run(folder: str | Path) -> Run:
         steps=tuple(record for record in records if record["kind"] == "steps"),
         epochs=tuple(record for record in records if record["kind"] == "epoch"),
         gradients=tuple(record for record in records if record["kind"] == "gradients"),
+        weights=tuple(record for record in records if record["kind"] == "weights"),
+        rates=tuple(record for record in records if record["kind"] == "rates"),
         resumed=tuple(record for record in records if record["kind"] == "resumed"),
         summary=_read_object(summary) if summary.is_file() else None,
     )
@@ -130,7 +135,7 @@ def _is_json(line: str) -> bool:
 
 
 def _record(line: str, path: Path, number: int) -> dict[str, Any]:
-    kinds = ("steps", "epoch", "resumed", "gradients", "selection", "compile")
+    kinds = ("steps", "epoch", "weights", "rates", "resumed", "gradients", "selection", "compile")
     where = f"{path}, line {number}"
     try:
         record = json.loads(line)

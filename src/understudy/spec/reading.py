@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -96,9 +97,12 @@ def _walk(file: Path, node: yaml.MappingNode, prefix: str, found: dict[str, tupl
 
 
 def _put(values: dict[str, Any], origins: dict[str, str], key: str, value: Any, origin: str) -> None:
-    """Set a key; what an earlier source said of it, or of a part of it, is forgotten."""
-    for old in [old for old in values if old.startswith(f"{key}.") or key.startswith(f"{old}.")]:
-        del values[old]
+    """Set a key, after those set before; what an earlier source said of it, or of a part of it, is forgotten."""
+    parts = _parts(key)
+    for old in [*values]:
+        others = _parts(old)
+        if all(one == other for one, other in zip(parts, others, strict=False)):
+            del values[old]
     values[key] = value
     origins[key] = origin
 
@@ -107,12 +111,40 @@ def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
     """{"optim.lr": 0.1} -> {"optim": {"lr": 0.1}}."""
     nested: dict[str, Any] = {}
     for key, value in values.items():
-        *sections, last = key.split(".")
+        *sections, last = _parts(key)
         place = nested
         for section in sections:
             place = place.setdefault(section, {})
         place[last] = value
     return nested
+
+
+def _parts(key: str) -> list[str]:
+    """optim.lr -> optim, lr; below a mapping of names all is one name: optim.rates.layer1.0 -> optim, rates, layer1.0."""
+    for mapping in _mappings():
+        if key.startswith(f"{mapping}."):
+            return [*mapping.split("."), key.removeprefix(f"{mapping}.")]
+    return key.split(".")
+
+
+@cache
+def _mappings(model: type[BaseModel] = Settings, prefix: str = "") -> tuple[str, ...]:
+    """The dotted keys of the settings whose values go by names that are free: names of layers, which may have dots."""
+    found: tuple[str, ...] = ()
+    for name, info in model.model_fields.items():
+        section = _section(info.annotation)
+        if section is not None:
+            found += _mappings(section, f"{prefix}{name}.")
+        elif _is_plain_mapping(info.annotation):
+            found += (f"{prefix}{name}",)
+    return found
+
+
+def _is_plain_mapping(annotation: Any) -> bool:
+    """Whether it is a dict whose values are none themselves, or such a dict or nothing."""
+    if get_origin(annotation) is dict:
+        return get_origin(get_args(annotation)[1]) is not dict
+    return any(_is_plain_mapping(one) for one in get_args(annotation) if one is not annotation)
 
 
 def _explain(error: Any, values: Mapping[str, Any], origins: Mapping[str, str]) -> str:

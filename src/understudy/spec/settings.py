@@ -12,6 +12,7 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 UnitShare = Annotated[float, Field(ge=0.0, le=1.0)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -60,6 +61,13 @@ def _renames(value: object) -> dict[str, object] | None:
     return flat or None
 
 
+def _factors(value: object) -> object:
+    """Pattern -> factor; YAML reads a layer that is called 0 as a number."""
+    if value is not None and not isinstance(value, dict):
+        raise ValueError("expected patterns and factors, as in optim.rates.layer1=0.1")
+    return {str(pattern): factor for pattern, factor in value.items()} if value else None
+
+
 class Section(BaseModel):
     """A group of settings: fixed once made, and no key that is not declared."""
 
@@ -70,7 +78,8 @@ class NetworkSettings(Section):
     """A network by name, with the file its weights come from (random without)."""
 
     model: str = Field(
-        description="a name from `understudy list models`, timm:NAME, torchvision:NAME, package.module:function"
+        description="a name from `understudy list models`, timm:NAME, torchvision:NAME, package.module:function; "
+        "@BLOCK behind any of them cuts it after that block: torchvision:resnet50@layer4.0"
     )
     weights: Path | None = Field(default=None, description="safetensors, or a plain state dict")
     rename: Annotated[dict[str, str] | None, BeforeValidator(_renames)] = Field(
@@ -195,6 +204,14 @@ class OptimSettings(Section):
     )
     decay_rate: Positive = Field(default=0.2, description="multistep: lr is multiplied by this at each milestone")
     warmup: Fraction = Field(default=0.3, description="onecycle: share of the steps in which lr rises")
+    rates: Annotated[dict[str, NotNegative] | None, BeforeValidator(_factors)] = Field(
+        default=None,
+        description="factors of lr by the names of layers or parameters, * for any part: optim.rates.layer1=0.1 "
+        "optim.rates.fc=10; of several that match, the last one given counts; 0 freezes (docs/finetuning.md)",
+    )
+    auto_rates: bool = Field(
+        default=False, description="AutoLR: after each epoch the rates of blocks that change out of order are adjusted"
+    )
 
 
 class RunSettings(Section):

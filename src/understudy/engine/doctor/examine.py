@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from understudy.distiller import Distiller
-from understudy.engine import folder
+from understudy.engine import folder, rates
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.duplicates import conflicts, leaks
 from understudy.engine.doctor.finding import Finding, problems
@@ -87,6 +87,7 @@ def make_case(plan: Plan, precision: Precision) -> Case:
     settings, shape = plan.settings, plan.data.image_shape
     example = torch.zeros(2, *shape, device=precision.device)
     distiller = Distiller(plan.student, plan.teacher, plan.method, example, plan.objective)
+    rates.freeze(distiller, settings.optim.rates)
     precision.place(distiller)
     few = min(settings.batch_size, STEP_IMAGES, max(2, STEP_PIXELS // (shape[1] * shape[2])))
     batches = plan.task.make_batches(
