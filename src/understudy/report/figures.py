@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -63,11 +64,16 @@ def _term_chart(term: str, runs: Sequence[Run], looks: Sequence[Look], name: str
             seen += [value for _, value in (*steps, *means)]
     if decades(seen) > LOG_FROM_DECADES:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades(seen) < 3 else (1.0,)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        _mark_decades(axes.yaxis, seen)
     mark_phases(axes, runs)
     return inline_svg(figure, name=name, description=f"{term} against epochs")
+
+
+def _mark_decades(axis: Axis, seen: Sequence[float]) -> None:
+    """Plain numbers along a logarithmic axis."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades(seen) < 3 else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _steps(run: Run, phase: str, term: str) -> list[Point]:
@@ -104,16 +110,15 @@ def agreement_chart(runs: Sequence[Run], looks: Sequence[Look]) -> str:
 
 
 def variation_chart(runs: Sequence[Run], looks: Sequence[Look]) -> str:
-    """How far each block's weights have come, relative to themselves, a line per run. Empty if none was measured."""
+    """How far each block's weights have come, relative to themselves, a line per run. Empty if none has moved."""
     found = [(relative, look) for run, look in zip(runs, looks, strict=True) if (relative := _relative(run))]
     if not found:
         return ""
     figure, axes = _layers_chart("change of the weights, % of their length", found, dash="-")
-    seen = [value for relative, _ in found for value in relative.values() if value > 0.0]
+    seen = [value for relative, _ in found for value in relative.values()]
     if decades(seen) > LOG_FROM_DECADES:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        _mark_decades(axes.xaxis, seen)
     else:
         axes.set_xlim(left=0.0)
     axes.grid(axis="x", color=LIGHT["grid"], linewidth=0.7)
@@ -121,9 +126,9 @@ def variation_chart(runs: Sequence[Run], looks: Sequence[Look]) -> str:
 
 
 def _relative(run: Run) -> dict[str, float]:
-    """Block -> ||w - w0|| / ||w0|| when it was last measured; without blocks that began as zeros."""
+    """Block -> ||w - w0|| / ||w0|| when it was last measured; without those that are frozen or began as zeros."""
     last = run.weights[-1]["blocks"] if run.weights else {}
-    return {block: one["relative"] for block, one in last.items() if one["relative"] is not None}
+    return {block: one["relative"] for block, one in last.items() if one["relative"]}
 
 
 def _layers_chart(title: str, found: Sequence[tuple[dict[str, float], Look]], dash: str) -> tuple[Figure, Axes]:
