@@ -36,6 +36,26 @@ def test_the_last_pattern_that_matches_counts_and_nothing_is_left_uncovered():
     assert found["fc.weight"] == 1.0 and found["fc.bias"] == 3.0
 
 
+class Head(nn.Module):
+    """An objective with parameters of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, output, labels):
+        return nn.functional.cross_entropy(self.scale * output, labels)
+
+
+def test_an_objectives_parameters_have_rates_of_their_own_and_may_be_frozen():
+    student = build("digits-1x4", num_classes=10, in_channels=1)
+    made = Distiller(student, None, find("none"), torch.zeros(2, 1, 8, 8), Head())
+    found = factors(made, {"objective": 10.0})
+    assert found["objective.scale"] == 10.0 and set(found.values()) == {1.0, 10.0}
+    rates.freeze(made, {"objective": 0.0})
+    assert "objective.scale" not in factors(made, {"objective": 0.0})
+
+
 def test_a_name_means_a_whole_part_and_adapters_have_names_too():
     made = distiller("ab+kd")
     found = factors(made, {"stage": 7.0, "comparisons": 0.5})

@@ -13,6 +13,7 @@ from understudy.report.figures import (
     score_chart,
     term_charts,
     thinned,
+    variation_chart,
 )
 from understudy.report.palette import DARK, LIGHT, looks
 
@@ -25,6 +26,42 @@ def num_markers(svg, colour):
     """How many markers stand in this colour: one for each point drawn."""
     uses = ElementTree.fromstring(svg).iter("use")
     return sum(f"fill: var(--{colour})" in use.get("style", "") for use in uses)
+
+
+def with_weights(path, changes):
+    """The run in this folder with records of how far its blocks came: the last one is what counts."""
+    lines = [
+        {"kind": "weights", "phase": "train", "epoch": epoch, "step": 390 * epoch,
+         "blocks": {block: {"change": 1.0, "per_weight": 1e-6, "relative": part * relative if relative else relative}
+                    for block, relative in changes.items()}}
+        for epoch, part in ((1, 0.1), (2, 1.0))
+    ]  # fmt: skip
+    with (path / "metrics.jsonl").open("a") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    return read_run(path)
+
+
+def test_variation_has_a_mark_for_each_block_that_moved(folders):
+    near = with_weights(folders.make("none", 80.0, name="near"), {"conv1": 0.0, "layer1.0": 0.02, "fc": 0.05})
+    far = with_weights(folders.make("kd", 80.0), {"conv1": 0.01, "layer1.0": 0.02, "fc": None})
+    svg = variation_chart([near, far], looks(2))
+    assert [num_markers(svg, f"series-{index}") for index in range(2)] == [2, 2]
+    words = words_in(svg)
+    assert "change of the weights, % of their length" in words and "4" in words
+    assert [word for word in words if word in ("conv1", "layer1.0", "fc")] == ["layer1.0", "fc", "conv1"]
+
+
+def test_variation_over_decades_is_logarithmic_and_many_blocks_are_named_in_part(folders):
+    changes = {f"block{index}": 1e-4 * 1.1**index for index in range(90)}
+    svg = variation_chart([with_weights(folders.make("none", 80.0), changes)], looks(1))
+    assert {"0.01", "0.1", "1", "10"} <= set(words_in(svg))
+    assert sum(word.startswith("block") for word in words_in(svg)) == 30
+
+
+def test_variation_is_no_chart_where_nothing_was_measured_or_moved(folders):
+    old, still = folders.make("none", 80.0), folders.make("kd", 80.0)
+    assert variation_chart([read_run(old)], looks(1)) == ""
+    assert variation_chart([with_weights(still, {"conv1": 0.0})], looks(1)) == ""
 
 
 @pytest.fixture

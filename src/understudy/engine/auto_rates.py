@@ -27,13 +27,13 @@ class AutoRates:
     def __init__(self, student: nn.Module):
         learns = {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
         names = blocks(student)
-        own = {
-            block: [p for name, p in learns.items() if p.dim() > 1 and block_of(name, (block,))] for block in names
-        }
+        own = {block: [p for name, p in learns.items() if p.dim() > 1 and block_of(name, (block,))] for block in names}
         self.weights = {block: weights for block, weights in own.items() if weights}
         if len(self.weights) < 3:
             found = ", ".join(self.weights) or "none"
-            raise ValueError(f"optim.auto_rates puts the changes of blocks in order, and found too few that learn: {found}")
+            raise ValueError(
+                f"optim.auto_rates puts the changes of blocks in order, and found too few that learn: {found}"
+            )
         self.names = tuple(self.weights)
         places = {id(parameter): place for place, (_, parameter) in enumerate(student.named_parameters())}
         first = min(places[id(p)] for p in self.weights[self.names[0]])

@@ -43,7 +43,9 @@ def freeze(distiller: Distiller, rates: Mapping[str, float] | None) -> None:
     names = [name for name, _ in learnable(distiller)]
     for pattern in rates:
         if not any(_matches(name, pattern) for name in names):
-            raise ValueError(f"optim.rates.{pattern}: found no layer or parameter of this name{_nearest(pattern, names)}")
+            raise ValueError(
+                f"optim.rates.{pattern}: found no layer or parameter of this name{_nearest(pattern, names)}"
+            )
     wanted = {name for name in names if rates.get(pattern_of(name, rates), 1.0) == 0.0}
     distiller.freeze({name for name, _ in distiller.named_parameters() if name.removeprefix(OWN) in wanted})
     if not any(parameter.requires_grad for parameter in distiller.student.parameters()):
@@ -116,4 +118,6 @@ def _nearest(pattern: str, names: Sequence[str]) -> str:
     parts = [name.split(".") for name in names]
     known = dict.fromkeys(".".join(one[:depth]) for one in parts for depth in range(1, len(one) + 1))
     near = difflib.get_close_matches(pattern, known, n=3, cutoff=0.5)
-    return f"; nearest: {', '.join(near)}" if near else f"; there are {', '.join(dict.fromkeys(one[0] for one in parts))}"
+    return (
+        f"; nearest: {', '.join(near)}" if near else f"; there are {', '.join(dict.fromkeys(one[0] for one in parts))}"
+    )

@@ -231,7 +231,11 @@ def _announce(display: Display, out: Path, run_facts: dict[str, Any], images: Da
     if student.get("left_random"):
         because = "a fresh head" if student.get("left_out") else "weights of other classes"
         display.say(f"{because}: {', '.join(student['left_random'])} start random")
-    for text in (rates.in_words(run_facts.get("rates", [])), images.note, images.loading and f"images: {images.loading}"):
+    for text in (
+        rates.in_words(run_facts.get("rates", [])),
+        images.note,
+        images.loading and f"images: {images.loading}",
+    ):
         if text:
             display.say(text)
     compiled = ", compiled" if machine["compile"] else ""

@@ -25,7 +25,8 @@ def make_optimizer(parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]]
 def make_schedule(optimizer: Optimizer, settings: OptimSettings, num_steps: int) -> LRScheduler:
     """One value per step: `multistep` falls at shares of the phase, `onecycle` rises once and falls to nothing.
 
-    Groups of parameters keep the ratios of their rates. Milestones are shares of the phase's steps, so that they keep their place in phases of any length.
+    Groups of parameters keep the ratios of their rates. Milestones are shares of the phase's steps, so that they keep
+    their place in phases of any length.
     """
     if settings.sched == "constant":
         return ConstantLR(optimizer, factor=1.0, total_iters=0)

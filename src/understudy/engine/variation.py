@@ -25,7 +25,10 @@ class Variation:
             return {}
         pairs = [(self.blocks[block], self.start[block]) for block in self.blocks]
         lengths = torch.stack(
-            [torch.stack([_length([p - old for p, old in zip(*pair, strict=True)]), _length(pair[1])]) for pair in pairs]
+            [
+                torch.stack([_length([p - old for p, old in zip(*pair, strict=True)]), _length(pair[1])])
+                for pair in pairs
+            ]
         )
         return {
             block: {

@@ -83,7 +83,9 @@ def _trace(network: nn.Module, block: str) -> fx.Graph:
         return BlockTracer(block).trace(network)
     except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{type(network).__name__} cannot be cut: torch.fx does not follow its forward ({told})") from error
+        raise ValueError(
+            f"{type(network).__name__} cannot be cut: torch.fx does not follow its forward ({told})"
+        ) from error
     finally:
         network.train()
 
@@ -107,7 +109,10 @@ def _values(network: nn.Module, graph: fx.Graph, in_channels: int) -> dict[fx.No
 def _own_head(
     network: nn.Module, graph: fx.Graph, end: fx.Node, values: dict[fx.Node, Tensor], num_classes: int
 ) -> list[str] | None:
-    """Lead the block's answer into the network's own head, in its width; the head's modules, None where it is no fit."""
+    """Lead the block's answer into the network's own head, made in its width.
+
+    The answer has the head's modules with parameters; it is None, and nothing changes, where that head does not fit.
+    """
     tail = _tail(network, graph, end)
     inputs = {node for one in tail for node in one.all_input_nodes if node not in tail}
     modules = {str(node.target): network.get_submodule(str(node.target)) for node in tail if node.op == "call_module"}
@@ -125,8 +130,8 @@ def _own_head(
     width = _width(values[end], values[old], classifier.in_features)
     if width is None:
         return None
-    for module in [one for module in modules.values() for one in module.modules() if isinstance(one, NORMS)]:
-        _refit(module, classifier.in_features, width)
+    for norm in [one for module in modules.values() for one in module.modules() if isinstance(one, NORMS)]:
+        _refit(norm, classifier.in_features, width)
     network.set_submodule(linear[0], nn.Linear(width, num_classes, bias=classifier.bias is not None))
     for node in tail:
         node.replace_input_with(old, end)

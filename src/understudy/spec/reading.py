@@ -120,7 +120,7 @@ def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parts(key: str) -> list[str]:
-    """optim.lr -> optim, lr; below a mapping of names all is one name: optim.rates.layer1.0 -> optim, rates, layer1.0."""
+    """optim.lr -> optim, lr. Below a mapping all is one name: optim.rates.layer1.0 -> optim, rates, layer1.0."""
     for mapping in _mappings():
         if key.startswith(f"{mapping}."):
             return [*mapping.split("."), key.removeprefix(f"{mapping}.")]
