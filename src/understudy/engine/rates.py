@@ -54,7 +54,7 @@ def freeze(distiller: Distiller, rates: Mapping[str, float] | None) -> None:
 
 def pattern_of(name: str, rates: Mapping[str, float]) -> str:
     """The pattern that counts for a parameter: the last one that matches, REST where there is none."""
-    return next((pattern for pattern in reversed(rates) if _matches(name, pattern)), REST)
+    return next((pattern for pattern in reversed([*rates]) if _matches(name, pattern)), REST)
 
 
 def groups(distiller: Distiller, settings: OptimSettings, auto: AutoRates | None = None) -> list[dict[str, Any]]:

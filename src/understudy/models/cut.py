@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.proxy import TraceError
 
 SEPARATOR = "@"
 # A forward without values says how wide the block is; the first of these sizes of images that the network takes.
@@ -81,7 +82,7 @@ def _trace(network: nn.Module, block: str) -> fx.Graph:
     network.eval()
     try:
         return BlockTracer(block).trace(network)
-    except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (TraceError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"{type(network).__name__} cannot be cut: torch.fx does not follow its forward ({told})"

@@ -133,7 +133,9 @@ def _relative(run: Run) -> dict[str, float]:
 
 def _layers_chart(title: str, found: Sequence[tuple[dict[str, float], Look]], dash: str) -> tuple[Figure, Axes]:
     """Fractions per layer as per cent, layers downward in their order, a mark per run; joined where `dash` says so."""
-    layers = list(dict.fromkeys(layer for values, _ in found for layer in values))
+    # The deepest network says the order: others may be the same, cut after a block.
+    deepest_first = sorted((values for values, _ in found), key=len, reverse=True)
+    layers = list(dict.fromkeys(layer for values in deepest_first for layer in values))
     figure, axes = chart(title, min(max(SIZE_INCHES[1], 1.0 + 0.3 * len(layers)), MOST_INCHES))
     for index, (values, look) in enumerate(found):
         # Marks of one layer stand a little apart, so that equal ones do not hide each other.
