@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from understudy.data import Batches, FileBatches
+from understudy.data import Batches, Dataset, FileBatches
 from understudy.distiller import Distiller
 from understudy.engine import facts
 from understudy.engine.plan import Plan
@@ -30,6 +30,7 @@ def describe(plan: Plan, distiller: Distiller, batches: Batches | FileBatches, p
         "student": {
             "name": settings.student.model,
             **plan.sizes["student"],
+            "image_shape": list(plan.shapes["student"]),
             "weights": _text(settings.student.weights),
             "left_random": plan.left_random,
         },
@@ -41,6 +42,7 @@ def describe(plan: Plan, distiller: Distiller, batches: Batches | FileBatches, p
             "validation_images": len(data.validation) if data.validation else 0,
             "classes": data.num_classes,
             "image_shape": list(data.image_shape),
+            "mislabelled": len(data.mislabelled),
             "sha256": data.fingerprint(),
             "loading": "memory" if data.in_memory else "workers",
             "loading_because": data.loading,
@@ -51,6 +53,15 @@ def describe(plan: Plan, distiller: Distiller, batches: Batches | FileBatches, p
         "versions": facts.versions(),
         "hardware": facts.hardware(precision.device),
     }
+
+
+def list_mislabelled(data: Dataset) -> list[dict[str, Any]]:
+    """The training images that data.mislabel gave a wrong label: place in the set, label and right one, by name."""
+    names, labels = data.train.class_names, data.train.labels.tolist()
+    return [
+        {"image": place, "label": names[labels[place]], "right": names[right]}
+        for place, right in data.mislabelled.items()
+    ]
 
 
 def _method(plan: Plan, distiller: Distiller, batches: Batches | FileBatches) -> dict[str, Any]:
