@@ -27,6 +27,7 @@ class Run:
     steps: tuple[dict[str, Any], ...]
     epochs: tuple[dict[str, Any], ...]
     gradients: tuple[dict[str, Any], ...]
+    selections: tuple[dict[str, Any], ...]
     resumed: tuple[dict[str, Any], ...]
     summary: dict[str, Any] | None
 
@@ -80,6 +81,7 @@ def read_run(folder: str | Path) -> Run:
         steps=tuple(record for record in records if record["kind"] == "steps"),
         epochs=tuple(record for record in records if record["kind"] == "epoch"),
         gradients=tuple(record for record in records if record["kind"] == "gradients"),
+        selections=tuple(record for record in records if record["kind"] == "selection"),
         resumed=tuple(record for record in records if record["kind"] == "resumed"),
         summary=_read_object(summary) if summary.is_file() else None,
     )
