@@ -3,6 +3,7 @@
 import contextlib
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -18,6 +19,17 @@ def at_least_float32(values: Tensor) -> Tensor:
 def full_precision(values: Tensor) -> contextlib.AbstractContextManager:
     """A stretch of code in which autocast does not lower products on the device of these values."""
     return torch.autocast(values.device.type, enabled=False)
+
+
+def scaled(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images at another height and width, bilinear, with antialiasing where they shrink: (B, C, H, W) -> (B, C, *size).
+
+    Those of this size come back as they are.
+    """
+    if tuple(images.shape[-2:]) == size:
+        return images
+    is_smaller = size[0] < images.shape[-2]
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=is_smaller)
 
 
 class _SumOfSquares(torch.autograd.Function):

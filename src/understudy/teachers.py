@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from understudy.ops import scaled
 from understudy.taps import named_positions
 from understudy.taps.roles import PROPOSED
 
@@ -76,10 +76,7 @@ class Teachers(nn.Module):
         """The student's images as this member saw its own: normalised and sized."""
         seen = images * getattr(self, f"scale{index}") + getattr(self, f"shift{index}")
         size = self.sizes[index]
-        if size is None or tuple(size) == tuple(images.shape[-2:]):
-            return seen
-        is_smaller = size[0] < images.shape[-2]
-        return F.interpolate(seen, size=size, mode="bilinear", align_corners=False, antialias=is_smaller)
+        return seen if size is None else scaled(seen, size)
 
     def _taps(self, example: Tensor) -> dict[str, tuple[str, ...]]:
         """Role -> the first member's positions, by their names in here."""

@@ -131,3 +131,23 @@ def test_kept_numbers_are_those_of_rows():
     for table in TABLES.values():
         for cell in read_cells(Path("results") / f"{table.name}.json"):
             assert sum(is_of(cell, row) for row in table.rows.values()) == 1
+
+
+def test_the_page_says_how_many_wrong_labels_each_selection_left_out(finished, tmp_path):
+    table, folder = TABLES["faces38_selective"], finished(10.0)
+    summary = json.loads((folder / "summary.json").read_text())
+    found = {"kept": 171, "images": 228, "mislabelled": 46, "mislabelled_dropped": 40, "precision_pct": 70.175,
+             "recall_pct": 86.957}  # fmt: skip
+    (folder / "summary.json").write_text(json.dumps({**summary, "selection": {"selective": found}}))
+    cell = cell_of(table.rows["wrong/0.75"], folder)
+    assert cell["selection"] == {"selective": found}
+    assert "data.mislabel=0.2" in cell["command"] and "terms.selective.keep=0.75" in cell["command"]
+    write_page(table, [cell], tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text()
+    assert "| 75 % selected, 20 % wrong | selective | 57 of 228 | 40 of 46 | 70.2 | 87.0 |" in text
+    assert "| 75 % selected | not run (none) | **10.00** (none) | not run (none) |" in text
+
+
+def test_a_page_of_runs_that_select_nothing_says_nothing_of_selections(finished, tmp_path):
+    write_page(TABLES["ab_table1"], [cell_of(ROWS["ab+kd/1+1"], finished(15.0))], tmp_path / "page.md")
+    assert "mislabelled" not in (tmp_path / "page.md").read_text()

@@ -178,6 +178,20 @@ def test_the_page_says_how_hard_each_term_pulls_at_the_phases_start(folders, tmp
     assert reader.cells[start : start + 8] == ["AB+KD", "initialise", "ab", "0.12", "AB+KD", "train", "kd", "–"]
 
 
+def test_the_page_says_which_images_were_learnt_from_and_how_many_wrong_labels_were_left_out(folders, tmp_path):
+    folder = folders.make("kd", 83.6)
+    assert "Which images" not in page_of([folder], tmp_path)
+    wrong = {"mislabelled": 200, "mislabelled_dropped": 150, "precision_pct": 12.0, "recall_pct": 75.0}
+    records = [{"kind": "selection", "term": name, "kept": 48750, "images": 50000, **more}
+               for name, more in (("selective", wrong), ("mine", {}))]  # fmt: skip
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write("".join(json.dumps(record) + "\n" for record in records))
+    cells = read(page_of([folder], tmp_path)).cells
+    start = cells.index("recall %") + 1
+    assert cells[start : start + 7] == ["KD", "selective", "48,750", "1,250", "150 of 200", "12.00", "75.00"]
+    assert cells[start + 7 : start + 14] == ["KD", "mine", "48,750", "1,250", "–", "–", "–"]
+
+
 def test_what_compiling_took_stands_beside_the_time_of_its_phase(folders, tmp_path):
     path = folders.make("ab+kd", 88.84)
     assert "compiling" not in page_of([path], tmp_path)

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -70,7 +70,8 @@ class Dataset:
 
     All parts are images in memory of one shape, with `augment` an Augment, or all are files, with Crops, which give
     them their shape; `workers` processes decode these ahead of time. `mean` and `std` have one entry a channel, in
-    units of 0..255. `loading` says in words how the images are read and why, `note` what else their user should know.
+    units of 0..255. `mislabelled` says which training images were given a wrong label on purpose: place in `train` ->
+    the right one. `loading` says in words how the images are read and why, `note` what else their user should know.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Dataset:
     std: tuple[float, ...]
     augment: Augment | Crops
     workers: int = 0
+    mislabelled: Mapping[int, int] = field(default_factory=dict)
     loading: str = ""
     note: str = ""
 

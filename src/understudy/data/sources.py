@@ -11,6 +11,7 @@ from understudy.data.classes import select_classes
 from understudy.data.digits import digits
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import Dataset, ImageSet
+from understudy.data.mislabel import mislabelled
 from understudy.data.names import IN_MEMORY, data_folder
 from understudy.data.parts import parts
 from understudy.data.subsets import per_class_subset, percent_subset, validation_split
@@ -29,6 +30,7 @@ def load(
     percent: float | None = None,
     per_class: int | None = None,
     validation: float = 0.0,
+    mislabel: float = 0.0,
     seed: int = 0,
     download: bool = False,
     classes: Sequence[str] | None = None,
@@ -40,7 +42,8 @@ def load(
     `classes` are those that are kept, in this order. `validation` is the fraction of each class then taken out of the
     train images, and takes the place of a validation part that the set may have; then `percent` of the rest, or
     `per_class` images of each class, are kept. Of the test images only other classes are left out. Mean and std stay
-    those of the whole set. `seed` decides which images these are, nothing else. `loading` is how they are read.
+    those of the whole set. The fraction `mislabel` of what is trained on is given another class's label. `seed` decides
+    which images these are, nothing else. `loading` is how they are read.
     """
     if percent is not None and per_class is not None:
         raise ValueError(f"percent ({percent:g}) and per_class ({per_class}) are both given; give one")
@@ -64,12 +67,14 @@ def load(
         whole = _tensors(name, folder, download)
         assert isinstance(whole.train, ImageSet) and isinstance(whole.test, ImageSet)
         train, held_out = divided(chosen(whole.train), None)
-        return read_tensors(replace(whole, train=train, test=chosen(whole.test), validation=held_out), loading)
-    if loading.hflip is None and name in NOT_FLIPPED:
-        loading = replace(loading, hflip=False)
-    found = parts(name, folder=folder, seed=SPLIT_SEED, download=download)
-    train, held_out = divided(chosen(found.train), None if found.validation is None else chosen(found.validation))
-    return read_files(name, train, chosen(found.test), held_out, loading, found.note)
+        data = read_tensors(replace(whole, train=train, test=chosen(whole.test), validation=held_out), loading)
+    else:
+        if loading.hflip is None and name in NOT_FLIPPED:
+            loading = replace(loading, hflip=False)
+        found = parts(name, folder=folder, seed=SPLIT_SEED, download=download)
+        train, held_out = divided(chosen(found.train), None if found.validation is None else chosen(found.validation))
+        data = read_files(name, train, chosen(found.test), held_out, loading, found.note)
+    return data if mislabel == 0 else mislabelled(data, share=mislabel, seed=seed)
 
 
 def _tensors(name: str, folder: Path, download: bool) -> Dataset:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from understudy.data import Batches, FileBatches
+from understudy.data import Batches, Dataset, FileBatches
 from understudy.distiller import Distiller
 from understudy.engine import facts, rates
 from understudy.engine.plan import Plan
@@ -38,6 +38,7 @@ def describe(plan: Plan, distiller: Distiller, batches: Batches | FileBatches, p
             "validation_images": len(data.validation) if data.validation else 0,
             "classes": data.num_classes,
             "image_shape": list(data.image_shape),
+            "mislabelled": len(data.mislabelled),
             "sha256": data.fingerprint(),
             "loading": "memory" if data.in_memory else "workers",
             "loading_because": data.loading,
@@ -53,12 +54,26 @@ def describe(plan: Plan, distiller: Distiller, batches: Batches | FileBatches, p
 def _student(plan: Plan) -> dict[str, Any]:
     """The student's name and size, where its weights are from, and what of them it did not get or take."""
     wanted, cut = plan.settings.student, cut_of(plan.student)
-    facts = {"name": wanted.model, **plan.sizes["student"], "weights": _text(wanted.weights)}
+    facts = {
+        "name": wanted.model,
+        **plan.sizes["student"],
+        "image_shape": list(plan.shapes["student"]),
+        "weights": _text(wanted.weights),
+    }
     if cut is not None:
         # The head is fresh where the file was the whole network's.
         was_whole = bool(cut.head) and set(cut.head) <= set(plan.left_random)
         facts |= {"cut_after": cut.after, "left_out": [*cut.dropped] if was_whole else []}
     return {**facts, "left_random": plan.left_random}
+
+
+def list_mislabelled(data: Dataset) -> list[dict[str, Any]]:
+    """The training images that data.mislabel gave a wrong label: place in the set, label and right one, by name."""
+    names, labels = data.train.class_names, data.train.labels.tolist()
+    return [
+        {"image": place, "label": names[labels[place]], "right": names[right]}
+        for place, right in data.mislabelled.items()
+    ]
 
 
 def _method(plan: Plan, distiller: Distiller, batches: Batches | FileBatches) -> dict[str, Any]:

@@ -32,7 +32,8 @@ def finish(
     )
     data, student = plan.data, plan.assembled
     scores = plan.task.measure(student, data.test, data, exact)
-    save_weights(student, out / folder.STUDENT, student_metadata(run_facts["student"]["name"], data))
+    metadata = student_metadata(run_facts["student"]["name"], data, plan.shapes["student"])
+    save_weights(student, out / folder.STUDENT, metadata)
     lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
     summary = {
         "scores": scores,
@@ -45,6 +46,7 @@ def finish(
         "parameters": run_facts["student"]["parameters"],
         "multiply_adds": run_facts["student"]["multiply_adds"],
         "agreement": agree(agreement, data, exact),
+        "selection": _selection(lines),
         "wall_s": round(place.wall_s, 1),
         "phases": [
             _phase_speed(phase, spent, lines, run_facts)
@@ -66,6 +68,12 @@ def _best(lines: list[dict[str, Any]], task: Task) -> dict[str, Any] | None:
     ]
     choose = max if task.higher_is_better else min
     return choose(measured, key=lambda one: one["score"]) if measured else None
+
+
+def _selection(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]] | None:
+    """Term -> how many images it looks at, and what is wrong with the others; None for methods that take all."""
+    found = [line for line in lines if line["kind"] == "selection"]
+    return {line["term"]: {key: line[key] for key in line if key not in ("kind", "term")} for line in found} or None
 
 
 def _phase_speed(

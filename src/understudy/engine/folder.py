@@ -11,6 +11,8 @@ import yaml
 from understudy.spec import NetworkSettings, Settings, TeacherSettings
 
 SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json", "student.safetensors"
+# Only where data.mislabel gave some images a wrong label: which.
+MISLABELLED = "mislabelled.json"
 # These change where files lie or how often something is written, never a bit of the result.
 MAY_DIFFER = (
     "data.folder",

@@ -88,15 +88,19 @@ def _own_classes(known: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[int, 
     return tuple(known.index(name) for name in wanted)
 
 
-def student_metadata(model: str, data: Dataset) -> dict[str, str]:
-    """What the student's file says of itself, so that it can be used without its run."""
+def student_metadata(model: str, data: Dataset, image_shape: Sequence[int] | None = None) -> dict[str, str]:
+    """What the student's file says of itself, so that it can be used without its run.
+
+    `image_shape` is what it saw, where that is not the data's.
+    """
+    _, height, width = image_shape or data.image_shape
     return {
         "model": model,
         "data": data.name,
         "class_names": json.dumps(data.train.class_names),
         "in_channels": str(data.image_shape[0]),
-        "height": str(data.image_shape[1]),
-        "width": str(data.image_shape[2]),
+        "height": str(height),
+        "width": str(width),
         "mean": json.dumps(data.mean),
         "std": json.dumps(data.std),
         "loading": "memory" if data.in_memory else "workers",

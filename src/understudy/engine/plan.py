@@ -21,7 +21,9 @@ class Plan:
     """`epochs` has one count for each phase of the method; `sizes` the parameters and multiply-adds of each network.
 
     `objective` is what the labels ask of the student. `knows_data` says whether the teacher can be measured on these
-    data. `left_random` names what the student's file of weights could not fill: a classifier of other classes.
+    data. `left_random` names what the student's file of weights could not fill: a classifier of other classes. `shapes`
+    has the (channels, height, width) at which each network sees the images: the teacher those of the data, the student
+    `student.size`.
     """
 
     settings: Settings
@@ -35,6 +37,7 @@ class Plan:
     objective: Objective
     knows_data: bool
     sizes: dict[str, dict[str, int]]
+    shapes: dict[str, tuple[int, int, int]]
 
     @property
     def batch_multiply_adds(self) -> float:
@@ -99,9 +102,12 @@ def make_plan(
     if teacher is None and settings.teacher is not None:
         teacher = build_teacher([settings.teacher, *settings.more_teachers], data)
     task = choose_task(settings)
-    outputs = {role: _ask(role, network, data, task) for role, network in _networks(student, teacher).items()}
+    shapes = _shapes(settings, data)
+    outputs = {
+        role: _ask(role, network, shapes[role], data, task) for role, network in _networks(student, teacher).items()
+    }
     torch.manual_seed(settings.run.seed + 2)
-    objective = task.make_objective(student, torch.zeros(2, *data.image_shape), data)
+    objective = task.make_objective(student, torch.zeros(2, *shapes["student"]), data)
     torch.manual_seed(settings.run.seed + 1)
     return Plan(
         settings=settings,
@@ -115,6 +121,7 @@ def make_plan(
         objective=objective,
         knows_data=teacher is not None and task.can_measure(outputs["teacher"][0], data),
         sizes={role: size for role, (_, size) in outputs.items()},
+        shapes=shapes,
     )
 
 
@@ -147,10 +154,18 @@ def _networks(student: nn.Module, teacher: nn.Module | None) -> dict[str, nn.Mod
     return {"student": student} if teacher is None else {"student": student, "teacher": teacher}
 
 
-def _ask(role: str, network: nn.Module, data: Dataset, task: Task) -> tuple[Any, dict[str, int]]:
-    """The output on one image, parameters and multiply-adds. Raises ValueError where it does not fit the data."""
-    image = torch.zeros(1, *data.image_shape)
-    check_size(f"the {role}", "data.size", network, image)
+def _shapes(settings: Settings, data: Dataset) -> dict[str, tuple[int, int, int]]:
+    size = settings.student.size
+    seen = data.image_shape if size is None else (data.image_shape[0], size, size)
+    return {"student": seen, "teacher": data.image_shape}
+
+
+def _ask(
+    role: str, network: nn.Module, shape: tuple[int, int, int], data: Dataset, task: Task
+) -> tuple[Any, dict[str, int]]:
+    """The output on one image of `shape`, parameters and multiply-adds. Raises ValueError where it does not fit."""
+    image = torch.zeros(1, *shape)
+    check_size(f"the {role}", "data.size" if shape == data.image_shape else "student.size", network, image)
     output, multiply_adds = facts.multiply_adds(network, image)
     task.check_output(role, output, data)
     return output, {
@@ -166,6 +181,7 @@ def load_data(settings: Settings) -> Dataset:
         wanted.name,
         folder=wanted.folder,
         percent=wanted.percent,
+        mislabel=wanted.mislabel,
         per_class=wanted.per_class,
         validation=wanted.validation,
         seed=wanted.seed,

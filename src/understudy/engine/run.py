@@ -14,7 +14,7 @@ from understudy.distiller import Distiller
 from understudy.engine import checkpoint, folder, rates
 from understudy.engine.auto_rates import AutoRates
 from understudy.engine.compile_cache import keep_compiled_code
-from understudy.engine.describe import describe
+from understudy.engine.describe import describe, list_mislabelled
 from understudy.engine.display import Display, silent
 from understudy.engine.doctor.quick import look_quickly, tell
 from understudy.engine.finish import finish
@@ -24,6 +24,7 @@ from understudy.engine.memory import keep_freed_memory
 from understudy.engine.plan import Plan, make_plan
 from understudy.engine.record import Record
 from understudy.engine.selection import select_images
+from understudy.engine.student_size import images_scaled
 from understudy.engine.teacher_cache import TeacherCache
 from understudy.engine.variation import Variation
 from understudy.methods import Method
@@ -77,7 +78,7 @@ def execute(
     else:
         folder.start(out, settings)
         keep_freed_memory()
-        with threads_for(plan.batch_multiply_adds):
+        with threads_for(plan.batch_multiply_adds), images_scaled(plan.student, settings.student.size):
             summary = _carry_out(plan, out, display)
     return Result(student=plan.student, folder=out, summary=summary)
 
@@ -108,6 +109,8 @@ def _train(
         run_facts = describe(plan, distiller, batches, precision)
         run_facts["findings"] = look_quickly(plan, run_facts["teacher"])
         folder.write_json(out / folder.FACTS, run_facts)
+        if plan.data.mislabelled:
+            folder.write_json(out / folder.MISLABELLED, list_mislabelled(plan.data))
     else:
         run_facts = _read_facts(out, plan)
         display.say(f"going on at step {saved['place']['step']}")

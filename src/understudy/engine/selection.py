@@ -1,5 +1,7 @@
 """Which training images a method that selects looks at: decided once, before training."""
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
@@ -23,9 +25,27 @@ def select_images(distiller: Distiller, data: Dataset, precision: Precision, rec
         assert term.select is not None
         features = _features(distiller, distiller.sites[term.name][-1].teacher.name, data, precision)
         chosen = term.select(features, data.train.labels, **chosen_options(term.select, term))
-        record.write("selection", term=term.name, kept=int(chosen.sum()), images=len(chosen))
         keep &= chosen.cpu()
+        found = found_wrong(chosen.cpu(), data.mislabelled) if data.mislabelled else {}
+        record.write("selection", term=term.name, kept=int(chosen.sum()), images=len(chosen), **found)
     return keep.to(precision.device)
+
+
+def found_wrong(keep: Tensor, mislabelled: Collection[int]) -> dict[str, int | float | None]:
+    """How well the images that are not kept (N,) are those with a wrong label, whose places are given.
+
+    Precision is the share of the dropped images that are mislabelled, None where none is dropped; recall the share of
+    the mislabelled ones that are dropped.
+    """
+    is_wrong = torch.zeros(len(keep), dtype=torch.bool)
+    is_wrong[list(mislabelled)] = True
+    dropped, caught = int((~keep).sum()), int((is_wrong & ~keep).sum())
+    return {
+        "mislabelled": len(mislabelled),
+        "mislabelled_dropped": caught,
+        "precision_pct": 100.0 * caught / dropped if dropped else None,
+        "recall_pct": 100.0 * caught / len(mislabelled),
+    }
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ Cell = dict[str, Any]
 MEASURED = (
     "metric", "value", "best", "headline", "published", "published_budget", "seed", "command", "teacher_sha256",
     "teacher_error_percent",
-    "data_sha256", "student_sha256", "precision", "phases", "agreement", "versions", "hardware", "wall_s",
+    "data_sha256", "student_sha256", "precision", "phases", "agreement", "selection", "versions", "hardware", "wall_s",
 )  # fmt: skip
 # Settings that have an option of their own on the command line.
 OPTIONS = {
@@ -56,6 +56,7 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
         "precision": run["precision"],
         "phases": summary["phases"],
         "agreement": summary["agreement"],
+        **({"selection": summary["selection"]} if summary.get("selection") else {}),
         "versions": run["versions"],
         "hardware": run["hardware"],
         "wall_s": summary["wall_s"],

@@ -4,6 +4,7 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from understudy.experiments.cells import Cell, is_of
 from understudy.experiments.row import Key, Row, Table
@@ -21,6 +22,7 @@ def write_page(table: Table, cells: Sequence[Cell], path: Path) -> None:
         parts += [
             f"## Teacher with {error:.2f} % error (sha256 {fingerprint[:12]})",
             _errors(table, own),
+            *_found_wrong(table, own),
             _speeds(table, own),
         ]
     floor = path.with_name(f"{table.name}.floor.json")
@@ -59,6 +61,29 @@ def _entry(row: Row, cells: Sequence[Cell]) -> str:
         return f"not run ({published})"
     spread = f" +- {statistics.stdev(values):.2f}, n={len(values)}" if len(values) > 1 else ""
     return f"**{statistics.mean(values):.2f}**{spread} ({published})"
+
+
+def _found_wrong(table: Table, cells: Sequence[Cell]) -> list[str]:
+    """How many of the images with a wrong label each selection left out; nothing where none were mislabelled."""
+    lines = {}
+    for row in table.rows.values():
+        for cell in cells:
+            for term, found in (cell.get("selection") or {}).items():
+                if is_of(cell, row) and "mislabelled" in found:
+                    lines[f"| {row.label}, {_across(table, row.keys)} | {term} | {_of_selection(found)} |"] = None
+    if not lines:
+        return []
+    headings = "| row | term | images left out | mislabelled ones among them | precision, % | recall, % |"
+    return ["\n".join([headings, "| --- | --- | --- | --- | --- | --- |", *lines])]
+
+
+def _of_selection(found: Mapping[str, Any]) -> str:
+    """Images left out, mislabelled ones among them, precision and recall, as cells of a table."""
+    precision = "–" if found["precision_pct"] is None else f"{found['precision_pct']:.1f}"
+    caught = f"{found['mislabelled_dropped']} of {found['mislabelled']}"
+    return (
+        f"{found['images'] - found['kept']} of {found['images']} | {caught} | {precision} | {found['recall_pct']:.1f}"
+    )
 
 
 def _speeds(table: Table, cells: Sequence[Cell]) -> str:

@@ -57,6 +57,15 @@ IMAGENET = {
     "optim.decay_rate": 0.1,
 }
 QUICK = {"task": "train", "optim.sched": "onecycle"}
+FACES = {
+    **QUICK,
+    "student.model": "resnet14",
+    "data.name": "faces38",
+    "data.size": 64,
+    "epochs": 30,
+    "batch_size": 19,
+    "run.precision": "float32",
+}
 
 HEO_AB = "Heo et al., AAAI 2019; the students' 120 epochs, where the authors, asked, said 200"
 HEO_OVERHAUL = "Heo et al., ICCV 2019; the students' recipe"
@@ -105,6 +114,8 @@ TEACHERS: dict[str, TeacherRecipe] = {
     "resnet152-imagenet": TeacherRecipe(
         settings={**IMAGENET, "student.model": "torchvision:resnet152"}, published=21.69, source=TORCHVISION
     ),
+    "resnet14-faces38": TeacherRecipe(settings=FACES),
+    "resnet14-faces38-wrong": TeacherRecipe(settings={**FACES, "data.mislabel": 0.2}),
     "digits-2x16": TeacherRecipe(
         settings={**QUICK, "student.model": "digits-2x16", "data.name": "digits", "epochs": 12}
     ),

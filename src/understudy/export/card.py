@@ -56,7 +56,7 @@ def _content(student: Student) -> dict[str, Any]:
         "summary": run.summary,
         "epochs": " + ".join(f"{phase['epochs']:g} ({phase['name']})" for phase in run.phases),
         "classes": _few(data.train.class_names),
-        "shape": "x".join(str(size) for size in data.image_shape),
+        "shape": "x".join(str(size) for size in student.image_shape),
         "mean": ", ".join(f"{value:g}" for value in data.mean),
         "std": ", ".join(f"{value:g}" for value in data.std),
         "student_sha256": facts.sha256(student.file),

@@ -6,7 +6,7 @@ from understudy.export.student import Student
 
 def how_to_load(student: Student, file_format: str, with_normalisation: bool) -> str:
     """A short program that answers one image with a class name, run in the folder of the files."""
-    shape = ", ".join(str(size) for size in student.data.image_shape)
+    shape = ", ".join(str(size) for size in student.image_shape)
     template = {
         "safetensors": SAFETENSORS,
         "onnx": ONNX_PIXELS if with_normalisation else ONNX,

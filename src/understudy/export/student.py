@@ -12,6 +12,7 @@ from understudy.engine.assess import load_beside
 from understudy.engine.networks import build_network, student_metadata
 from understudy.engine.subject import find
 from understudy.models import load_weights
+from understudy.ops import scaled
 from understudy.report import Run, read_run
 from understudy.report.progress import progress_text
 from understudy.spec import NetworkSettings
@@ -24,7 +25,8 @@ NUM_IMAGES = 128
 class Student:
     """The network in float32 on the processor, in evaluation mode, with its run and `pixels` to try it on.
 
-    `pixels` (N, C, H, W) are real test images in uint8; `metadata` is what every exported file says of itself.
+    `pixels` (N, C, H, W) are real test images in uint8, as large as the network saw them; `metadata` is what every
+    exported file says of itself.
     """
 
     run: Run
@@ -34,6 +36,11 @@ class Student:
     data: Dataset
     metadata: dict[str, str]
     pixels: Tensor
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(channels, height, width) of what it takes."""
+        return tuple(self.pixels.shape[1:])
 
 
 def open_student(run_folder: Path, *, model: str | None = None, data_folder: Path | None = None) -> Student:
@@ -57,7 +64,7 @@ def open_student(run_folder: Path, *, model: str | None = None, data_folder: Pat
         network=network.eval(),
         data=data,
         metadata=_metadata(found.model, data, network, run),
-        pixels=_pixels(data),
+        pixels=_pixels(data, _image_shape(run, data)),
     )
 
 
@@ -85,7 +92,7 @@ def _metadata(model: str, data: Dataset, network: nn.Module, run: Run) -> dict[s
     assert run.summary is not None
     teacher = run.facts["teacher"]
     return {
-        **student_metadata(model, data),
+        **student_metadata(model, data, _image_shape(run, data)),
         "num_classes": str(data.num_classes),
         "normalisation": "(pixel - mean) / std in each channel, pixels in 0..255",
         "parameters": str(facts.num_parameters(network)),
@@ -97,10 +104,16 @@ def _metadata(model: str, data: Dataset, network: nn.Module, run: Run) -> dict[s
     }
 
 
-def _pixels(data: Dataset) -> Tensor:
+def _image_shape(run: Run, data: Dataset) -> tuple[int, int, int]:
+    """What the student saw: (channels, height, width)."""
+    channels, height, width = run.facts["student"].get("image_shape", data.image_shape)
+    return channels, height, width
+
+
+def _pixels(data: Dataset, shape: tuple[int, int, int]) -> Tensor:
     channels, count = data.image_shape[0], min(NUM_IMAGES, len(data.test))
     # Not normalised; so few are decoded before a worker process has started.
     as_they_are = replace(data, mean=(0.0,) * channels, std=(1.0,) * channels, workers=0)
     some = data.test.subset(torch.arange(count))
     images, _ = next(iter(batches_in_order(some, as_they_are, batch_size=count, device="cpu")))
-    return images.round().clamp(0, 255).to(torch.uint8)
+    return scaled(images, shape[1:]).round().clamp(0, 255).to(torch.uint8)

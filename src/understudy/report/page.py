@@ -51,6 +51,7 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
         "variation": Markup(figures.variation_chart(drawn, drawn_looks)),
         "layers": _layers(drawn, names),
         "gradients": [row for run in drawn for row in _gradients(run, names[run.folder])],
+        "selections": [row for run in drawn for row in _selections(run, names[run.folder])],
         "score_title": score_title(drawn),
         "terms": {term: Markup(svg) for term, svg in figures.term_charts(drawn, drawn_looks).items()},
         "runs": [_run(index, run, names[run.folder], own_charts=run in teachers) for index, run in enumerate(runs)],
@@ -84,6 +85,19 @@ def _gradients(run: Run, label: str) -> list[tuple[str, ...]]:
         if phase["name"] in first
         for term, ratio in first[phase["name"]]["relative"].items()
     ]
+
+
+def _selections(run: Run, label: str) -> list[tuple[str, str, list[str]]]:
+    """Run, term; images kept and left out, and of those mislabelled on purpose how many, precision, recall."""
+    rows = []
+    for found in run.selections:
+        dropped = f"{found['images'] - found['kept']:,}"
+        wrong = [quantities.NOT_MEASURED] * 3
+        if "mislabelled" in found:
+            caught = f"{found['mislabelled_dropped']:,} of {found['mislabelled']:,}"
+            wrong = [caught, *(quantities.percent(found[key]) for key in ("precision_pct", "recall_pct"))]
+        rows.append((label, found["term"], [f"{found['kept']:,}", dropped, *wrong]))
+    return rows
 
 
 def _run(index: int, run: Run, label: str, *, own_charts: bool) -> dict[str, Any]:

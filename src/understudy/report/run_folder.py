@@ -30,6 +30,7 @@ class Run:
     gradients: tuple[dict[str, Any], ...]
     weights: tuple[dict[str, Any], ...]
     rates: tuple[dict[str, Any], ...]
+    selections: tuple[dict[str, Any], ...]
     resumed: tuple[dict[str, Any], ...]
     summary: dict[str, Any] | None
 
@@ -85,6 +86,7 @@ def read_run(folder: str | Path) -> Run:
         gradients=tuple(record for record in records if record["kind"] == "gradients"),
         weights=tuple(record for record in records if record["kind"] == "weights"),
         rates=tuple(record for record in records if record["kind"] == "rates"),
+        selections=tuple(record for record in records if record["kind"] == "selection"),
         resumed=tuple(record for record in records if record["kind"] == "resumed"),
         summary=_read_object(summary) if summary.is_file() else None,
     )

@@ -87,6 +87,11 @@ class NetworkSettings(Section):
         description="parts of the names in the file of weights and what this network calls them: "
         "teacher.rename.linear=fc; an empty word takes the part out",
     )
+    size: Count | None = Field(
+        default=None,
+        description="height and width it sees images at, scaled down from the data's, which the teacher sees "
+        "(default: the data's)",
+    )
 
 
 class TeacherSettings(NetworkSettings):
@@ -101,7 +106,7 @@ class TeacherSettings(NetworkSettings):
     )
     std: tuple[UnitShare, ...] | None = Field(default=None, description="of its own normalisation, 0 to 1")
     size: Count | None = Field(
-        default=None, description="height and width it sees images at (default: what its file says, else the student's)"
+        default=None, description="height and width it sees images at (default: what its file says, else the data's)"
     )
     share: Positive = Field(default=1.0, description="of several teachers, its part in the mean of their logits")
 
@@ -132,7 +137,10 @@ class DataSettings(Section):
     )
     per_class: Count | None = Field(default=None, description="this many training images of each class")
     validation: Fraction = Field(default=0.0, description="share of the training images held out to choose by")
-    seed: int = Field(default=0, description="chooses the subset and the held-out images")
+    mislabel: Fraction = Field(
+        default=0.0, description="this share of the training images is given the label of another class, drawn"
+    )
+    seed: int = Field(default=0, description="chooses the subset, the held-out images and the wrong labels")
     augment: bool = Field(default=True, description="crop and flip as is usual for the set")
     views: Annotated[int, Field(ge=0)] = Field(
         default=0,

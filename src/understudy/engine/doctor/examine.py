@@ -12,7 +12,7 @@ from understudy.engine.doctor.duplicates import conflicts, leaks
 from understudy.engine.doctor.finding import Finding, problems
 from understudy.engine.doctor.labels import labels
 from understudy.engine.doctor.memory import free_bytes, memory
-from understudy.engine.doctor.pair import shared, sizes
+from understudy.engine.doctor.pair import enlarged, shared, sizes
 from understudy.engine.doctor.pictures import blank, unreadable
 from understudy.engine.doctor.positions import positions
 from understudy.engine.doctor.reach import reach
@@ -23,6 +23,7 @@ from understudy.engine.doctor.steps import try_steps
 from understudy.engine.doctor.teacher import teacher
 from understudy.engine.doctor.terms import terms
 from understudy.engine.plan import Plan
+from understudy.engine.student_size import images_scaled
 from understudy.precision import Precision, threads_for
 
 TEST_IMAGES = 1000
@@ -39,7 +40,7 @@ def examine(plan: Plan, out: Path | None = None) -> list[Finding]:
     if any(one.severity == "error" and one.check in ("images", "labels") for one in found):
         return found  # the other checks need images and labels
     precision = plan.choose_precision()
-    with threads_for(plan.batch_multiply_adds):
+    with threads_for(plan.batch_multiply_adds), images_scaled(plan.student, plan.settings.student.size):
         for network in (plan.student, plan.teacher):
             if network is not None:
                 precision.place(network)
@@ -67,6 +68,7 @@ def pair_findings(plan: Plan) -> list[Finding]:
     found = recipe(plan.settings, plan.method, plan.student, min(plan.settings.batch_size, len(plan.data.train)))
     if plan.teacher is not None:
         found += shared(plan.student, plan.teacher)
+        found += enlarged(plan.teacher, plan.settings.data.size)
         found += sizes(plan.sizes["student"]["parameters"], plan.sizes["teacher"]["parameters"])
     return found
 

@@ -5,6 +5,7 @@ from torch import nn
 
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.odds import is_better
+from understudy.teachers import Teachers
 
 CHECK = "student and teacher"
 
@@ -44,6 +45,26 @@ def _is_copy(student: nn.Module, teacher: nn.Module) -> bool:
     return own.keys() == others.keys() and all(
         own[name].shape == others[name].shape and torch.equal(own[name], others[name]) for name in own
     )
+
+
+def enlarged(teacher: nn.Module, data_size: int | None) -> list[Finding]:
+    """A warning where the images are scaled down to data.size and up again for the teacher.
+
+    Rule: data.size is given, and smaller than what the teacher was trained on. Images that come that small are as good
+    as they get.
+    """
+    wanted = max([max(size) for size in teacher.sizes if size] if isinstance(teacher, Teachers) else [], default=0)
+    if data_size is None or wanted <= data_size:
+        return []
+    return [
+        Finding(
+            check=CHECK,
+            severity="warning",
+            found=f"images are scaled to {data_size}x{data_size}, and for the teacher up again to {wanted}x{wanted}.",
+            why="It sees none of the detail that it learnt from.",
+            do=f"data.size={wanted} student.size={data_size}: the teacher sees the images, the student small ones",
+        )
+    ]
 
 
 def sizes(student: int, teacher: int) -> list[Finding]:
