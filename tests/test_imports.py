@@ -22,7 +22,7 @@ LAYERS = [  # the lowest first; modules on one layer do not know each other
     {"engine"},
     {"transfer", "analysis"},
     {"experiments", "report"},
-    {"demo", "export", "reproduce"},
+    {"demo", "export", "reproduce", "table_pages"},
     {"cli"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -1,6 +1,7 @@
 """`understudy list`."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,18 +22,26 @@ class Listing(StrEnum):
 @app.command("list")
 def list_(
     what: Annotated[Listing, typer.Argument(help="what to list")],
+    name: Annotated[str | None, typer.Argument(help="tables only: the rows of this one", show_default=False)] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="methods only: a page with phases and weights")] = False,
+    form: Annotated[
+        str | None,
+        typer.Option("--to", help="tables only: print NAME as markdown, latex, csv or html", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="tables only: write a page and a picture of every table", show_default=False),
+    ] = None,
+    results: Annotated[Path, typer.Option("--results", help="tables only: where the measured numbers are")] = Path(
+        "results"
+    ),
 ) -> None:
     """List the methods, models, data sets, published tables, or settings there are."""
     if what is Listing.tables:
-        from understudy.experiments import TABLES
-
-        for table in TABLES.values():
-            for name, row in table.rows.items():
-                published = f"{row.published:.2f} {row.metric.replace('_', ' ')}" if row.published is not None else "-"
-                pair = f"{row.keys['teacher']} -> {row.keys['student']}"
-                console().print(f"{table.name} {name}: {pair}, {published}", highlight=False)
+        _tables(name, form, out, results)
         return
+    if name or form or out:
+        raise ValueError(f"NAME, --to and --out are for tables, found {what.value}")
     from understudy.engine import listings
 
     if markdown:
@@ -41,3 +50,20 @@ def list_(
         print(listings.methods_page(), end="")
         return
     console().print(listings.LISTINGS[what.value]())
+
+
+def _tables(name: str | None, form: str | None, out: Path | None, results: Path) -> None:
+    from understudy.cli.table_listing import find_table, show_rows, show_tables
+    from understudy.table_pages import table_text, write_pages
+
+    if out is not None:
+        written = write_pages(out, results)
+        console().print(f"{len(written)} files in {out}", highlight=False)
+    elif name is None:
+        if form is not None:
+            raise ValueError("--to is for one table; give its name, as in `understudy list tables ab_table1 --to csv`")
+        show_tables(console(), results)
+    elif form is not None:
+        print(table_text(find_table(name), form, results), end="")
+    else:
+        show_rows(console(), find_table(name), results)

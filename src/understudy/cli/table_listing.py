@@ -1,0 +1,71 @@
+"""What `understudy list tables` shows: all tables, the rows of one, or a table as a document."""
+
+import difflib
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as Shown
+
+from understudy.experiments import TABLES, Table
+from understudy.experiments.cells import is_of, read_cells
+from understudy.experiments.cost import hours, run_seconds
+from understudy.experiments.grid import metric_name
+
+ESTIMATE = (
+    "Hours: of every run once, for one seed, without the teachers' training; products of the networks at the rate of "
+    "two processor cores with AMX. An estimate, not a measurement."
+)
+
+
+def find_table(name: str) -> Table:
+    """The table of this name. Raises ValueError with the nearest one."""
+    if name not in TABLES:
+        near = difflib.get_close_matches(name, TABLES, n=1, cutoff=0.5)
+        hint = f"; nearest: {near[0]}" if near else ""
+        raise ValueError(f"there is no table {name!r}{hint}; there are {', '.join(TABLES)}")
+    return TABLES[name]
+
+
+def show_tables(console: Console, results: Path) -> None:
+    """A line for each table: its rows, how many of them are measured in `results`, and hours."""
+    shown = Shown(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("table", no_wrap=True)
+    for column in ("rows", "measured", "hours"):
+        shown.add_column(column, justify="right")
+    shown.add_column("")
+    for name, table in TABLES.items():
+        cells = read_cells(results / f"{name}.json")
+        measured = sum(any(is_of(cell, row) for cell in cells) for row in table.rows.values())
+        missing = sum(row.missing is not None for row in table.rows.values())
+        said = "-" if missing == len(table.rows) else f"{hours(table):,.1f}"
+        lacking = f" ({missing} rows cannot be run yet)" if missing else ""
+        shown.add_row(name, f"{len(table.rows)}", f"{measured}", said, f"{table.title}{lacking}")
+    console.print(shown, highlight=False)
+    console.print(ESTIMATE, highlight=False)
+
+
+def show_rows(console: Console, table: Table, results: Path) -> None:
+    """A line for each row: published, measured, its teacher's recipe, and hours or what is missing."""
+    cells = read_cells(results / f"{table.name}.json")
+    shown = Shown(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("row", no_wrap=True)
+    shown.add_column("metric")
+    for column in ("published", "measured"):
+        shown.add_column(column, justify="right")
+    shown.add_column("teacher")
+    shown.add_column("hours", justify="right")
+    for name, row in table.rows.items():
+        values = [f"{cell['value']:.2f}" for cell in cells if is_of(cell, row)]
+        shown.add_row(
+            name,
+            metric_name(row.metric),
+            "" if row.published is None else f"{row.published:.2f}",
+            " ".join(values) or "not run",
+            row.teacher or "",
+            "cannot be run yet" if row.missing else f"{run_seconds(row.settings) / 3600:.2f}",
+        )
+    console.print(f"{table.title}\n{table.citation}\n{table.notes}".strip(), highlight=False)
+    console.print(shown, highlight=False)
+    for what in dict.fromkeys(row.missing for row in table.rows.values() if row.missing):
+        console.print(f"Cannot be run yet, because this is missing: {what}.", highlight=False)
+    console.print(ESTIMATE, highlight=False)

@@ -1,0 +1,69 @@
+"""How long a table's runs would take here: an estimate from products alone.
+
+Every image costs the student's multiply-adds three times (forward, and twice as much backward) and the teacher's once,
+in each epoch. What terms do besides, the second derivatives of Jacobian matching above all, is left out.
+"""
+
+from collections.abc import Mapping
+
+from understudy.experiments.row import Table
+from understudy.spec import read_settings
+
+# Cross-entropy with WRN 16-2 in results/ab_table1.floor.json: 919 images/s on two cores with AMX, in bfloat16.
+MULTIPLY_ADDS_PER_S = 919 * 3 * 101.1e6
+
+# Of one image, at CIFAR's 32 pixels, ImageNet's 224 or the digits' 8: as in every run's run.json.
+MULTIPLY_ADDS = {
+    "wrn22-4": 619.1e6,
+    "wrn16-4": 392.6e6,
+    "wrn16-2": 101.1e6,
+    "wrn10-4": 166.1e6,
+    "wrn10-1": 12.5e6,
+    "wrn28-4": 845.6e6,
+    "wrn28-2": 214.4e6,
+    "resnet8": 12.5e6,
+    "resnet14": 26.66e6,
+    "resnet56": 125.8e6,
+    "pyramidnet200-240-bottleneck": 4520e6,
+    "pyramidnet110-84-basic": 772.2e6,
+    "preresnet1001": 1488e6,
+    "inception-bn-small": 266.7e6,
+    "mobilenet-v1": 568.7e6,
+    "torchvision:resnet50": 4089e6,
+    "torchvision:resnet152": 11510e6,
+    "timm:resnetv2_101": 7801e6,
+    "bn-inception": 2033e6,
+    "digits-2x16": 0.6e6,
+    "digits-2x8": 0.15e6,
+}
+# Training images, classes and the pixels of a side that the products above are for.
+SETS = {
+    "digits": (1437, 10, 8),
+    "cifar10": (50_000, 10, 32),
+    "cifar100": (50_000, 100, 32),
+    "mit67": (5360, 67, 224),
+    "cub200": (5994, 200, 224),
+    "imagenet": (1_281_167, 1000, 224),
+    "scenes15": (600, 15, 224),
+    "faces38": (228, 38, 32),
+}
+
+
+def hours(table: Table) -> float:
+    """Of all runs that can be run, each once, one seed, without their teachers' training."""
+    runs = {repr(row.settings): row.settings for row in table.rows.values() if not row.missing}
+    return sum(map(run_seconds, runs.values())) / 3600
+
+
+def run_seconds(options: Mapping[str, object]) -> float:
+    """Of one run's training. KeyError for a network or a set that is not in the tables above."""
+    settings = read_settings(options=options)
+    images, classes, pixels = SETS[settings.data.name]
+    if settings.data.per_class:
+        images = settings.data.per_class * classes
+    images = settings.data.epoch_images or images * (settings.data.percent or 100) / 100
+    size = settings.data.size or pixels
+    products = 3 * MULTIPLY_ADDS[settings.student.model] * ((settings.student.size or size) / pixels) ** 2
+    if settings.teacher is not None:
+        products += MULTIPLY_ADDS[settings.teacher.model] * (size / pixels) ** 2
+    return sum(settings.epochs) * images * products / MULTIPLY_ADDS_PER_S

@@ -1,0 +1,64 @@
+"""A table in Markdown, LaTeX and CSV: measured beside published, what was not run as not run."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tabulate import tabulate
+
+from understudy.experiments.cells import Cell
+from understudy.experiments.grid import Entry, Grid, by_teacher, grid_of
+from understudy.experiments.row import Table
+
+
+def markdown(grid: Grid) -> str:
+    """'**16.80** +- 0.20, n=2 (16.39)' at each place."""
+    return _drawn(grid, "github", "**{}**", "+-")
+
+
+def latex(grid: Grid) -> str:
+    """The same for the booktabs package."""
+    return _drawn(grid, "latex_booktabs", "{}", "+-")
+
+
+def _drawn(grid: Grid, style: str, strong: str, plus_minus: str) -> str:
+    lines = [[label, *(words(entry, strong, plus_minus) for entry in line)] for label, line in grid.lines.items()]
+    return tabulate(lines, headers=["", *grid.columns], tablefmt=style, disable_numparse=True)
+
+
+def words(entry: Entry | None, strong: str = "{}", plus_minus: str = "+-") -> str:
+    """What stands at a place: mean, deviation and number of seeds, and the published number in brackets."""
+    if entry is None:
+        return ""
+    published = "none" if entry.published is None else f"{entry.published:.2f}"
+    if entry.mean is None:
+        return f"{'cannot be run yet' if entry.missing else 'not run'} ({published})"
+    spread = f" {plus_minus} {entry.deviation:.2f}, n={len(entry.measured)}" if entry.deviation is not None else ""
+    return f"{strong.format(f'{entry.mean:.2f}')}{spread} ({published})"
+
+
+def csv_lines(table: Table, cells: Sequence[Cell]) -> str:
+    """One line for each row and teacher: its keys, the published number, and mean, deviation and n of the measured."""
+    keys = list(dict.fromkeys(name for row in table.rows.values() for name in row.keys))
+    results = ("metric", "published", "mean", "deviation", "n", "teacher_sha256", "missing")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["row", *keys, *results], lineterminator="\n")
+    writer.writeheader()
+    for (teacher, _), own in by_teacher(cells).items():
+        for name, row in table.rows.items():
+            [entry] = grid_of(replace(table, rows={name: row}), own).entries
+            writer.writerow(
+                {
+                    "row": name,
+                    **row.keys,
+                    "metric": row.metric,
+                    "published": row.published,
+                    "mean": None if entry.mean is None else f"{entry.mean:.2f}",
+                    "deviation": None if entry.deviation is None else f"{entry.deviation:.2f}",
+                    "n": len(entry.measured),
+                    "teacher_sha256": teacher,
+                    "missing": row.missing,
+                }
+            )
+    return text.getvalue()

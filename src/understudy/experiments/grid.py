@@ -1,0 +1,104 @@
+"""A table as it stands on a page: labels down, key columns across, published and measured numbers at each place."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from understudy.experiments.cells import Cell, is_of
+from understudy.experiments.row import Key, Row, Table
+
+BUDGET = ("epochs_init", "epochs_train")
+METRICS = {
+    "error_percent": "error",
+    "accuracy_percent": "accuracy",
+    "top1_error_percent": "top-1 error",
+    "top5_error_percent": "top-5 error",
+    "same_activation_percent": "equal activations",
+    "mean_average_precision_percent": "mean average precision",
+    "average_precision_percent": "average precision",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One place: the published number (None: there is none), one measured number for each seed, all in per cent.
+
+    `missing` says what a run would need that is not there.
+    """
+
+    published: float | None
+    measured: tuple[float, ...]
+    missing: str | None
+
+    @property
+    def mean(self) -> float | None:
+        return statistics.mean(self.measured) if self.measured else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Over seeds; None for fewer than two."""
+        return statistics.stdev(self.measured) if len(self.measured) > 1 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """`lines` has a label's entries, one for each column; None where the table has no such row."""
+
+    columns: tuple[str, ...]
+    lines: Mapping[str, tuple[Entry | None, ...]]
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [entry for line in self.lines.values() for entry in line if entry is not None]
+
+
+def grid_of(table: Table, cells: Sequence[Cell]) -> Grid:
+    """The table with these cells, of one teacher, in it."""
+    places = {(row.label, column_of(table, row.keys, row.metric)): row for row in table.rows.values()}
+    columns = tuple(dict.fromkeys(column for _, column in places))
+    return Grid(
+        columns=columns,
+        lines={
+            label: tuple(_entry(places.get((label, column)), cells) for column in columns)
+            for label in dict.fromkeys(label for label, _ in places)
+        },
+    )
+
+
+def _entry(row: Row | None, cells: Sequence[Cell]) -> Entry | None:
+    if row is None:
+        return None
+    measured = tuple(cell["value"] for cell in cells if is_of(cell, row))
+    return Entry(published=row.published, measured=measured, missing=row.missing)
+
+
+def column_of(table: Table, keys: Mapping[str, Key], metric: str) -> str:
+    """What tells the columns of the page apart: '1+5', '10 %', '5 a class', 'cub_200, recall at 1'."""
+    if table.across == BUDGET:
+        init, train = (keys[name] for name in BUDGET)
+        return f"{init}+{train}" if init else f"{train} epochs in all"
+    return ", ".join(metric_name(metric) if name == "metric" else _words(name, keys[name]) for name in table.across)
+
+
+def _words(name: str, value: Key) -> str:
+    units = {"percent_data": f"{value} %", "samples_per_class": f"{value} a class"}
+    return units.get(name, str(value).replace("_", " "))
+
+
+def metric_name(metric: str) -> str:
+    """'top-1 error', 'recall at 10'."""
+    return METRICS.get(metric, metric.removesuffix("_percent").replace("_", " "))
+
+
+def by_teacher(cells: Sequence[Cell]) -> dict[tuple[str | None, float | None], list[Cell]]:
+    """(fingerprint, error in per cent) of each teacher -> its cells and those that have none; the worst teacher first.
+
+    Without any teacher, all cells under (None, None).
+    """
+    alone = [cell for cell in cells if cell["teacher_sha256"] is None]
+    taught: dict[tuple[str | None, float | None], list[Cell]] = {}
+    for cell in cells:
+        if cell["teacher_sha256"] is not None:
+            taught.setdefault((cell["teacher_sha256"], cell["teacher_error_percent"]), []).append(cell)
+    in_order = sorted(taught.items(), key=lambda pair: -(pair[0][1] or 0.0))
+    return {teacher: [*alone, *own] for teacher, own in in_order} or {(None, None): alone}

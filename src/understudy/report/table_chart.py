@@ -1,0 +1,135 @@
+"""The picture of a table: published numbers as hollow marks, measured ones as filled marks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import AutoLocator
+
+from .axes import style
+from .palette import LIGHT, MARKERS, NUM_SERIES, Look, looks
+
+WIDTH_INCHES, MOST_WORDS_ACROSS = 8.0, 60
+WORDS = {"fontsize": 8.5, "color": LIGHT["ink"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What a chart shows at one place of a table: numbers in the table's unit, None where there is none."""
+
+    published: float | None
+    measured: float | None
+    deviation: float | None = None
+
+
+# Label -> its places, one for each column; None where the table has no such row.
+Lines = Mapping[str, Sequence[Place | None]]
+
+
+def table_chart(columns: Sequence[str], lines: Lines, unit: str, *, connected: bool) -> Figure:
+    """One column: a mark for each label, under each other. Several: over the columns, `connected` where they rise."""
+    return _list(lines, unit) if len(columns) == 1 else _curves(columns, lines, unit, connected)
+
+
+def _list(lines: Lines, unit: str) -> Figure:
+    figure = Figure(figsize=(WIDTH_INCHES, 1.2 + 0.24 * len(lines)), facecolor=LIGHT["paper"], layout="constrained")
+    axes = figure.subplots()
+    style(axes)
+    axes.grid(visible=False, axis="x")
+    [look] = looks(1)
+    for height, places in enumerate(lines.values()):
+        place = places[0]
+        if place is None:
+            continue
+        if place.measured is not None and place.published is not None:
+            axes.plot((place.published, place.measured), (height, height), color=LIGHT["quiet"], linewidth=1.2)
+        _mark(axes, height, place, look, is_list=True)
+    axes.set_yticks(range(len(lines)), list(lines), color=LIGHT["ink"])
+    axes.set_ylim(len(lines) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(AutoLocator())
+    axes.set_xlabel(unit, **WORDS)
+    axes.legend(
+        handles=_key(look, lines),
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=2,
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=LIGHT["ink"],
+    )
+    return figure
+
+
+def _curves(columns: Sequence[str], lines: Lines, unit: str, connected: bool) -> Figure:
+    figure = Figure(figsize=(WIDTH_INCHES, 4.4), facecolor=LIGHT["paper"], layout="constrained")
+    axes = figure.subplots()
+    style(axes)
+    line_looks = _looks(len(lines))
+    for look, places in zip(line_looks, lines.values(), strict=True):
+        shown = [(at, place) for at, place in enumerate(places) if place is not None]
+        if connected:
+            _connect(axes, [(at, place.published) for at, place in shown], look, faint=True)
+            _connect(axes, [(at, place.measured) for at, place in shown], look, faint=False)
+        for at, place in shown:
+            _mark(axes, at, place, look, is_list=False)
+    turned = sum(map(len, columns)) > MOST_WORDS_ACROSS
+    axes.set_xticks(
+        range(len(columns)), list(columns), rotation=40 if turned else 0, ha="right" if turned else "center"
+    )
+    axes.set_ylabel(unit, **WORDS)
+    axes.margins(x=0.04)
+    names = [_line(look, label) for look, label in zip(line_looks, lines, strict=True)]
+    axes.legend(
+        handles=[*names, *_key(Look(colour=LIGHT["ink"], marker="o", dash="-"), lines)],
+        loc="center left",
+        bbox_to_anchor=(1.01, 0.5),
+        frameon=False,
+        labelcolor=LIGHT["ink"],
+        fontsize=8,
+    )
+    return figure
+
+
+def _looks(num_lines: int) -> list[Look]:
+    """Colours begin again after seven lines, then with other markers: no two lines look alike before the 49th."""
+    return [
+        replace(look, marker=MARKERS[(index + index // NUM_SERIES) % NUM_SERIES])
+        for index, look in enumerate(looks(num_lines))
+    ]
+
+
+def _connect(axes: Axes, points: Sequence[tuple[int, float | None]], look: Look, *, faint: bool) -> None:
+    there = [(x, y) for x, y in points if y is not None]
+    if there:
+        x, y = zip(*there, strict=True)
+        dash, alpha, width = (":", 0.75, 1.0) if faint else ("-", 1.0, 1.8)
+        axes.plot(x, y, linestyle=dash, color=look.colour, alpha=alpha, linewidth=width)
+
+
+def _mark(axes: Axes, at: int, place: Place, look: Look, *, is_list: bool) -> None:
+    for value, fill in ((place.published, LIGHT["paper"]), (place.measured, look.colour)):
+        if value is not None:
+            x, y = (value, at) if is_list else (at, value)
+            axes.plot(x, y, look.marker, markersize=5.5, color=look.colour, markerfacecolor=fill, linestyle="none")
+    if place.measured is not None and place.deviation is not None:
+        if is_list:
+            axes.errorbar(place.measured, at, xerr=place.deviation, color=look.colour, linewidth=1.2, capsize=2)
+        else:
+            axes.errorbar(at, place.measured, yerr=place.deviation, color=look.colour, linewidth=1.2, capsize=2)
+
+
+def _line(look: Look, label: str) -> Line2D:
+    return Line2D([], [], color=look.colour, marker=look.marker, markersize=5, linestyle="none", label=label)
+
+
+def _key(look: Look, lines: Lines) -> list[Line2D]:
+    """What hollow and filled marks mean, as far as there are any."""
+    mark = {"color": look.colour, "marker": look.marker, "markersize": 5.5, "linestyle": "none"}
+    places = [place for line in lines.values() for place in line if place is not None]
+    hollow = [Line2D([], [], **mark, markerfacecolor=LIGHT["paper"], label="published")]
+    filled = [Line2D([], [], **mark, label="measured")]
+    is_published = any(place.published is not None for place in places)
+    is_measured = any(place.measured is not None for place in places)
+    return hollow * is_published + filled * is_measured

@@ -1,0 +1,98 @@
+"""Tables as documents: a page and a picture of each, from the rows and the measured numbers. Needs no torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from understudy.experiments import TABLES, Table
+from understudy.experiments.cells import Cell, read_cells
+from understudy.experiments.formats import csv_lines, latex
+from understudy.experiments.grid import Entry, Grid, by_teacher, grid_of, metric_name
+from understudy.experiments.page import heading, table_page
+from understudy.report.table_chart import Place, table_chart
+from understudy.report.table_page import save_svg, table_html
+
+FORMATS = ("markdown", "latex", "csv", "html")
+# Key columns whose values rise from left to right, so that a line between them means something.
+RISING = {"epochs_init", "epochs_train", "percent_data", "samples_per_class", "margin"}
+
+
+def table_text(table: Table, form: str, results: Path) -> str:
+    """The table in one of FORMATS, with what is measured of it in the folder `results`."""
+    cells = read_cells(results / f"{table.name}.json")
+    if form == "markdown":
+        return table_page(table, cells, f"{table.name}.svg")
+    if form == "csv":
+        return csv_lines(table, cells)
+    if form == "latex":
+        parts = by_teacher(cells).items()
+        return "\n\n".join(f"% {_heading(*teacher)}\n{latex(grid_of(table, own))}" for teacher, own in parts) + "\n"
+    if form == "html":
+        return _html(table, cells)
+    raise ValueError(f"found format {form!r}, expected {', '.join(FORMATS)}")
+
+
+def write_pages(folder: Path, results: Path) -> list[Path]:
+    """NAME.md and NAME.svg of every table; their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, table in TABLES.items():
+        page, picture = folder / f"{name}.md", folder / f"{name}.svg"
+        page.write_text(table_text(table, "markdown", results), encoding="utf-8")
+        save_svg(table_picture(table, _most(read_cells(results / f"{name}.json"))), picture)
+        written += [page, picture]
+    return written
+
+
+def table_picture(table: Table, cells: Sequence[Cell]) -> Figure:
+    """Published and measured numbers, with the cells of one teacher."""
+    grid = grid_of(table, cells)
+    lines = {label: [None if entry is None else _place(entry) for entry in line] for label, line in grid.lines.items()}
+    metrics = dict.fromkeys(metric_name(row.metric) for row in table.rows.values())
+    unit = f"{next(iter(metrics))}, %" if len(metrics) == 1 else "%"
+    return table_chart(grid.columns, lines, unit, connected=set(table.across) <= RISING)
+
+
+def _place(entry: Entry) -> Place:
+    return Place(published=entry.published, measured=entry.mean, deviation=entry.deviation)
+
+
+def _most(cells: Sequence[Cell]) -> Sequence[Cell]:
+    """The cells of the teacher that has most of them."""
+    return max(by_teacher(cells).values(), key=len)
+
+
+def _html(table: Table, cells: Sequence[Cell]) -> str:
+    parts = by_teacher(cells)
+    grids = [grid_of(table, own) for own in parts.values()]
+    missing = dict.fromkeys(row.missing for row in table.rows.values() if row.missing)
+    notes = [table.notes, *(f"Cannot be run yet, because this is missing: {what}." for what in missing)]
+    return table_html(
+        title=table.title,
+        citation=table.citation,
+        notes=[note for note in notes if note],
+        pictures=[table_picture(table, own) for own in parts.values()],
+        headings=[_heading(*teacher) if cells else "Not measured yet" for teacher in parts],
+        columns=grids[0].columns,
+        tables=[_words(grid) for grid in grids],
+    )
+
+
+def _heading(fingerprint: str | None, error: float | None) -> str:
+    return heading(fingerprint, error).removeprefix("## ")
+
+
+def _words(grid: Grid) -> dict[str, list[tuple[str, str, bool]]]:
+    return {label: [_pair(entry) for entry in line] for label, line in grid.lines.items()}
+
+
+def _pair(entry: Entry | None) -> tuple[str, str, bool]:
+    """What was measured and what was published, in words, and whether anything was measured."""
+    if entry is None:
+        return "", "", False
+    published = "" if entry.published is None else f"{entry.published:.2f}"
+    if entry.mean is None:
+        return "cannot be run yet" if entry.missing else "not run", published, False
+    spread = "" if entry.deviation is None else f" ± {entry.deviation:.2f} (n={len(entry.measured)})"
+    return f"{entry.mean:.2f}{spread}", published, True

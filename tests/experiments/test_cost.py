@@ -1,0 +1,32 @@
+"""Hours of a table: products of its networks, each run once."""
+
+import pytest
+
+from understudy.experiments import TABLES
+from understudy.experiments.cost import MULTIPLY_ADDS, MULTIPLY_ADDS_PER_S, hours, run_seconds
+
+
+def test_a_run_costs_the_student_three_times_and_the_teacher_once():
+    settings = TABLES["ab_table1"].rows["ab+kd/1+5"].settings
+    products = 6 * 50_000 * (3 * MULTIPLY_ADDS["wrn16-2"] + MULTIPLY_ADDS["wrn22-4"])
+    assert run_seconds(settings) == pytest.approx(products / MULTIPLY_ADDS_PER_S)
+
+
+def test_parts_of_the_images_cost_their_part_and_long_epochs_what_they_show():
+    rows = TABLES["ab_table2"].rows
+    whole = run_seconds(rows["ab+kd/100"].settings)
+    assert run_seconds(rows["ab+kd/1"].settings) == pytest.approx(whole / 100)
+    assert run_seconds(rows["ab+kd/1/long"].settings) == pytest.approx(whole)
+
+
+def test_rows_of_one_run_cost_once():
+    assert hours(TABLES["ab_replication"]) == pytest.approx(
+        sum(run_seconds(TABLES["ab_table1"].rows[f"ab+kd/{budget}"].settings) for budget in
+            ("1+1", "1+5", "3+12", "5+25", "10+50", "20+100")) / 3600
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_has_an_estimate(name):
+    can_run = any(not row.missing for row in TABLES[name].rows.values())
+    assert (hours(TABLES[name]) > 0) == can_run

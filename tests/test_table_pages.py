@@ -1,0 +1,75 @@
+"""Tables as documents: the committed ones are up to date, and every format says the same."""
+
+import csv
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from understudy.experiments import TABLES
+from understudy.experiments.cells import read_cells
+from understudy.report.table_page import save_svg
+from understudy.table_pages import FORMATS, _most, table_picture, table_text
+
+ROOT = Path(__file__).parent.parent
+DOCS, RESULTS = ROOT / "docs" / "tables", ROOT / "results"
+
+
+def texts(svg):
+    """The words of a picture, which do not depend on how they are set."""
+    return re.findall(r">([^<>]+)</text>", svg)
+
+
+def test_every_table_has_its_page_and_picture_and_no_other():
+    assert {path.name for path in DOCS.iterdir()} == {f"{name}.{end}" for name in TABLES for end in ("md", "svg")}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_committed_pages_are_those_of_rows_and_results(name):
+    page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    assert page == table_text(TABLES[name], "markdown", RESULTS), "renew: understudy list tables --out docs/tables"
+
+
+@pytest.mark.parametrize("name", ["ab_table1", "methods_small_data"])
+def test_committed_pictures_are_those_of_rows_and_results(name, tmp_path):
+    save_svg(table_picture(TABLES[name], _most(read_cells(RESULTS / f"{name}.json"))), tmp_path / "new.svg")
+    old, new = (path.read_text(encoding="utf-8") for path in (DOCS / f"{name}.svg", tmp_path / "new.svg"))
+    assert texts(old) == texts(new), "renew: understudy list tables --out docs/tables"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_measured_and_published_numbers_stand_in_every_format(form):
+    text = table_text(TABLES["ab_table1"], form, RESULTS)
+    assert "14.89" in text and "16.39" in text and "AB + KD" in text or form == "csv"
+    assert form == "csv" or "not run" in text
+
+
+def test_csv_has_a_line_for_each_row_with_its_keys():
+    lines = list(csv.DictReader(io.StringIO(table_text(TABLES["ab_table1"], "csv", RESULTS))))
+    assert len(lines) == 42
+    [line] = [line for line in lines if line["row"] == "ab+kd/1+1"]
+    assert (line["method"], line["epochs_init"], line["published"], line["mean"], line["n"]) == (
+        "ab+kd", "1", "16.39", "14.89", "1",
+    )  # fmt: skip
+
+
+def test_what_cannot_be_run_yet_is_said(tmp_path):
+    table = TABLES["nst_table4"]
+    for form in ("markdown", "html"):
+        text = table_text(table, form, tmp_path)
+        assert "cannot be run yet" in text and next(iter(table.rows.values())).missing in text
+    one = replace(table, rows={name: replace(row, missing=None) for name, row in table.rows.items()})
+    assert "cannot be run yet" not in table_text(one, "markdown", tmp_path)
+
+
+def test_the_html_page_brings_everything_along():
+    page = table_text(TABLES["methods_digits"], "html", RESULTS)
+    assert "<svg" in page and "±" in page and "(n=3)" in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+
+
+def test_an_unknown_format_is_an_error():
+    with pytest.raises(ValueError, match="expected markdown, latex, csv, html"):
+        table_text(TABLES["ab_table1"], "pdf", RESULTS)
