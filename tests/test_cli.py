@@ -142,13 +142,29 @@ def test_every_command_explains_itself(call, command):
         ("methods", ["none", "kd", "ab", "ab+kd", "margin ReLU", "marginal L2", "Heo"]),
         ("models", ["wrn16-2", "timm:NAME"]),
         ("data", ["digits", "cifar10", "cifar100"]),
-        ("tables", ["ab_table1", "ab+kd/20+100"]),
+        ("tables", ["ab_table1", "Learning speed", "cannot be run yet", "An estimate"]),
         ("settings", ["optim.lr", "run.precision"]),
     ],
 )
 def test_lists_what_there_is(call, what, names):
     status, out, _ = call("list", what)
     assert status == 0 and all(name in out for name in names)
+
+
+def test_a_table_is_listed_by_rows_and_printed_in_formats(call):
+    status, out, _ = call("list", "tables", "ab_table7")
+    assert status == 0 and "ab/layer2" in out and "96.40" in out and "not run" in out
+    status, out, _ = call("list", "tables", "nst_table4")
+    assert status == 0 and "detection on the backbones of nst_table3" in out
+    status, out, _ = call("list", "tables", "ab_table8", "--to", "csv")
+    assert status == 0 and len(out.splitlines()) == 6
+    for words, said in (
+        (("tables", "ab_tabel1"), "nearest: ab_table1"),
+        (("tables", "--to", "csv"), "give its name"),
+        (("models", "ab_table1"), "are for tables, found models"),
+    ):
+        status, _, err = call("list", *words)
+        assert status == 2 and said in " ".join(err.split())
 
 
 def test_layers_shows_positions_with_shape_parameters_and_activation(call):

@@ -10,6 +10,7 @@ import pytest
 
 from understudy.experiments import TABLES
 from understudy.experiments.cells import read_cells
+from understudy.experiments.page import write_page
 from understudy.report.table_page import save_svg
 from understudy.table_pages import FORMATS, _most, table_picture, table_text
 
@@ -73,3 +74,13 @@ def test_the_html_page_brings_everything_along():
 def test_an_unknown_format_is_an_error():
     with pytest.raises(ValueError, match="expected markdown, latex, csv, html"):
         table_text(TABLES["ab_table1"], "pdf", RESULTS)
+
+
+def test_committed_pages_beside_the_numbers_are_those_of_the_numbers(tmp_path):
+    for path in RESULTS.glob("*.json"):
+        if path.stem in TABLES:
+            floor = RESULTS / f"{path.stem}.floor.json"
+            if floor.exists():
+                (tmp_path / floor.name).write_text(floor.read_text(encoding="utf-8"), encoding="utf-8")
+            write_page(TABLES[path.stem], read_cells(path), tmp_path / f"{path.stem}.md")
+            assert (tmp_path / f"{path.stem}.md").read_text() == (RESULTS / f"{path.stem}.md").read_text()

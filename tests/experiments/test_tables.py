@@ -66,7 +66,7 @@ def test_another_budgets_published_values_are_marked_as_such(finished, tmp_path)
     assert cell["command"].endswith("--epochs 12 --seed 0 --batch-size 32 data.percent=10 run.eval_every=12")
     assert (cell["published"], cell["published_budget"]) == (13.09, "20+100 epochs")
     write_page(table, [cell], tmp_path / "page.md")
-    text = (tmp_path / "page.md").read_text()
+    text = " ".join((tmp_path / "page.md").read_text().split())
     assert "| AB + KD | **30.00** (13.09) |" in text and "(published, at 20+100 epochs)" in text
     assert "| OFD | not run (none) |" in text and "12 epochs in all" in text
 
@@ -121,7 +121,7 @@ def test_the_page_shows_measured_beside_published_and_what_was_not_run(finished,
     floor = {"method": "ab+kd", "phase": "train", "images_per_s": 489, "floor_images_per_s": 502, "ratio": 1.03}
     (tmp_path / "ab_table1.floor.json").write_text(json.dumps([{**floor, "ratio_range": [1.0, 1.09]}]))
     write_page(TABLE1, cells, tmp_path / "page.md")
-    text = (tmp_path / "page.md").read_text()
+    text = " ".join((tmp_path / "page.md").read_text().split())
     assert "| ab+kd | train | 489 | 502 | 1.03 (1.00 to 1.09) |" in text
     assert "| AB + KD | **16.00** +- 1.41, n=2 (16.39) | not run (11.16)" in text
     assert "8.40 % error" in text and "437" in text
