@@ -12,7 +12,7 @@ from understudy.models import NAMES, build
 from understudy.spec import epochs_per_phase, read_settings
 
 # Sets that lie in Parquet files, for our own tables.
-OTHERS = {"scenes15"}
+OTHERS = {"scenes15", "faces38"}
 DATA = {*IN_MEMORY, *OFFICIAL, *OTHERS}
 
 
@@ -23,6 +23,12 @@ def is_known(model):
         return True
     with torch.device("meta"):
         return build(model, num_classes=10) is not None
+
+
+@pytest.mark.parametrize("name", ["finetune_layer_pruning"])
+def test_rows_that_cannot_be_run_yet_have_settings_that_are_understood(name):
+    for options in distinct(TABLES[name].rows.values()):
+        assert read_settings(options=options).data.name in DATA
 
 
 def distinct(rows):

@@ -21,6 +21,8 @@ MULTIPLY_ADDS = {
     "wrn10-1": 12.5e6,
     "wrn28-4": 845.6e6,
     "wrn28-2": 214.4e6,
+    "resnet8": 12.5e6,
+    "resnet14": 26.66e6,
     "resnet56": 125.8e6,
     "pyramidnet200-240-bottleneck": 4520e6,
     "pyramidnet110-84-basic": 772.2e6,
@@ -43,6 +45,7 @@ SETS = {
     "cub200": (5994, 200, 224),
     "imagenet": (1_281_167, 1000, 224),
     "scenes15": (600, 15, 224),
+    "faces38": (228, 38, 32),
 }
 
 
@@ -64,8 +67,8 @@ def run_seconds(options: Mapping[str, object]) -> float | None:
     if settings.data.per_class:
         images = settings.data.per_class * classes
     images = settings.data.epoch_images or images * (settings.data.percent or 100) / 100
-    products = 3 * MULTIPLY_ADDS[settings.student.model]
+    size = settings.data.size or pixels
+    products = 3 * MULTIPLY_ADDS[settings.student.model] * ((settings.student.size or size) / pixels) ** 2
     if settings.teacher is not None:
-        products += MULTIPLY_ADDS[settings.teacher.model]
-    scale = ((settings.data.size or pixels) / pixels) ** 2
-    return sum(settings.epochs) * images * products * scale / MULTIPLY_ADDS_PER_S
+        products += MULTIPLY_ADDS[settings.teacher.model] * (size / pixels) ** 2
+    return sum(settings.epochs) * images * products / MULTIPLY_ADDS_PER_S

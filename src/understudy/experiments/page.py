@@ -1,12 +1,12 @@
 """A table's page in Markdown: published beside measured, generated from the cells and never typed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from understudy.experiments.cells import Cell, is_of
+from understudy.experiments.cells import Cell
 from understudy.experiments.formats import markdown
+from understudy.experiments.found_wrong import found_wrong
 from understudy.experiments.grid import Grid, by_teacher, column_of, grid_of
 from understudy.experiments.row import Table
 
@@ -15,8 +15,12 @@ def write_page(table: Table, cells: Sequence[Cell], path: Path) -> None:
     """The page beside the file of measured numbers: with the runs' speeds, and the floors where they were measured."""
     parts = [f"# {table.name}", "Generated from the JSON file beside it. In per cent on the test images, last epoch."]
     for (fingerprint, error), own in by_teacher(cells).items():
-        numbers = _numbers(table, grid_of(table, own))
-        parts += [heading(fingerprint, error), numbers, *_found_wrong(table, own), _speeds(table, own)]
+        parts += [
+            heading(fingerprint, error),
+            _numbers(table, grid_of(table, own)),
+            *found_wrong(table, own),
+            _speeds(table, own),
+        ]
     floor = path.with_name(f"{table.name}.floor.json")
     if floor.exists():
         parts += ["## A whole step against its floor", _floors(json.loads(floor.read_text(encoding="utf-8")))]
@@ -47,31 +51,6 @@ def _numbers(table: Table, grid: Grid) -> str:
     legend = f"Measured (published{', at ' + ' and '.join(others) if others else ''})."
     better = "Less is better." if table.lower_is_better else "More is better."
     return f"{markdown(grid)}\n\n{legend} In per cent. {better}"
-
-
-def _found_wrong(table: Table, cells: Sequence[Cell]) -> list[str]:
-    """How many of the images with a wrong label each selection left out; nothing where none were mislabelled."""
-    lines = {}
-    for row in table.rows.values():
-        for cell in cells:
-            for term, found in (cell.get("selection") or {}).items():
-                if is_of(cell, row) and "mislabelled" in found:
-                    lines[
-                        f"| {row.label}, {column_of(table, row.keys, row.metric)} | {term} | {_of_selection(found)} |"
-                    ] = None
-    if not lines:
-        return []
-    headings = "| row | term | images left out | mislabelled ones among them | precision, % | recall, % |"
-    return ["\n".join([headings, "| --- | --- | --- | --- | --- | --- |", *lines])]
-
-
-def _of_selection(found: Mapping[str, Any]) -> str:
-    """Images left out, mislabelled ones among them, precision and recall, as cells of a table."""
-    precision = "–" if found["precision_pct"] is None else f"{found['precision_pct']:.1f}"
-    caught = f"{found['mislabelled_dropped']} of {found['mislabelled']}"
-    return (
-        f"{found['images'] - found['kept']} of {found['images']} | {caught} | {precision} | {found['recall_pct']:.1f}"
-    )
 
 
 def _speeds(table: Table, cells: Sequence[Cell]) -> str:
