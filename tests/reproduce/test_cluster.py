@@ -36,6 +36,12 @@ def test_without_ray_it_says_how_to_get_it(carry_out, monkeypatch):
         carry_out("none", ray="127.0.0.1:1")
 
 
+def test_an_address_at_which_nothing_answers_is_told_at_once(carry_out):
+    pytest.importorskip("ray", reason="ray is not installed")
+    with pytest.raises(ValueError, match="--ray 127.0.0.1:1: nothing answers there .*ray start --head"):
+        carry_out("none", ray="127.0.0.1:1")
+
+
 @pytest.fixture
 def cluster(monkeypatch):
     """The address of a cluster of two machines with one processor each, which are processes here."""

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import math
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -25,6 +26,7 @@ def on_ray(address: str, num_workers: int | None) -> Iterator[Pool]:
         raise ValueError("--ray needs ray, which is not installed: pip install 'understudy[ray]'")
     import ray
 
+    _check_answers(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
     except ConnectionError as error:
@@ -51,6 +53,19 @@ def on_ray(address: str, num_workers: int | None) -> Iterator[Pool]:
             yield Pool(submit=submit, slots=slots, is_asked=lambda: request.reason is not None, stop=stop)
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """ValueError where nothing listens at HOST:PORT; ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise ValueError(
+            f"--ray {address}: nothing answers there ({error.strerror}); `ray start --head` starts a cluster"
+        ) from None
 
 
 def share_of(machines: list[dict[str, float]], slots: int) -> dict[str, float]:

@@ -32,7 +32,7 @@ def quick_settings(settings: Mapping[str, object]) -> dict[str, object]:
     """One epoch in each phase, in small batches."""
     phases = len(find(str(settings.get("method.name", "none"))).phases)
     short = {"epochs": phases, "batch_size": BATCH_SIZE, "run.compile": "off", "run.eval_every": phases}
-    return {**settings, **short}
+    return {key: value for key, value in settings.items() if key != "data.epoch_images"} | short
 
 
 @functools.lru_cache(maxsize=4)
