@@ -7,6 +7,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import pytest
 from filelock import FileLock
 
 from understudy.engine import stop
@@ -43,6 +44,22 @@ def test_rows_are_run_once_and_kept_with_their_page(carry_out, tmp_path):
     is_complete, said = carry_out("kd", "kd_again", seeds=(0, 1))
     assert is_complete and "starts" not in said
     assert (tmp_path / "results" / "small.json").read_text() == before and logs(tmp_path / "runs") == logged
+
+
+@pytest.mark.parametrize(
+    ("form", "ending", "word"), [("latex", "tex", "toprule"), ("csv", "csv", "kd_again"), ("html", "html", "<table")]
+)
+def test_the_table_is_written_in_the_format_that_is_asked_for(small, tmp_path, form, ending, word):
+    table = small()
+    (tmp_path / "results").mkdir()
+    path = measured.Measured(table, tmp_path / "results", is_quick=False).write(form)
+    assert path.name == f"small.{ending}" and word in path.read_text()
+
+
+def test_an_unknown_format_is_told_before_anything_runs(carry_out, tmp_path):
+    with pytest.raises(ValueError, match="found format 'word', expected markdown, latex, csv, html"):
+        carry_out("none", form="word")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_fails_is_told_with_its_reason_and_the_rest_goes_on(carry_out, small, tmp_path):

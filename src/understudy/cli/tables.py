@@ -39,6 +39,9 @@ def reproduce(
         float | None,
         typer.Option("--minutes", help="save and stop after so long; the same command goes on", show_default=False),
     ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="of the table that is written: markdown, latex, csv or html")
+    ] = "markdown",
     quick: Annotated[
         bool, typer.Option("--quick", help="a few steps on a few images, to see that the table's runs work")
     ] = False,
@@ -61,6 +64,7 @@ def reproduce(
         num_workers=workers,
         ray=ray,
         minutes=minutes,
+        form=form,
         is_quick=quick,
         is_dry_run=dry_run,
         runs=runs,

@@ -9,9 +9,15 @@ from filelock import FileLock
 
 from understudy.experiments import TABLES, Row, Table
 from understudy.experiments.cells import Cell, cell_of, is_of, keep_cell, read_cells
+from understudy.experiments.cost import run_seconds
 from understudy.experiments.page import write_page
 from understudy.reproduce.plan import Run
 from understudy.reproduce.quick import quick_table
+from understudy.reproduce.show import Estimate
+from understudy.table_pages import table_text
+
+# Format -> ending of the file that is written beside the measured numbers.
+ENDINGS = {"markdown": "md", "latex": "tex", "csv": "csv", "html": "html"}
 
 
 class Measured:
@@ -38,11 +44,24 @@ class Measured:
             write_page(self.whole, self.cells(), self.page)
         return {name: cell and cell["value"] for name, cell in found.items()}
 
-    def estimate_s(self, run: Run) -> float | None:
-        """Seconds that runs of the same rows took, with any seed and teacher and on any machine; None without one."""
+    def write(self, form: str) -> Path:
+        """The whole table in one of ENDINGS, with all that is measured; its path. The Markdown page is always there."""
+        path = self.page.with_suffix(f".{ENDINGS[form]}")
+        if form != "markdown":
+            path.write_text(table_text(self.whole, form, path.parent), encoding="utf-8")
+        return path
+
+    def estimate(self, run: Run) -> Estimate | None:
+        """How long runs of the same rows took, with any seed and teacher and on any machine; else from products."""
         rows = [self.table.rows[name] for name in run.rows]
         taken = [cell["wall_s"] for cell in self.cells() if any(is_of(cell, row) for row in rows)]
-        return statistics.median(taken) if taken else None
+        if taken:
+            return Estimate(seconds=statistics.median(taken), is_measured=True)
+        try:
+            # A quick run is short because of its few images, which its settings do not show.
+            return None if self.is_quick else Estimate(seconds=run_seconds(run.settings), is_measured=False)
+        except KeyError:
+            return None
 
     def show(self, teachers: Set[str | None]) -> rich.table.Table:
         """Published beside measured, over all seeds that are in the file with one of these teachers (SHA-256)."""

@@ -11,7 +11,7 @@ from understudy.engine import facts
 from understudy.experiments import Table
 from understudy.reproduce.cluster import on_ray
 from understudy.reproduce.job import Job, Outcome, log_of
-from understudy.reproduce.measured import Measured, published
+from understudy.reproduce.measured import ENDINGS, Measured, published
 from understudy.reproduce.plan import Run, plan, tidy
 from understudy.reproduce.pool import Pool, in_this_process
 from understudy.reproduce.processes import in_processes
@@ -31,6 +31,7 @@ def reproduce(
     num_workers: int | None = None,
     ray: str | None = None,
     minutes: float | None = None,
+    form: str = "markdown",
     is_quick: bool = False,
     is_dry_run: bool = False,
 ) -> bool:
@@ -38,13 +39,15 @@ def reproduce(
 
     Finished runs are only read, and those that were stopped go on. After `minutes` those under way save and stop.
     """
+    if form not in ENDINGS:
+        raise ValueError(f"found format {form!r}, expected {', '.join(ENDINGS)}")
     until = None if minutes is None else time.time() + 60 * minutes
     if is_quick:
         table, runs, results = quick_table(table), runs / "quick", results / "quick"
     planned = plan(table, seeds=seeds, runs=tidy(runs), teacher_weights=teacher_weights, is_quick=is_quick)
     measured = Measured(table, results, is_quick=is_quick)
-    console.print(plan_grid(table, planned, measured.estimate_s))
-    console.print(plan_sum(table, planned, measured.estimate_s, num_workers or 1), highlight=False)
+    console.print(plan_grid(table, planned, measured.estimate))
+    console.print(plan_sum(table, planned, measured.estimate, num_workers or 1), highlight=False)
     if is_dry_run:
         return True
     news = News(planned, measured, console)
@@ -55,6 +58,7 @@ def reproduce(
         schedule = Schedule(planned, pool, _job_maker(until, is_quick), until=until, tell=news.hear)
         outcomes = schedule.carry_out()
     console.print(measured.show(_fingerprints(planned)))
+    news.tell(f"table: {measured.write(form)}")
     return news.tell_what_is_missing(outcomes)
 
 
@@ -90,24 +94,24 @@ class News:
     def hear(self, run: Run, outcome: Outcome | None) -> None:
         """An attempt at the run begins (None) or has ended."""
         if outcome is None:
-            self._say(f"{run.name}: starts")
+            self.tell(f"{run.name}: starts")
         elif outcome.kind == "done":
             self.keep(run)
         elif outcome.kind == "busy":
-            self._say(f"{run.name}: another process is at it ({log_of(run.folder)}); its end is waited for")
+            self.tell(f"{run.name}: another process is at it ({log_of(run.folder)}); its end is waited for")
         else:
-            self._say(f"{run.name}: {outcome.kind}: {outcome.reason}")
+            self.tell(f"{run.name}: {outcome.kind}: {outcome.reason}")
 
     def keep(self, run: Run) -> None:
         if not run.rows:
-            self._say(f"{run.name}: finished")
+            self.tell(f"{run.name}: finished")
             return
         for name, value in self.measured.keep(run).items():
             row = self.measured.table.rows[name]
             if value is None:
                 self.without_number.append(f"{name}, seed {run.seed}: {run.folder} measured no {row.metric}")
             else:
-                self._say(f"{name}, seed {run.seed}: {row.metric} {value:.2f}, published {published(row)}")
+                self.tell(f"{name}, seed {run.seed}: {row.metric} {value:.2f}, published {published(row)}")
 
     def tell_what_is_missing(self, outcomes: dict[Path, Outcome]) -> bool:
         """Say what failed and why, and what was left; True where there is nothing to say."""
@@ -115,14 +119,14 @@ class News:
         left = [run for run in self.planned if outcomes[run.folder].kind == "stopped"]
         for run in failed:
             log = f" ({log_of(run.folder)})" if log_of(run.folder).exists() else ""
-            self._say(f"failed: {run.name}: {outcomes[run.folder].reason}{log}")
+            self.tell(f"failed: {run.name}: {outcomes[run.folder].reason}{log}")
         for line in self.without_number:
-            self._say(f"failed: {line}")
+            self.tell(f"failed: {line}")
         if left:
-            self._say(f"{len(left)} of {len(self.planned)} runs are left; the same command goes on with them")
+            self.tell(f"{len(left)} of {len(self.planned)} runs are left; the same command goes on with them")
         return not (failed or left or self.without_number)
 
-    def _say(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         if text not in self.said:
             self.said.add(text)
             self.console.print(text, highlight=False, soft_wrap=True, markup=False)

@@ -1,6 +1,7 @@
 """The plan, as it is shown before anything runs."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from rich.table import Table as Grid
 
@@ -10,21 +11,28 @@ from understudy.reproduce.plan import Run
 MOST_NAMES = 4
 
 
-def plan_grid(table: Table, runs: Sequence[Run], estimate_s: Callable[[Run], float | None]) -> Grid:
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a run takes: as measured before, or from its networks' products alone."""
+
+    seconds: float
+    is_measured: bool
+
+
+def plan_grid(table: Table, runs: Sequence[Run], estimate: Callable[[Run], Estimate | None]) -> Grid:
     """One line for each run, and one for all its seeds: which rows it measures, what is finished, what a run takes."""
     grid = Grid("run", "seeds", "finished", "a run takes", title=table.title)
     for same in _over_seeds(runs):
         done = sum(run.is_finished for run in same)
         seeds = " ".join(str(run.seed) for run in same) if same[0].rows else ""
-        taken = estimate_s(same[0])
-        grid.add_row(_name(same[0]), seeds, f"{done} of {len(same)}", "unknown" if taken is None else duration(taken))
+        grid.add_row(_name(same[0]), seeds, f"{done} of {len(same)}", _takes(estimate(same[0])))
     return grid
 
 
-def plan_sum(table: Table, runs: Sequence[Run], estimate_s: Callable[[Run], float | None], slots: int) -> str:
+def plan_sum(table: Table, runs: Sequence[Run], estimate: Callable[[Run], Estimate | None], slots: int) -> str:
     """'19 runs, 3 finished; about 2 h 10 min for 12 of the others, 4 of unknown length'."""
     waiting = [run for run in runs if not run.is_finished]
-    known = [taken for run in waiting if (taken := estimate_s(run)) is not None]
+    known = [taken.seconds for run in waiting if (taken := estimate(run)) is not None]
     words = [f"{len(table.rows)} rows, {len(runs)} runs, {len(runs) - len(waiting)} finished"]
     if known:
         words.append(f"about {duration(sum(known) / min(slots, len(known)))} for {len(known)} of the others")
@@ -33,6 +41,12 @@ def plan_sum(table: Table, runs: Sequence[Run], estimate_s: Callable[[Run], floa
     lines = ["; ".join(words)]
     lines += [f"cannot be run yet: {name}: {row.missing}" for name, row in table.rows.items() if row.missing]
     return "\n".join(lines)
+
+
+def _takes(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "unknown"
+    return duration(estimate.seconds) + ("" if estimate.is_measured else ", from products")
 
 
 def duration(seconds: float) -> str:
