@@ -28,7 +28,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(carry_out, tmp_path):
 
 def test_rows_are_run_once_and_kept_with_their_page(carry_out, tmp_path):
     is_complete, said = carry_out("kd", "kd_again", seeds=(0, 1))
-    assert is_complete and "kd, seed 1: error_percent" in said, said
+    assert is_complete and "kd, seed 1: error " in said, said
     cells = read_cells(tmp_path / "results" / "small.json")
     assert [(cell["method"], cell["seed"]) for cell in cells] == [
         (method, seed) for method in ("kd", "kd_again") for seed in (0, 1)
@@ -65,13 +65,12 @@ def test_an_unknown_format_is_told_before_anything_runs(carry_out, tmp_path):
 def test_a_run_that_fails_is_told_with_its_reason_and_the_rest_goes_on(carry_out, small, tmp_path):
     small(kd={"optim.lr": 1e30})
     is_complete, said = carry_out("kd", "at")
-    assert not is_complete and "at, seed 0: error_percent" in said
+    assert not is_complete and "at, seed 0: error " in said
     (line,) = [line for line in said.splitlines() if line.startswith("failed: ")]
     assert "kd, seed 0: NotFiniteError: the loss is not finite at step" in line
     (log,) = [text for name, text in logs(tmp_path / "runs").items() if name.startswith("kd-")]
     assert log.count("Traceback") == 2
-    row = next(line for line in said.splitlines() if "kd " in line and "not run" in line)
-    assert "error_percent" in row
+    assert any("kd " in line and "not run" in line for line in said.splitlines())
 
 
 def test_after_the_time_limit_a_run_saves_and_the_same_command_ends_in_the_same_bits(carry_out, tmp_path, monkeypatch):

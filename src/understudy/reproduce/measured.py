@@ -10,12 +10,15 @@ from filelock import FileLock
 from understudy.experiments import TABLES, Row, Table
 from understudy.experiments.cells import Cell, cell_of, is_of, keep_cell, read_cells
 from understudy.experiments.cost import run_seconds
+from understudy.experiments.grid import metric_name
 from understudy.experiments.page import write_page
 from understudy.reproduce.plan import Run
 from understudy.reproduce.quick import quick_table
 from understudy.reproduce.show import Estimate
 from understudy.table_pages import table_text
 
+# Of each run, besides the products of its training: loading, measuring the teacher and the student. A guess.
+BESIDES_S = 30
 # Format -> ending of the file that is written beside the measured numbers.
 ENDINGS = {"markdown": "md", "latex": "tex", "csv": "csv", "html": "html"}
 
@@ -45,9 +48,12 @@ class Measured:
         return {name: cell and cell["value"] for name, cell in found.items()}
 
     def write(self, form: str) -> Path:
-        """The whole table in one of ENDINGS, with all that is measured; its path. The Markdown page is always there."""
+        """The whole table in one of ENDINGS, with all that is measured; its path."""
         path = self.page.with_suffix(f".{ENDINGS[form]}")
-        if form != "markdown":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if form == "markdown":
+            write_page(self.whole, self.cells(), path)
+        else:
             path.write_text(table_text(self.whole, form, path.parent), encoding="utf-8")
         return path
 
@@ -59,7 +65,7 @@ class Measured:
             return Estimate(seconds=statistics.median(taken), is_measured=True)
         try:
             # A quick run is short because of its few images, which its settings do not show.
-            return None if self.is_quick else Estimate(seconds=run_seconds(run.settings), is_measured=False)
+            return None if self.is_quick else Estimate(seconds=BESIDES_S + run_seconds(run.settings), is_measured=False)
         except KeyError:
             return None
 
@@ -70,7 +76,7 @@ class Measured:
         for name, row in self.table.rows.items():
             own = {cell["seed"]: cell["value"] for cell in cells if is_of(cell, row)}
             seeds = " ".join(map(str, sorted(own)))
-            shown.add_row(name, row.metric, published(row), _mean(list(own.values()), row), seeds)
+            shown.add_row(name, metric_name(row.metric), published(row), _mean(list(own.values()), row), seeds)
         return shown
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from understudy.engine import facts
 from understudy.experiments import Table
+from understudy.experiments.grid import metric_name
 from understudy.reproduce.cluster import on_ray
 from understudy.reproduce.job import Job, Outcome, log_of
 from understudy.reproduce.measured import ENDINGS, Measured, published
@@ -111,7 +112,9 @@ class News:
             if value is None:
                 self.without_number.append(f"{name}, seed {run.seed}: {run.folder} measured no {row.metric}")
             else:
-                self.tell(f"{name}, seed {run.seed}: {row.metric} {value:.2f}, published {published(row)}")
+                self.tell(
+                    f"{name}, seed {run.seed}: {metric_name(row.metric)} {value:.2f} %, published {published(row)}"
+                )
 
     def tell_what_is_missing(self, outcomes: dict[Path, Outcome]) -> bool:
         """Say what failed and why, and what was left; True where there is nothing to say."""

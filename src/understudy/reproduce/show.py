@@ -35,7 +35,7 @@ def plan_sum(table: Table, runs: Sequence[Run], estimate: Callable[[Run], Estima
     known = [taken.seconds for run in waiting if (taken := estimate(run)) is not None]
     words = [f"{len(table.rows)} rows, {len(runs)} runs, {len(runs) - len(waiting)} finished"]
     if known:
-        words.append(f"about {duration(sum(known) / min(slots, len(known)))} for {len(known)} of the others")
+        words.append(f"about {duration(sum(known) / min(slots, len(known)))} for {len(known)} more")
     if len(waiting) > len(known):
         words.append(f"{len(waiting) - len(known)} of unknown length")
     lines = ["; ".join(words)]
