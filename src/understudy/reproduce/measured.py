@@ -45,7 +45,7 @@ class Measured:
                     cell["command"] = f"understudy reproduce {self.table.name} {name} --seed {run.seed} --quick"
                 keep_cell(self.path, cell)
             write_page(self.whole, self.cells(), self.page)
-        return {name: cell and cell["value"] for name, cell in found.items()}
+        return {name: None if cell is None else cell["value"] for name, cell in found.items()}
 
     def write(self, form: str) -> Path:
         """The whole table in one of ENDINGS, with all that is measured; its path."""

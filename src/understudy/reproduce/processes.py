@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 import torch
 
@@ -52,7 +53,7 @@ class Worker:
 
     def __init__(self, threads: int):
         self.threads = threads
-        self.process: multiprocessing.process.BaseProcess | None = None
+        self.process: BaseProcess | None = None
         self.pipe: Connection | None = None
         self.is_stopped = False
 
@@ -74,7 +75,7 @@ class Worker:
         if self.process is not None:
             self.process.terminate()
 
-    def _start(self) -> tuple[multiprocessing.process.BaseProcess, Connection]:
+    def _start(self) -> tuple[BaseProcess, Connection]:
         # A forked process could not use CUDA, and would share the threads' locks.
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()

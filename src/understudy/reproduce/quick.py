@@ -35,10 +35,15 @@ def quick_settings(settings: Mapping[str, object]) -> dict[str, object]:
     return {key: value for key, value in settings.items() if key != "data.epoch_images"} | short
 
 
-@functools.lru_cache(maxsize=4)
 def few_images(data: DataSettings) -> Dataset:
-    """These data with a few images in every part. They are kept for the next run: reading a set takes the longest."""
-    whole = load_data(Settings(student=NetworkSettings(model=""), data=data))
+    """These data with a few images in every part."""
+    return _read_few(data.model_dump_json())
+
+
+# Kept for the next run: reading the whole set takes longer than the run.
+@functools.lru_cache(maxsize=4)
+def _read_few(data: str) -> Dataset:
+    whole = load_data(Settings(student=NetworkSettings(model=""), data=DataSettings.model_validate_json(data)))
     return replace(
         whole,
         train=_few(whole.train),

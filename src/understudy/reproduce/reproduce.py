@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -69,7 +69,7 @@ def _pool(console: Console, num_workers: int | None, ray: str | None) -> context
     return in_processes(num_workers) if num_workers and num_workers > 1 else in_this_process(console)
 
 
-def _job_maker(until: float | None, is_quick: bool):
+def _job_maker(until: float | None, is_quick: bool) -> Callable[[Run], Job]:
     place = Path.cwd()
 
     def make(run: Run) -> Job:
