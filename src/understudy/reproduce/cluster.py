@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import logging
 import math
 import socket
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ def on_ray(address: str, num_workers: int | None) -> Iterator[Pool]:
 
     _check_answers(address)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="warning")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     except ConnectionError as error:
         raise ValueError(
             f"--ray {address}: no cluster answers there ({error}); start one with: ray start --head"
