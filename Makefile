@@ -5,13 +5,14 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench gpu-tables clean
 
 help:
 	@echo "make demo    set up, then the whole job on data that ships with scikit-learn; prints the report's path"
 	@echo "make test    set up, then every test, with coverage at the end"
 	@echo "make check   set up, then format, lint, types and the fast tests"
 	@echo "make bench   set up, then every benchmark, in under 20 minutes on two cores; writes benchmarks/README.md"
+	@echo "make gpu-tables  set up, then the tables in TABLES for MINUTES, WORKERS runs at once; give it again until it succeeds"
 	@echo "make setup   the environment in .venv (PYTHON=/path/to/python3 to choose the interpreter)"
 	@echo "make clean   remove .venv and every cache; runs and data stay"
 
@@ -31,6 +32,21 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# For a machine whose sessions are cut short: when the time is up the runs save, and the same command goes on with them.
+# It succeeds when nothing is left. Several small runs share one GPU.
+TABLES ?= ab_table1 ab_table2 ab_table3 ab_table6 ab_table7 ab_table8
+MINUTES ?= 9
+WORKERS ?= 4
+SEEDS ?= 3
+
+gpu-tables: $(STAMP)
+	@end=$$(($$(date +%s) + 60 * $(MINUTES))); status=0; \
+	for table in $(TABLES); do \
+	  left=$$((($$end - $$(date +%s)) / 60)); \
+	  if [ $$left -lt 1 ]; then echo "the time is up before $$table"; exit 1; fi; \
+	  $(BIN)/understudy reproduce $$table --seeds $(SEEDS) --workers $(WORKERS) --minutes $$left || status=1; \
+	done; exit $$status
 
 # The stamp appears only after everything is installed: an interrupted set-up starts again, a finished one costs nothing.
 $(STAMP): pyproject.toml constraints.txt

@@ -97,7 +97,8 @@ def test_a_dry_run_prints_settings_that_can_be_given_back(call, tmp_path):
         (["report", "nowhere"], "nowhere"),
         (["reproduce", "ab_table9"], "there are ab_table1"),
         (["reproduce", "ab_table1", "2+2"], "has no row 2+2"),
-        (["reproduce", "ab_table1"], "--teacher-weights"),
+        (["reproduce", "ab_table1", "--teacher-weights", "none.safetensors"], "there is no file none.safetensors"),
+        (["reproduce", "ab_table1", "--seed", 1, "--seeds", 2], "found --seed and --seeds"),
         (["train", "--config", "none.yaml"], "none.yaml: cannot be read"),
     ],
 )

@@ -22,7 +22,8 @@ LAYERS = [  # the lowest first; modules on one layer do not know each other
     {"engine"},
     {"transfer", "analysis"},
     {"experiments", "report"},
-    {"demo", "export", "reproduce", "table_pages"},
+    {"table_pages"},
+    {"demo", "export", "reproduce"},
     {"cli"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

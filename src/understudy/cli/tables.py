@@ -16,9 +16,36 @@ def reproduce(
         typer.Argument(metavar="ROW", help="rows by name, or by a part: ab+kd, 1+5 [default: all]", show_default=False),
     ] = None,
     teacher_weights: Annotated[
-        Path | None, typer.Option("--teacher-weights", help="the teacher's weights", show_default=False)
+        Path | None,
+        typer.Option(
+            "--teacher-weights", help="a finished teacher [default: the rows' own, trained first]", show_default=False
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="of all runs")] = 0,
+    seed: Annotated[
+        list[int] | None, typer.Option("--seed", help="of the rows' runs; given again, several", show_default="0")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="this many seeds: 0, 1, 2, ...", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="so many runs at once, in processes of their own", show_default="1"),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="carry the runs out on this Ray cluster", show_default=False),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", help="save and stop after so long; the same command goes on", show_default=False),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="of the table that is written: markdown, latex, csv or html")
+    ] = "markdown",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="a few steps on a few images, to see that the table's runs work")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and stop")] = False,
     runs: Annotated[Path, typer.Option("--runs", help="where the runs go")] = Path("runs"),
     results: Annotated[Path, typer.Option("--results", help="where the measured numbers and the page go")] = Path(
         "results"
@@ -28,10 +55,24 @@ def reproduce(
     from understudy.reproduce import choose_rows
     from understudy.reproduce import reproduce as carry_out
 
-    chosen = choose_rows(table, rows or [])
-    if teacher_weights is None:
-        raise ValueError(f"{table} needs the teacher's weights; give --teacher-weights FILE")
-    carry_out(table, chosen, teacher_weights, seed=seed, runs=runs, results=results, console=console())
+    if seed and seeds:
+        raise ValueError("found --seed and --seeds; give the one or the other")
+    is_complete = carry_out(
+        choose_rows(table, rows or []),
+        seeds=tuple(dict.fromkeys(seed or range(seeds or 1))),
+        teacher_weights=teacher_weights,
+        num_workers=workers,
+        ray=ray,
+        minutes=minutes,
+        form=form,
+        is_quick=quick,
+        is_dry_run=dry_run,
+        runs=runs,
+        results=results,
+        console=console(),
+    )
+    if not is_complete:
+        raise typer.Exit(1)
 
 
 @app.command()

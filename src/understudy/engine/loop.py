@@ -50,7 +50,7 @@ class Loop:
     `measure` is called after each epoch and returns what the log keeps of it. `keep` (N,) says which training images
     the terms that select look at, None for all. `cache` has the teacher's answers, where the run stores them; `mixing`
     mixes what the batches show. `variation` knows the weights from which the student set out; `auto_rates` adjusts the
-    rates of its blocks.
+    rates of its blocks. `until` is when to save and stop, a time of `time.time()`.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Loop:
         mixing: Mixing | None = None,
         variation: Variation | None = None,
         auto_rates: AutoRates | None = None,
+        until: float | None = None,
     ):
         self.settings = settings
         self.distiller = distiller
@@ -86,14 +87,14 @@ class Loop:
         self.place = Place(phase_train_s=[0.0] * len(epochs))
         self.optimizer: Optimizer | None = None
         self.schedule: LRScheduler | None = None
-        self.stop = StopRequest()
+        self.stop = StopRequest(until)
         self.has_to_compile = False
         self.clock = self.wall_clock = time.perf_counter()
 
     def run(self, saved: dict[str, Any] | None) -> Place:
         """Train all phases, from the checkpoint's place where there is one.
 
-        Raises StoppedError at a signal, after saving; NotFiniteError for a loss that is not finite.
+        Raises StoppedError at a signal or when the time is up, after saving; NotFiniteError for a loss that is not finite.
         """
         if saved is not None:
             self._restore_networks(saved)
@@ -327,11 +328,12 @@ class Loop:
         self.record.restore(saved["record"])
 
     def _stop_if_asked(self, epoch: int) -> None:
-        if self.stop.name is None:
+        reason = self.stop.reason
+        if reason is None:
             return
         self._save(self.batches.batch_size, epoch)
         raise StoppedError(
-            f"stopped by {self.stop.name} at step {self.place.step}; the same command goes on from there"
+            f"stopped by {reason} at step {self.place.step}; the same command goes on from there"
         )
 
     # Counting -------------------------------------------------------------------------------------------------------

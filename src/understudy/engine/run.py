@@ -64,11 +64,13 @@ def execute(
     data: Dataset | None = None,
     method: Method | None = None,
     display: Display | None = None,
+    until: float | None = None,
 ) -> Result:
     """Carry the run out in the folder `out`, or go on with it there; a finished one is only read.
 
     Networks, data and a method that are not given are what the settings name. Raises ValueError for settings that
-    cannot be carried out, before anything is trained.
+    cannot be carried out, before anything is trained; StoppedError at a signal, or at `until` (a time of
+    `time.time()`), after saving.
     """
     display = display or silent()
     finished = folder.is_finished(out, settings)
@@ -79,22 +81,27 @@ def execute(
         folder.start(out, settings)
         keep_freed_memory()
         with threads_for(plan.batch_multiply_adds), images_scaled(plan.student, settings.student.size):
-            summary = _carry_out(plan, out, display)
+            summary = _carry_out(plan, out, display, until)
     return Result(student=plan.student, folder=out, summary=summary)
 
 
-def _carry_out(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
+def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> dict[str, Any]:
     """Train, from the folder's checkpoint where there is one, and measure; the summary."""
     precision = plan.choose_precision()
     for network in (plan.student, plan.teacher):
         if network is not None:
             precision.place(network)
     with contextlib.closing(_make_batches(plan, precision)) as batches:
-        return _train(plan, out, precision, batches, display)
+        return _train(plan, out, precision, batches, display, until)
 
 
 def _train(
-    plan: Plan, out: Path, precision: Precision, batches: Batches | FileBatches, display: Display
+    plan: Plan,
+    out: Path,
+    precision: Precision,
+    batches: Batches | FileBatches,
+    display: Display,
+    until: float | None,
 ) -> dict[str, Any]:
     example = torch.zeros(2, *plan.data.image_shape, device=precision.device)
     distiller = Distiller(plan.student, plan.teacher, plan.method, example, plan.objective)
@@ -142,6 +149,7 @@ def _train(
         # Before the checkpoint is restored: the student is as the run found it.
         variation=Variation(plan.student),
         auto_rates=AutoRates(plan.student) if plan.settings.optim.auto_rates else None,
+        until=until,
     )
     try:
         place = loop.run(saved)

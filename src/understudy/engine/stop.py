@@ -2,21 +2,23 @@
 
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
 
 class StopRequest:
-    """Set by SIGINT or SIGTERM while in its `with` block; the loop looks at it between two steps.
+    """Set by SIGINT or SIGTERM while in its `with` block, or when the time is up; the loop looks at it between two steps.
 
-    The first signal asks politely, a second one of the same kind acts as usual. Outside the main thread, where Python
-    delivers no signals, it never sets.
+    The first signal asks politely, a second one of the same kind acts as usual. Outside the main thread Python delivers
+    no signals. `until` is a time of `time.time()`.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self) -> None:
-        self.name: str | None = None
+    def __init__(self, until: float | None = None) -> None:
+        self.until = until
+        self.signal: str | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -29,6 +31,13 @@ class StopRequest:
             signal.signal(number, handler)
         self._before = {}
 
+    @property
+    def reason(self) -> str | None:
+        """What asks to stop; None while nothing does."""
+        if self.signal is None and self.until is not None and time.time() >= self.until:
+            return "the time limit"
+        return self.signal
+
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.name = signal.Signals(number).name
+        self.signal = signal.Signals(number).name
         signal.signal(number, self._before[signal.Signals(number)])

@@ -1,0 +1,126 @@
+"""The runs that the rows of a table need: each once, teachers first, in folders where they are found again."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from understudy.engine import facts, folder
+from understudy.experiments import TEACHERS, Row, Table
+from understudy.reproduce.quick import quick_settings
+from understudy.spec import read_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run that is to be carried out in `folder`, once the run in the folder `needs` is finished.
+
+    `settings` are complete. `rows` names the rows whose numbers it measures; a teacher has none.
+    """
+
+    name: str
+    settings: Mapping[str, object]
+    folder: Path
+    needs: Path | None
+    rows: tuple[str, ...] = ()
+    seed: int = 0
+    is_finished: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """A file of weights, made by the run in `made_in` or there already; `identity` stands for it in fingerprints."""
+
+    weights: Path
+    made_in: Path | None
+    identity: str
+
+
+def plan(
+    table: Table, *, seeds: Sequence[int], runs: Path, teacher_weights: Path | None, is_quick: bool = False
+) -> list[Run]:
+    """Teachers first, then the rows seed by seed; rows with the same settings, seed and teacher are one run.
+
+    Raises ValueError for a folder that holds another run, and for a file of weights that stands for several teachers.
+    """
+    rows = {name: row for name, row in table.rows.items() if row.missing is None}
+    recipes = list(dict.fromkeys(row.teacher for row in rows.values() if row.teacher is not None))
+    planned: dict[Path, Run] = {}
+    if teacher_weights is None:
+        teachers = {name: _plan_teacher(name, runs, planned, is_quick) for name in recipes}
+    else:
+        teachers = _given(teacher_weights, recipes)
+    for seed in seeds:
+        for name, row in rows.items():
+            run = _plan_row(name, row, seed, runs, teachers[row.teacher] if row.teacher else None)
+            same = planned.get(run.folder)
+            planned[run.folder] = run if same is None else replace(same, rows=(*same.rows, name))
+    return list(planned.values())
+
+
+def tidy(path: Path) -> Path:
+    """Relative where it lies below the working directory: a folder that moves to another machine stays the same."""
+    whole = path.resolve()
+    return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
+
+
+def _plan_teacher(name: str, runs: Path, planned: dict[Path, Run], is_quick: bool) -> Teacher:
+    """The recipe's teacher; the run that makes it, after the one that it starts from, is added to the plan."""
+    recipe = TEACHERS[name]
+    start = _plan_teacher(recipe.start, runs, planned, is_quick) if recipe.start else None
+    settings = {**(quick_settings(recipe.settings) if is_quick else recipe.settings), "run.seed": 0}
+    identity = f"{name}-{_fingerprint(settings, 'student.weights', start)}"
+    place = runs / "teachers" / identity
+    if start is not None:
+        settings["student.weights"] = str(start.weights)
+    planned[place] = Run(
+        name=f"teacher {name}",
+        settings=settings,
+        folder=place,
+        needs=start.made_in if start else None,
+        is_finished=folder.is_finished(place, read_settings(options=settings)),
+    )
+    return Teacher(weights=place / folder.STUDENT, made_in=place, identity=identity)
+
+
+def _given(weights: Path, recipes: Sequence[str]) -> dict[str, Teacher]:
+    """A file in place of the recipe's teacher."""
+    if len(recipes) > 1:
+        raise ValueError(
+            f"--teacher-weights is one teacher, and these rows have {len(recipes)}: {', '.join(recipes)}; "
+            f"name rows of one of them, or leave it out to have them trained"
+        )
+    if not weights.is_file():
+        raise ValueError(f"there is no file {weights}; give the teacher's weights")
+    # Both: other weights in the same place are another teacher, and a run keeps to the place that it started with.
+    found = Teacher(weights=tidy(weights), made_in=None, identity=f"{tidy(weights)} {facts.sha256(weights)}")
+    return dict.fromkeys(recipes, found)
+
+
+def _plan_row(name: str, row: Row, seed: int, runs: Path, teacher: Teacher | None) -> Run:
+    settings: dict[str, object] = {**row.settings, "run.seed": seed}
+    fingerprint = _fingerprint(settings, "teacher.weights", teacher)
+    if teacher is not None:
+        settings["teacher.weights"] = str(teacher.weights)
+    read = read_settings(options=settings)
+    words = [read.method.name, read.student.model, read.data.name, f"seed{seed}", fingerprint]
+    place = runs / re.sub(r"[^\w.+-]+", "-", "-".join(words))
+    return Run(
+        name=f"{name}, seed {seed}",
+        settings=settings,
+        folder=place,
+        needs=teacher.made_in if teacher else None,
+        rows=(name,),
+        seed=seed,
+        is_finished=folder.is_finished(place, read),
+    )
+
+
+def _fingerprint(settings: Mapping[str, object], weights: str, teacher: Teacher | None) -> str:
+    """Ten hexadecimal digits for what a run learns; defaults that are stated, and where files lie, do not matter."""
+    named = {**settings, weights: teacher.identity} if teacher else settings
+    stated = read_settings(options=named).model_dump(mode="json", exclude_defaults=True)
+    kept = {key: value for key, value in folder.flatten(stated).items() if key not in folder.MAY_DIFFER}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:10]

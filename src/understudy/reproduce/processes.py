@@ -1,0 +1,105 @@
+"""Runs in several processes of this machine."""
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+import torch
+
+from understudy.engine.stop import StopRequest
+from understudy.reproduce.job import Job, Outcome, carry_out
+from understudy.reproduce.pool import Pool
+
+
+@contextlib.contextmanager
+def in_processes(num_workers: int) -> Iterator[Pool]:
+    """`num_workers` processes with a share of the threads each; one that dies fails its run and no other."""
+    threads = max(1, torch.get_num_threads() // num_workers)
+    workers = [Worker(threads) for _ in range(num_workers)]
+    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+
+    def run_in_one(job: Job) -> Outcome:
+        worker = idle.get()
+        try:
+            return worker.carry_out(job)
+        finally:
+            idle.put(worker)
+
+    def submit(job: Job) -> Future[Outcome]:
+        return executor.submit(run_in_one, job)
+
+    def stop() -> None:
+        for worker in workers:
+            worker.stop()
+
+    with StopRequest() as request, ThreadPoolExecutor(num_workers) as executor:
+        try:
+            yield Pool(submit=submit, slots=num_workers, is_asked=lambda: request.reason is not None, stop=stop)
+        finally:
+            stop()
+
+
+class Worker:
+    """A process that carries out one run after the other; where it has died, the next run gets a new one."""
+
+    def __init__(self, threads: int):
+        self.threads = threads
+        self.process: BaseProcess | None = None
+        self.pipe: Connection | None = None
+        self.is_stopped = False
+
+    def carry_out(self, job: Job) -> Outcome:
+        if self.process is None or self.pipe is None or not self.process.is_alive():
+            self.process, self.pipe = self._start()
+        if self.is_stopped:
+            self.process.terminate()
+        try:
+            self.pipe.send(job)
+            return self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return Outcome(kind="failed", reason=f"its process ended with exit code {self.process.exitcode}")
+
+    def stop(self) -> None:
+        """A run that is training saves and stops; a process that is doing anything else ends."""
+        self.is_stopped = True
+        if self.process is not None:
+            self.process.terminate()
+
+    def _start(self) -> tuple[BaseProcess, Connection]:
+        # A forked process could not use CUDA, and would share the threads' locks.
+        context = multiprocessing.get_context("spawn")
+        here, there = context.Pipe()
+        process = context.Process(target=_serve, args=(there, self.threads))
+        process.start()
+        there.close()
+        return process, here
+
+
+def _serve(pipe: Connection, threads: int) -> None:
+    """Carry out what comes through the pipe until it is closed."""
+    # Ctrl-C, and what else is sent to all processes of a command, is for the one that was started by hand: it asks this
+    # one, and to be asked twice is to be killed.
+    os.setpgrp()
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            pipe.send(carry_out(pipe.recv()))
+
+
+def _stop_with_parent() -> None:
+    """Be asked to stop when the process that started this one is no more, however it ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
