@@ -63,11 +63,9 @@ class Measured:
         taken = [cell["wall_s"] for cell in self.cells() if any(is_of(cell, row) for row in rows)]
         if taken:
             return Estimate(seconds=statistics.median(taken), is_measured=True)
-        try:
-            # A quick run is short because of its few images, which its settings do not show.
-            return None if self.is_quick else Estimate(seconds=BESIDES_S + run_seconds(run.settings), is_measured=False)
-        except KeyError:
-            return None
+        # A quick run is short because of its few images, which its settings do not show.
+        products_s = None if self.is_quick else run_seconds(run.settings)
+        return None if products_s is None else Estimate(seconds=BESIDES_S + products_s, is_measured=False)
 
     def show(self, teachers: Set[str | None]) -> rich.table.Table:
         """Published beside measured, over all seeds that are in the file with one of these teachers (SHA-256)."""
