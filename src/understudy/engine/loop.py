@@ -94,7 +94,7 @@ class Loop:
     def run(self, saved: dict[str, Any] | None) -> Place:
         """Train all phases, from the checkpoint's place where there is one.
 
-        Raises StoppedError at a signal or when the time is up, after saving; NotFiniteError for a loss that is not finite.
+        Raises StoppedError at a signal or when the time is up, after saving; NotFiniteError for a loss that is not so.
         """
         if saved is not None:
             self._restore_networks(saved)
@@ -332,9 +332,7 @@ class Loop:
         if reason is None:
             return
         self._save(self.batches.batch_size, epoch)
-        raise StoppedError(
-            f"stopped by {reason} at step {self.place.step}; the same command goes on from there"
-        )
+        raise StoppedError(f"stopped by {reason} at step {self.place.step}; the same command goes on from there")
 
     # Counting -------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class StopRequest:
-    """Set by SIGINT or SIGTERM while in its `with` block, or when the time is up; the loop looks at it between two steps.
+    """SIGINT or SIGTERM while in its `with` block, or the end of the time; the loop looks at it between two steps.
 
     The first signal asks politely, a second one of the same kind acts as usual. Outside the main thread Python delivers
     no signals. `until` is a time of `time.time()`.
