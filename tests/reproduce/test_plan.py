@@ -91,3 +91,9 @@ def test_every_table_can_be_planned_also_quickly(plan_small, name):
     assert sorted(name for run in runs for name in run.rows) == sorted(2 * can_run)
     quick = plan_small(quick_table(table), is_quick=True)
     assert len(quick) <= len(runs) and {run.folder for run in quick}.isdisjoint(run.folder for run in runs)
+
+
+def test_a_setting_that_is_added_leaves_finished_runs_where_they_are(plan_small):
+    # Named when there were fewer settings: what has its default does not go into the name.
+    teacher = plan_small(TABLES["methods_digits"])[0]
+    assert teacher.folder.name == "digits-2x16-ca637f72b2"
