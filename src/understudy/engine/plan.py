@@ -93,15 +93,17 @@ def make_plan(
     epochs = epochs_per_phase(settings.epochs, tuple(phase.share for phase in method.phases))
     _check_teacher(settings, method, teacher)
     _check_mixing(settings, method)
+    task = choose_task(settings)
+    task.check_method(method)
     data = data or load_data(settings)
+    task.check_data(data)
     # The student's random weights depend on the seed alone, so that runs of different methods can be paired.
     torch.manual_seed(settings.run.seed)
     left_random: list[str] = []
     if student is None:
-        student, left_random = build_student(settings.student, data)
+        student, left_random = build_student(settings.student, data, task.adapt)
     if teacher is None and settings.teacher is not None:
         teacher = build_teacher([settings.teacher, *settings.more_teachers], data)
-    task = choose_task(settings)
     shapes = _shapes(settings, data)
     outputs = {
         role: _ask(role, network, shapes[role], data, task) for role, network in _networks(student, teacher).items()
