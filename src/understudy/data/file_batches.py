@@ -26,9 +26,9 @@ class FileBatches:
     """Training batches. What is shown of image i in epoch e is a pure function of (seed, e, i), down to the bit.
 
     With `views` = V, of (seed, (e - 1) mod V, i). With `epoch_images` an epoch shows this many images, as `Batches`
-    does, and so with `images_per_class`; without views an image is then cropped anew each time that an epoch shows it. The number of `workers`, how far
-    they are ahead and where an epoch is entered change nothing. `augment=False` shows the middle of the images. `mean`
-    and `std` are in units of 0..255.
+    does, and so with `images_per_class`; without views an image is then cropped anew each time that an epoch shows it.
+    The number of `workers`, how far they are ahead and where an epoch is entered change nothing. `augment=False` shows
+    the middle of the images. `mean` and `std` are in units of 0..255.
     """
 
     def __init__(

@@ -22,8 +22,8 @@ class ByClass:
         num_classes = len(self._classes)
         if batch_size % per_class or not 2 <= batch_size // per_class <= num_classes:
             raise ValueError(
-                f"a batch of {batch_size} cannot hold {per_class} images of each of its classes: give a batch_size that "
-                f"is a multiple of {per_class}, from {2 * per_class} to {num_classes * per_class} "
+                f"a batch of {batch_size} cannot hold {per_class} images of each of its classes: give a batch_size "
+                f"that is a multiple of {per_class}, from {2 * per_class} to {num_classes * per_class} "
                 f"({num_classes} classes)"
             )
 

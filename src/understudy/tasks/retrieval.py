@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from understudy.data import Dataset, Images, batches_in_order, training_batches
+from understudy.data import Dataset, Images, batches_in_order
 from understudy.methods import LOGITS, Method
 from understudy.models import Form, Head, embed, end_of, ensemble
 from understudy.precision import Precision
@@ -34,7 +34,8 @@ def retrieval(settings: RetrievalSettings) -> Task:
         make_objective=partial(_make_objective, settings),
         measure=partial(_measure, settings),
         adapt=partial(_adapt, settings),
-        make_batches=partial(training_batches, images_per_class=per_class),
+        answers_classes=False,
+        images_per_class=per_class,
     )
 
 

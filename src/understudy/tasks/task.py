@@ -29,6 +29,8 @@ class Task:
     - `measure(network, images, data, precision)` has all numbers of an assembled network on some images, by name
     - `headline` is the number to compare by
     - `adapt(make, example)` is the network that learns: what `make` answers, or made of it
+    - `answers_classes` says that a network's output is one number for each class
+    - `images_per_class` of each of its classes are in a batch; 0: as they come
     - `make_batches` takes what `data.training_batches` takes
     """
 
@@ -42,5 +44,7 @@ class Task:
     check_data: Callable[[Dataset], None] = lambda data: None
     check_method: Callable[[Method], None] = lambda method: None
     adapt: Callable[[Callable[[], nn.Module], Tensor], nn.Module] = lambda make, example: make()
+    answers_classes: bool = True
+    images_per_class: int = 0
     make_batches: Callable[..., Batches | FileBatches] = training_batches
     assemble: Callable[[nn.Module, Any], nn.Module] = lambda student, objective: student
