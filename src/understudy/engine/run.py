@@ -176,7 +176,6 @@ def _make_batches(plan: Plan, precision: Precision) -> Batches | FileBatches:
         channels_last=precision.channels_last,
         views=plan.settings.data.views,
         epoch_images=plan.settings.data.epoch_images,
-        images_per_class=plan.task.images_per_class,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from understudy.data import Dataset, Images, batches_in_order
+from understudy.data import Dataset, Images, batches_in_order, training_batches
 from understudy.methods import LOGITS, Method
 from understudy.models import Form, Head, embed, end_of, ensemble
 from understudy.precision import Precision
@@ -36,6 +36,7 @@ def retrieval(settings: RetrievalSettings) -> Task:
         adapt=partial(_adapt, settings),
         answers_classes=False,
         images_per_class=per_class,
+        make_batches=partial(training_batches, images_per_class=per_class),
     )
 
 

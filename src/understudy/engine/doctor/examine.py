@@ -102,7 +102,6 @@ def make_case(plan: Plan, precision: Precision) -> Case:
         augment=settings.data.augment,
         channels_last=precision.channels_last,
         views=settings.data.views,
-        images_per_class=plan.task.images_per_class,
     )
     images, labels = batches.batch(1, 0)
     return Case(
