@@ -34,9 +34,18 @@ def test_a_class_with_too_few_images_repeats_them():
     assert all(torch.bincount(labels[batch]).sort().values[-2:].tolist() == [3, 3] for batch in order.split(6))
 
 
-@pytest.mark.parametrize(("batch_size", "per_class"), [(10, 4), (4, 4), (28, 4)])
+def test_fewer_classes_than_a_batch_has_room_for_come_again_with_other_images():
+    labels = torch.arange(60) % 3
+    order = order_by_class(labels, batch_size=24, per_class=4, num_batches=2, generator=generator())
+    for batch in order.split(24):
+        assert torch.bincount(labels[batch]).tolist() == [8, 8, 8] and len(batch.unique()) == 24
+
+
+@pytest.mark.parametrize(("batch_size", "per_class"), [(10, 4), (4, 4)])
 def test_batches_that_cannot_be_made_are_explained(batch_size, per_class):
-    with pytest.raises(ValueError, match=rf"batch of {batch_size} cannot hold 4 images .* from 8 to 24 \(6 classes\)"):
+    with pytest.raises(
+        ValueError, match=rf"batch of {batch_size} cannot hold 4 images of each .* a multiple of 4, 8 or more"
+    ):
         order_by_class(
             torch.arange(60) % 6, batch_size=batch_size, per_class=per_class, num_batches=1, generator=generator()
         )

@@ -11,7 +11,8 @@ from torch import Tensor
 class ByClass:
     """Batches of `per_class` images of each of batch_size / per_class of the classes in `labels` (N,).
 
-    Raises ValueError where such batches cannot be made.
+    Where there are fewer classes, they come again in the batch, with other images as far as they have others. Raises
+    ValueError where such batches cannot be made.
     """
 
     def __init__(self, labels: Tensor, *, batch_size: int, per_class: int) -> None:
@@ -19,12 +20,10 @@ class ByClass:
         self._classes = self._labels.unique()
         self._batch_size = batch_size
         self._per_class = per_class
-        num_classes = len(self._classes)
-        if batch_size % per_class or not 2 <= batch_size // per_class <= num_classes:
+        if batch_size % per_class or batch_size < 2 * per_class:
             raise ValueError(
                 f"a batch of {batch_size} cannot hold {per_class} images of each of its classes: give a batch_size "
-                f"that is a multiple of {per_class}, from {2 * per_class} to {num_classes * per_class} "
-                f"({num_classes} classes)"
+                f"that is a multiple of {per_class}, {2 * per_class} or more"
             )
 
     def order(self, num_images: int, generator: torch.Generator) -> Tensor:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from understudy.ops import at_least_float32, full_precision
 
 CROSS_ENTROPY = "cross_entropy"
+# Weights of the library's regularisers, of which none is asked for here.
+UNUSED = ("embedding_reg_weight", "weight_reg_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +103,12 @@ def _checked(name: str, options: Mapping[str, float], make: Callable[..., Any]) 
         key: one.default
         for each in reversed(classes)
         for key, one in inspect.signature(each.__init__).parameters.items()
-        if isinstance(one.default, int | float) and not isinstance(one.default, bool)
+        if isinstance(one.default, int | float) and not isinstance(one.default, bool) and key not in UNUSED
     }
     unknown = sorted(options.keys() - known.keys())
     if unknown:
-        listed = ", ".join(f"{key}={value:g}" for key, value in known.items()) or "none"
+        usual = {**known, **(LOSSES[name].options if name in LOSSES else {})}
+        listed = ", ".join(f"{key}={value:g}" for key, value in usual.items()) or "none"
         raise ValueError(f"retrieval.options: {name} has no {', '.join(unknown)}; it has {listed}")
     return {
         key: int(value) if isinstance(known[key], int) and value == int(value) else value
