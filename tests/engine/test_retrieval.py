@@ -1,6 +1,8 @@
 """Retrieval as a run: on digits divided by class, five to train on and five to search among."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -10,7 +12,9 @@ from safetensors.torch import load_file
 from understudy.data import load
 from understudy.engine import execute
 from understudy.engine.assess import assess
+from understudy.engine.display import silent
 from understudy.engine.doctor.examine import examine
+from understudy.engine.loop import StoppedError
 from understudy.engine.plan import make_plan
 from understudy.export.export import export_run
 from understudy.models import read_metadata
@@ -75,6 +79,27 @@ def test_evaluate_measures_the_file_alone_as_the_run_did(trained, tmp_path):
 def test_a_finished_run_is_only_read(trained):
     again = execute(settings(), trained.folder)
     assert again.scores == trained.scores
+
+
+def test_a_run_that_was_stopped_ends_in_the_same_bits(trained, tmp_path):
+    """With batches by class, a miner, and a classifier with dropout that the student's file does not have."""
+    words = ("retrieval.loss=cross_entropy", "retrieval.images_per_class=2", "retrieval.options.width=16")
+    execute(settings(*words, epochs=1), tmp_path / "whole")
+    display = silent()
+    seen = []
+
+    def step():
+        seen.append(1)
+        if len(seen) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    display.step = step
+    with pytest.raises(StoppedError):
+        execute(settings(*words, epochs=1), tmp_path / "stopped", display=display)
+    assert len(seen) < 20
+    execute(settings(*words, epochs=1), tmp_path / "stopped")
+    files = [(tmp_path / name / "student.safetensors").read_bytes() for name in ("whole", "stopped")]
+    assert files[0] == files[1]
 
 
 @pytest.mark.parametrize("method", ["rkd", "at"])
