@@ -82,7 +82,7 @@ def test_a_finished_run_is_only_read(trained):
 
 
 def test_a_run_that_was_stopped_ends_in_the_same_bits(trained, tmp_path):
-    """With batches by class, a miner, and a classifier with dropout that the student's file does not have."""
+    """With batches by class, and a classifier with dropout that the student's file does not have."""
     words = ("retrieval.loss=cross_entropy", "retrieval.images_per_class=2", "retrieval.options.width=16")
     execute(settings(*words, epochs=1), tmp_path / "whole")
     display = silent()

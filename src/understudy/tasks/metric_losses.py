@@ -122,12 +122,12 @@ class Classifier(nn.Module):
     As in the authors' programs of AutoLR and HDhE (Ro & Choi): initial weights, widths and dropout are theirs.
     """
 
-    def __init__(self, length: int, num_classes: int, width: int = 512, dropout: float = 0.5):
+    def __init__(self, length: int, num_classes: int, width: float = 512, dropout: float = 0.5):
         super().__init__()
-        self.reduce = nn.Linear(length, width)
-        self.norm = nn.BatchNorm1d(width)
+        self.reduce = nn.Linear(length, int(width))
+        self.norm = nn.BatchNorm1d(int(width))
         self.dropout = nn.Dropout(dropout)
-        self.classify = nn.Linear(width, num_classes)
+        self.classify = nn.Linear(int(width), num_classes)
         nn.init.kaiming_normal_(self.reduce.weight, mode="fan_out")
         nn.init.normal_(self.norm.weight, 1.0, 0.02)
         nn.init.normal_(self.classify.weight, std=0.001)

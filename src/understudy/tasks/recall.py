@@ -53,8 +53,9 @@ def ranks_of_nearest(
     """
     _check(embeddings_Qd, labels_Q, gallery_Nd, gallery_labels_N)
     query_Qd = F.normalize(embeddings_Qd, dim=1)
-    is_own = gallery_Nd is None or gallery_labels_N is None
-    found_Nd, found_labels_N = (query_Qd, labels_Q) if is_own else (F.normalize(gallery_Nd, dim=1), gallery_labels_N)
+    found_Nd, found_labels_N = query_Qd, labels_Q
+    if gallery_Nd is not None and gallery_labels_N is not None:
+        found_Nd, found_labels_N = F.normalize(gallery_Nd, dim=1), gallery_labels_N
     margin = ROUNDINGS * torch.finfo(query_Qd.dtype).eps
     step = max(1, MOST_SIMILARITIES // len(found_Nd))
     ranks = []
@@ -63,7 +64,7 @@ def ranks_of_nearest(
         with full_precision(query_Qd):
             similarity_BN = query_Qd[rows] @ found_Nd.T
         of_class_BN = labels_Q[rows, None] == found_labels_N
-        nearest_B = _nearest(similarity_BN, of_class_BN, first if is_own else None)
+        nearest_B = _nearest(similarity_BN, of_class_BN, first if gallery_Nd is None else None)
         nearer_BN = (similarity_BN >= nearest_B[:, None] - margin) & ~of_class_BN
         ranks.append(torch.where(nearest_B.isinf(), -1, nearer_BN.sum(dim=1)))
     return torch.cat(ranks)
