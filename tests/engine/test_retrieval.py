@@ -125,6 +125,10 @@ def test_a_teacher_of_embeddings_teaches_a_student_of_another_length(trained, tm
 def test_an_ensemble_of_heads_is_trained_kept_and_read_again(tmp_path):
     words = ("retrieval.ensemble=hdhe", "retrieval.loss=cross_entropy", "retrieval.options.width=8")
     run = execute(settings(*words, **{"student.model": "resnet8", "epochs": 1, "data.percent": 20}), tmp_path / "run")
+    rates = {one["pattern"]: one["factor"] for one in json.loads((run.folder / "run.json").read_text())["rates"]}
+    assert rates == {
+        "trunk": 0.5, "heads.0": 0.5, "heads.1": 4.0, "objective.losses.0": 0.5, "objective.losses.1": 4.0
+    }  # fmt: skip
     found = assess(str(run.folder))
     assert found["scores"] == {name: pytest.approx(value) for name, value in run.scores.items()}
     assert found["parameters"] == sum(
@@ -193,5 +197,7 @@ def test_heads_of_ones_own_and_a_gallery_are_settings():
     )
     plan = make_plan(wanted.model_copy(update={"student": wanted.student.model_copy(update={"model": "resnet8"})}))
     assert plan.student.rates == {"trunk": 4.0, "heads.0": 4.0, "heads.1": 1.0}
+    wanted = {"trunk": 4.0, "heads.0": 4.0, "heads.1": 1.0, "objective.losses.0": 4.0, "objective.losses.1": 1.0}
+    assert plan.settings.optim.rates == wanted
     assert plan.task.headline == "recall_at_1_pct" and len(plan.objective.losses) == 2
     assert load("digits-disjoint").gallery is None

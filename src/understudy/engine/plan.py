@@ -112,7 +112,7 @@ def make_plan(
     objective = task.make_objective(student, torch.zeros(2, *shapes["student"]), data)
     torch.manual_seed(settings.run.seed + 1)
     return Plan(
-        settings=settings,
+        settings=_with_rates(settings, task.rates(student)),
         method=method,
         epochs=epochs,
         data=data,
@@ -125,6 +125,14 @@ def make_plan(
         sizes={role: size for role, (_, size) in outputs.items()},
         shapes=shapes,
     )
+
+
+def _with_rates(settings: Settings, of_task: dict[str, float]) -> Settings:
+    """With the task's factors of the learning rate before those that are asked for."""
+    if not of_task:
+        return settings
+    rates = {**of_task, **(settings.optim.rates or {})}
+    return settings.model_copy(update={"optim": settings.optim.model_copy(update={"rates": rates})})
 
 
 def _check_teacher(settings: Settings, method: Method, given: nn.Module | None) -> None:

@@ -5,13 +5,14 @@ from understudy.models.build import NAMES, build
 from understudy.models.cut import cut_of
 from understudy.models.embed import embed
 from understudy.models.embedding import Form, Head, Unit, end_of
-from understudy.models.hdhe import ensemble
+from understudy.models.hdhe import HeadsOnTrunk, ensemble
 from understudy.models.weights import load_weights, read_metadata, save_weights
 
 __all__ = [
     "NAMES",
     "Form",
     "Head",
+    "HeadsOnTrunk",
     "Unit",
     "block_of",
     "blocks",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from understudy.data import Dataset, Images, batches_in_order, training_batches
 from understudy.methods import LOGITS, Method
-from understudy.models import Form, Head, embed, end_of, ensemble
+from understudy.models import Form, Head, HeadsOnTrunk, embed, end_of, ensemble
 from understudy.precision import Precision
 from understudy.spec import RetrievalSettings
 from understudy.tasks.metric_losses import OfParts, check_loss, make_loss, needs_pairs
@@ -34,6 +34,7 @@ def retrieval(settings: RetrievalSettings) -> Task:
         make_objective=partial(_make_objective, settings),
         measure=partial(_measure, settings),
         adapt=partial(_adapt, settings),
+        rates=_rates,
         answers_classes=False,
         images_per_class=per_class,
         make_batches=partial(training_batches, images_per_class=per_class),
@@ -49,6 +50,14 @@ def form_of(settings: RetrievalSettings) -> Form:
 
 def _adapt(settings: RetrievalSettings, make: Callable[[], nn.Module], example: Tensor) -> nn.Module:
     return embed(make, form_of(settings), example)
+
+
+def _rates(student: nn.Module) -> dict[str, float]:
+    """Those of an ensemble's heads, each with its own loss."""
+    if not isinstance(student, HeadsOnTrunk):
+        return {}
+    losses = {f"objective.losses.{number}": head.rate for number, head in enumerate(student.unit.form.heads)}
+    return {**student.rates, **losses}
 
 
 def _check_method(method: Method) -> None:

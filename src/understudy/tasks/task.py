@@ -29,6 +29,7 @@ class Task:
     - `measure(network, images, data, precision)` has all numbers of an assembled network on some images, by name
     - `headline` is the number to compare by
     - `adapt(make, example)` is the network that learns: what `make` answers, or made of it
+    - `rates(student)` are factors of the learning rate by the names of layers, as in optim.rates, which come after them
     - `answers_classes` says that a network's output is one number for each class
     - `images_per_class` of each of its classes are in a batch; 0: as they come
     - `make_batches` takes what `data.training_batches` takes
@@ -44,6 +45,7 @@ class Task:
     check_data: Callable[[Dataset], None] = lambda data: None
     check_method: Callable[[Method], None] = lambda method: None
     adapt: Callable[[Callable[[], nn.Module], Tensor], nn.Module] = lambda make, example: make()
+    rates: Callable[[nn.Module], dict[str, float]] = lambda student: {}
     answers_classes: bool = True
     images_per_class: int = 0
     make_batches: Callable[..., Batches | FileBatches] = training_batches
