@@ -76,7 +76,8 @@ def test_evaluate_measures_the_file_alone_as_the_run_did(trained, tmp_path):
     assert beside["scores"] == found["scores"] == beside["teacher"]["scores"]
 
 
-def test_a_finished_run_is_only_read(trained):
+def test_a_finished_run_is_only_read_and_named_by_its_loss(trained):
+    assert json.loads((trained.folder / "run.json").read_text())["method"]["title"] == "Multi similarity"
     again = execute(settings(), trained.folder)
     assert again.scores == trained.scores
 
@@ -163,6 +164,7 @@ def test_the_doctor_finds_nothing_wrong_with_such_a_pair(trained):
 def test_the_exported_network_answers_unit_vectors_and_its_card_says_so(trained, tmp_path):
     export_run(trained.folder, ["safetensors", "torch"], out=tmp_path)
     card = (tmp_path / "README.md").read_text()
+    assert not (tmp_path / "model.py").exists()
     assert "a vector of length 1" in card and "recall@8 %" in card and "logits for each image" not in card
     network = torch.export.load(tmp_path / "model.pt2").module()
     answer = network(torch.randn(2, 1, 8, 8))

@@ -12,7 +12,7 @@ from understudy.engine import facts
 from understudy.engine.latency import Latency
 from understudy.export.exported import Exported
 from understudy.export.loading import how_to_load
-from understudy.export.source import is_ours
+from understudy.export.source import has_source
 from understudy.export.student import Student
 from understudy.models import end_of
 from understudy.report import quantities
@@ -42,7 +42,7 @@ def card(
             for one in exported
             if (program := how_to_load(student, one.format, with_normalisation))
         ],
-        has_source=is_ours(student) and any(one.format == "safetensors" for one in exported),
+        has_source=has_source(student) and any(one.format == "safetensors" for one in exported),
         with_normalisation=with_normalisation,
         versions=_versions(exported),
         export_command=facts.command(),

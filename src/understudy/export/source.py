@@ -25,8 +25,13 @@ def load(path=None):
 
 
 def is_ours(student: Student) -> bool:
-    """Whether the network comes as it is from understudy's own files, not from timm, torchvision or the user."""
-    return ":" not in student.model and end_of(student.network) is None
+    """Whether the network comes from understudy's own files, not from timm, torchvision or the user."""
+    return ":" not in student.model
+
+
+def has_source(student: Student) -> bool:
+    """Whether `source_of` answers all of the network: it is ours, as it is."""
+    return is_ours(student) and end_of(student.network) is None
 
 
 def source_of(student: Student) -> str:

@@ -27,6 +27,7 @@ class Task:
     - `assemble(student, objective)` is what is measured, kept and exported: the student itself, or with the objective's
       layers where they are of use after training
     - `measure(network, images, data, precision)` has all numbers of an assembled network on some images, by name
+    - `labels_title` is what learning from labels alone is called in a report
     - `headline` is the number to compare by
     - `adapt(make, example)` is the network that learns: what `make` answers, or made of it
     - `rates(student)` are factors of the learning rate by the names of layers, as in optim.rates, which come after them
@@ -45,6 +46,7 @@ class Task:
     check_data: Callable[[Dataset], None] = lambda data: None
     check_method: Callable[[Method], None] = lambda method: None
     adapt: Callable[[Callable[[], nn.Module], Tensor], nn.Module] = lambda make, example: make()
+    labels_title: str = "Cross-entropy"
     rates: Callable[[nn.Module], dict[str, float]] = lambda student: {}
     answers_classes: bool = True
     images_per_class: int = 0
