@@ -77,7 +77,7 @@ def test_evaluate_measures_the_file_alone_as_the_run_did(trained, tmp_path):
 
 
 def test_a_finished_run_is_only_read_and_named_by_its_loss(trained):
-    assert json.loads((trained.folder / "run.json").read_text())["method"]["title"] == "Multi similarity"
+    assert json.loads((trained.folder / "run.json").read_text())["method"]["title"] == "Multi-similarity"
     again = execute(settings(), trained.folder)
     assert again.scores == trained.scores
 

@@ -88,10 +88,9 @@ def test_penultimate_is_read_before_the_relu_and_with_the_plus_after_it():
 
 
 def test_sharing_more_saves_memory_and_a_third_head_costs_some():
-    sizes = {name: num_parameters(made("torchvision:resnet50", form(name))) for name in ENSEMBLES}
+    sizes = {name: num_parameters(made("torchvision:resnet18", form(name))) for name in ENSEMBLES}
     assert sizes["ms-hdhe"] < sizes["hdhe"] < sizes["tri-hdhe"]
-    by_block = [num_parameters(made("torchvision:resnet50", form(shared=name))) for name in ("layer3.0", "layer3.4")]
-    assert sizes["ms-hdhe"] < by_block[1] < by_block[0] < sizes["hdhe"]
+    assert sizes["ms-hdhe"] < num_parameters(made("torchvision:resnet18", form(shared="layer3.0"))) < sizes["hdhe"]
 
 
 @pytest.mark.parametrize("name", ["torchvision:resnet18", "timm:resnet18", "resnet14", "resnet14-a"])

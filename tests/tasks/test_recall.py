@@ -17,8 +17,9 @@ def drawn(number: int, classes: int, seed: int = 0):
 def brute_force(queries, labels, k, gallery=None, gallery_labels=None):
     """One query after the other, all others sorted by their cosine."""
     found = []
-    others = queries if gallery is None else gallery
-    others_labels = labels if gallery is None else gallery_labels
+    others, others_labels = (
+        (queries, labels) if gallery is None or gallery_labels is None else (gallery, gallery_labels)
+    )
     for place, (query, label) in enumerate(zip(queries, labels, strict=True)):
         pairs = [
             (float(torch.cosine_similarity(query, other, dim=0)), int(own))

@@ -34,7 +34,7 @@ def retrieval(settings: RetrievalSettings) -> Task:
         make_objective=partial(_make_objective, settings),
         measure=partial(_measure, settings),
         adapt=partial(_adapt, settings),
-        labels_title=settings.loss.replace("_", " ").capitalize(),
+        labels_title=settings.loss.replace("_", "-").capitalize(),
         rates=_rates,
         answers_classes=False,
         images_per_class=per_class,
