@@ -42,7 +42,7 @@ def pictures(*sizes, first=0, count=30, broken=()) -> ImageFiles:
 
 def read(*sizes, **settings):
     train, test = pictures(*sizes), pictures(*sizes, first=30, count=9)
-    return read_files("pictures", train, test, None, Loading(**settings), "found somewhere")
+    return read_files(Parts(name="pictures", train=train, test=test, note="found somewhere"), Loading(**settings))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def written(tmp_path, digits):
     def write(name, seed=0, num_classes=10, **said):
         torch.manual_seed(seed)
         network = build("digits-1x4", num_classes=num_classes, in_channels=1)
-        metadata = student_metadata("digits-1x4", digits) | {key: json.dumps(value) for key, value in said.items()}
+        metadata = student_metadata("digits-1x4", digits, network) | {
+            key: json.dumps(value) for key, value in said.items()
+        }
         save_weights(network, tmp_path / name, metadata)
         return network.eval(), TeacherSettings(model="digits-1x4", weights=tmp_path / name)
 

@@ -71,7 +71,7 @@ def evaluate(
     Example: understudy evaluate runs/student --teacher runs/teacher --confusion confusion.svg
     """
     from understudy.report.confusion import check_picture, write_confusion
-    from understudy.report.measurement import print_measurement
+    from understudy.report.measurement import print_measurement, print_scores
 
     if confusion is not None:
         check_picture(confusion)
@@ -88,13 +88,18 @@ def evaluate(
         teacher_weights=teacher_weights,
     )
     screen = console()
-    print_measurement(found, screen, all_classes=all_classes)
+    if "scores" in found:
+        print_scores(found, screen)
+    else:
+        print_measurement(found, screen, all_classes=all_classes)
     if json_file is not None:
         from understudy.engine.folder import write_json
 
         json_file.parent.mkdir(parents=True, exist_ok=True)
         write_json(json_file, found)
         screen.print(f"everything: {json_file}", highlight=False, soft_wrap=True)
+    if confusion is not None and "scores" in found:
+        raise ValueError(f"--confusion: {found['model']} answers embeddings, not classes; leave it out")
     if confusion is not None:
         names = [one["name"] for one in found["per_class"]]
         title = f"{found['model']} on {found['data']}: {found['accuracy_pct']:.2f} % right"

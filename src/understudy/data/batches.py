@@ -7,6 +7,7 @@ from torch import Tensor
 
 from understudy.data.augment import Augment
 from understudy.data.image_set import ImageSet
+from understudy.data.sampling import ByClass, by_class
 from understudy.data.seeds import seed_of
 
 
@@ -22,7 +23,8 @@ class Batches:
     order is another in every epoch all the same.
 
     With `epoch_images`, an epoch shows this many images in place of each one once: the set is gone through again and
-    again, in another order every time, and the last time only as far as is needed.
+    again, in another order every time, and the last time only as far as is needed. With `images_per_class`, a batch has
+    so many images of each of its classes: of the smaller ones some come again.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Batches:
         channels_last: bool = False,
         views: int = 0,
         epoch_images: int | None = None,
+        images_per_class: int = 0,
     ) -> None:
         check(len(image_set), image_set.images.shape[1], batch_size, mean, std)
         if views < 0:
@@ -47,6 +50,7 @@ class Batches:
             augment.check(*image_set.images.shape[2:])
         self.epoch_images = epoch_images or len(image_set)
         self.batch_size = min(batch_size, self.epoch_images)
+        self._by_class = by_class(image_set.labels, self.batch_size, images_per_class)
         self.augment = augment
         self.seed = seed
         self.views = views
@@ -101,7 +105,7 @@ class Batches:
     def _drawn(self, number: int) -> tuple[Tensor, list[Tensor] | None]:
         """An epoch's images in order and what happens to the image at each place of it; the last epoch's is kept."""
         if self._last_drawn is None or self._last_drawn[0] != number:
-            shown, generator = order_of_epoch(number, self.seed, len(self.images), self.epoch_images)
+            shown, generator = order_of_epoch(number, self.seed, len(self.images), self.epoch_images, self._by_class)
             order = shown % len(self.images)
             view = self.view(number)
             if view is not None:
@@ -191,12 +195,16 @@ def constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.dev
     return mean_C[:, None, None], std_C[:, None, None]
 
 
-def order_of_epoch(number: int, seed: int, num_images: int, epoch_images: int) -> tuple[Tensor, torch.Generator]:
+def order_of_epoch(
+    number: int, seed: int, num_images: int, epoch_images: int, chosen: ByClass | None = None
+) -> tuple[Tensor, torch.Generator]:
     """What an epoch shows, in its order (epoch_images,), and the generator for whatever else is drawn for it.
 
     Image i of N is i the first time that the set is gone through, i + N the second time, i + 2 N the third.
     """
     generator = torch.Generator().manual_seed(seed_of("epoch", number, "of seed", seed))
+    if chosen is not None:
+        return chosen.order(epoch_images, generator), generator
     times = range(-(-epoch_images // num_images))
     orders = [torch.randperm(num_images, generator=generator) + time * num_images for time in times]
     return torch.cat(orders)[:epoch_images], generator

@@ -8,6 +8,7 @@ from typing import Literal
 from understudy.data.augment import Augment
 from understudy.data.crops import Crops
 from understudy.data.decoding import default_workers
+from understudy.data.division import Parts
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import Dataset, ImageSet
 from understudy.data.in_memory import decode_files, resized
@@ -40,18 +41,24 @@ class Loading:
     std: tuple[float, ...] | None = None
 
 
-def read_files(
-    name: str, train: ImageFiles, test: ImageFiles, validation: ImageFiles | None, loading: Loading, note: str = ""
-) -> Dataset:
+def read_files(found: Parts, loading: Loading) -> Dataset:
     """The set with its images read in one of the two ways.
 
     In memory, training shifts them by up to an eighth of their shorter side, as the 4 pixels of CIFAR's 32.
     """
-    parts = [part for part in (train, test, validation) if part is not None]
+    name, held_out, gallery = found.name, found.validation, found.gallery
+    parts = [part for part in (found.train, found.test, held_out, gallery) if part is not None]
     sizes, num_images = _sizes(parts), sum(map(len, parts))
     size = (loading.size, loading.size) if loading.size else sizes[0] if len(sizes) == 1 else None
     against = _against_memory(loading, sizes, size, num_images)
-    make = partial(Dataset, name=name, mean=loading.mean or MEAN, std=loading.std or STD, note=note)
+    make = partial(
+        Dataset,
+        name=name,
+        mean=loading.mean or MEAN,
+        std=loading.std or STD,
+        note=found.note,
+        disjoint=found.disjoint,
+    )
     flip = loading.hflip is not False
     if loading.how == "workers" or (loading.how == "auto" and against):
         crops = Crops(size=loading.size or WORKERS_SIZE, crop_pct=loading.crop_pct, scale=loading.scale, flip=flip)
@@ -59,16 +66,25 @@ def read_files(
         by = f"by {workers} worker process{'' if workers == 1 else 'es'}" if workers else "in this process"
         why = against if loading.how == "auto" else "data.loading=workers"
         said = f"decoded {by} and cropped to {_words((crops.size, crops.size))} ({why})"
-        return make(train=train, test=test, validation=validation, augment=crops, workers=workers, loading=said)
+        return make(
+            train=found.train,
+            test=found.test,
+            validation=held_out,
+            gallery=gallery,
+            augment=crops,
+            workers=workers,
+            loading=said,
+        )
     if size is None:
         raise ValueError(
             f"data.loading=memory wants images of one size, and those of {name} go from {_words(sizes[0])} to "
             f"{_words(sizes[-1])}; add data.size=SIDE"
         )
     return make(
-        train=decode_files(train, size),
-        test=decode_files(test, size),
-        validation=None if validation is None else decode_files(validation, size),
+        train=decode_files(found.train, size),
+        test=decode_files(found.test, size),
+        validation=None if held_out is None else decode_files(held_out, size),
+        gallery=None if gallery is None else decode_files(gallery, size),
         augment=Augment(pad=min(size) // 8, flip=flip),
         loading=_said_of_memory(num_images, size),
     )

@@ -14,12 +14,18 @@ TEST_SHARE = 0.2
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Parts:
-    """The parts of a set, of the same classes in the same order; `note` says where they were found and how divided."""
+    """The parts of a set, of the same classes in the same order; `note` says where they were found and how divided.
+
+    Parts that are `disjoint` have no class in common. `gallery` is where the test images are looked for, if not among
+    themselves; its classes are theirs.
+    """
 
     name: str
     train: ImageFiles
     test: ImageFiles
     validation: ImageFiles | None = None
+    gallery: ImageFiles | None = None
+    disjoint: bool = False
     note: str
 
     def __post_init__(self) -> None:
@@ -29,7 +35,7 @@ class Parts:
             if not len(files):
                 raise ValueError(f"{self.name}: {part} has no images")
             difference = _difference(self.train.class_names, files.class_names)
-            if difference:
+            if difference and not self.disjoint:
                 raise ValueError(f"{self.name}: the classes of train and {part} differ: {difference}")
 
 

@@ -17,6 +17,7 @@ from understudy.data.batches import (
 from understudy.data.crops import Crops
 from understudy.data.decoding import Decoding, Key
 from understudy.data.image_files import ImageFiles
+from understudy.data.sampling import by_class
 
 CHANNELS = 3
 
@@ -25,9 +26,9 @@ class FileBatches:
     """Training batches. What is shown of image i in epoch e is a pure function of (seed, e, i), down to the bit.
 
     With `views` = V, of (seed, (e - 1) mod V, i). With `epoch_images` an epoch shows this many images, as `Batches`
-    does; without views an image is then cropped anew each time that an epoch shows it. The number of `workers`, how far
-    they are ahead and where an epoch is entered change nothing. `augment=False` shows the middle of the images. `mean`
-    and `std` are in units of 0..255.
+    does, and so with `images_per_class`; without views an image is then cropped anew each time that an epoch shows it.
+    The number of `workers`, how far they are ahead and where an epoch is entered change nothing. `augment=False` shows
+    the middle of the images. `mean` and `std` are in units of 0..255.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class FileBatches:
         views: int = 0,
         workers: int = 0,
         epoch_images: int | None = None,
+        images_per_class: int = 0,
     ) -> None:
         check(len(files), CHANNELS, batch_size, mean, std)
         if views < 0:
             raise ValueError(f"views must be 0 (every epoch anew) or more, found {views}")
         self.epoch_images = epoch_images or len(files)
         self.batch_size = min(batch_size, self.epoch_images)
+        self._by_class = by_class(files.labels, self.batch_size, images_per_class)
         self.augment = crops if augment else None
         self.seed = seed
         self.views = views
@@ -107,7 +110,7 @@ class FileBatches:
     def _shown(self, number: int, step: int) -> Tensor:
         """What a step shows, as `order_of_epoch` counts: an image's second time in an epoch is told from its first."""
         if self._last_order is None or self._last_order[0] != number:
-            order, _ = order_of_epoch(number, self.seed, len(self.labels), self.epoch_images)
+            order, _ = order_of_epoch(number, self.seed, len(self.labels), self.epoch_images, self._by_class)
             self._last_order = number, order
         return self._last_order[1][step * self.batch_size : (step + 1) * self.batch_size]
 

@@ -68,6 +68,9 @@ Images = ImageSet | ImageFiles
 class Dataset:
     """A train and a test set of the same classes and image shape, and how they are normalised and augmented.
 
+    Parts that are `disjoint` have no class in common instead: for retrieval, on classes that were never seen. A
+    `gallery` is where the test images are looked for, if not among themselves, and has their classes.
+
     All parts are images in memory of one shape, with `augment` an Augment, or all are files, with Crops, which give
     them their shape; `workers` processes decode these ahead of time. `mean` and `std` have one entry a channel, in
     units of 0..255. `mislabelled` says which training images were given a wrong label on purpose: place in `train` ->
@@ -78,6 +81,8 @@ class Dataset:
     train: Images
     test: Images
     validation: Images | None = None
+    gallery: Images | None = None
+    disjoint: bool = False
     mean: tuple[float, ...]
     std: tuple[float, ...]
     augment: Augment | Crops
@@ -88,11 +93,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         for part, images in self._parts():
-            if images.class_names != self.train.class_names:
-                raise ValueError(
-                    f"{self.name}: {part} has the classes {_shortened(images.class_names)}, "
-                    f"train has {_shortened(self.train.class_names)}; they must be equal, in order"
-                )
+            self._check_classes(part, images)
             wanted = Crops if isinstance(images, ImageFiles) else Augment
             if not isinstance(self.augment, wanted):
                 raise ValueError(
@@ -108,6 +109,19 @@ class Dataset:
             raise ValueError(
                 f"{self.name}: mean and std need one entry for each of the {self.image_shape[0]} channels, "
                 f"found {len(self.mean)} and {len(self.std)}"
+            )
+
+    def _check_classes(self, part: str, images: Images) -> None:
+        other, wanted = ("test", self.test) if part == "gallery" else ("train", self.train)
+        found, expected = images.class_names, wanted.class_names
+        if self.disjoint and part in ("test", "validation"):
+            shared = sorted(set(found) & set(expected))
+            if shared:
+                raise ValueError(f"{self.name}: {part} and train share the classes {_shortened(tuple(shared))}")
+        elif found != expected:
+            raise ValueError(
+                f"{self.name}: {part} has the classes {_shortened(found)}, "
+                f"{other} has {_shortened(expected)}; they must be equal, in order"
             )
 
     @property
@@ -137,8 +151,12 @@ class Dataset:
         return digest.hexdigest()
 
     def _parts(self) -> list[tuple[str, Images]]:
-        parts = [("train", self.train), ("test", self.test)]
-        return parts if self.validation is None else [*parts, ("validation", self.validation)]
+        others = (("validation", self.validation), ("gallery", self.gallery))
+        return [
+            ("train", self.train),
+            ("test", self.test),
+            *((name, part) for name, part in others if part is not None),
+        ]
 
 
 def _shortened(names: tuple[str, ...]) -> str:

@@ -23,8 +23,12 @@ def training_batches(
     channels_last: bool = False,
     views: int = 0,
     epoch_images: int | None = None,
+    images_per_class: int = 0,
 ) -> Batches | FileBatches:
-    """Shuffled batches of the training images, augmented as is usual for the set or not at all."""
+    """Shuffled batches of the training images, augmented as is usual for the set or not at all.
+
+    With `images_per_class`, so many images of each of a batch's classes.
+    """
     if isinstance(data.train, ImageFiles):
         assert isinstance(data.augment, Crops)
         return FileBatches(
@@ -40,6 +44,7 @@ def training_batches(
             views=views,
             workers=data.workers,
             epoch_images=epoch_images,
+            images_per_class=images_per_class,
         )
     assert isinstance(data.augment, Augment)
     return Batches(
@@ -53,6 +58,7 @@ def training_batches(
         channels_last=channels_last,
         views=views,
         epoch_images=epoch_images,
+        images_per_class=images_per_class,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from understudy.data import cub200, imagenet, mit67, tiny_imagenet
+from understudy.data import cars196, cub200, imagenet, inshop, mit67, sop, tiny_imagenet
 from understudy.data.division import Parts
 from understudy.data.torchvision_table import TORCHVISION
 
@@ -19,6 +19,7 @@ IN_MEMORY = {
 ARCHIVES = {"cifar10": "cifar-10-batches-py/", "cifar100": "cifar-100-python/"}
 
 BY_ADDRESS = {
+    "NAME-disjoint": "any named set for retrieval: the first half of its classes to train on, the others to test on",
     "folder:PATH": "PATH/train/CLASS/*.jpg with PATH/val or PATH/test, or PATH/CLASS/*.jpg divided by seed",
     "parquet:PATTERN": "Parquet files here or at s3://, gs://, hf://, ..., divided as they are named, else by seed",
 }
@@ -34,11 +35,22 @@ class OfficialSet:
 
 
 OFFICIAL = {
+    "cars196": OfficialSet(
+        read=cars196.cars196,
+        place=f"{cars196.PLACE}/",
+        meaning="for retrieval: 16,185 cars, 98 models and 98 others",
+    ),
     "cub200": OfficialSet(read=cub200.cub200, place=f"{cub200.PLACE}/", meaning="11,788 birds of 200 species"),
     "imagenet": OfficialSet(
         read=imagenet.imagenet, place=f"{imagenet.PLACE}/", meaning="1.3 million photographs in 1,000 classes"
     ),
+    "inshop": OfficialSet(
+        read=inshop.inshop, place=f"{inshop.PLACE}/", meaning="for retrieval: 52,712 images of clothes, 7,982 items"
+    ),
     "mit67": OfficialSet(read=mit67.mit67, place=f"{mit67.PLACE}/", meaning="indoor scenes in 67 classes"),
+    "sop": OfficialSet(
+        read=sop.sop, place=f"{sop.PLACE}/", meaning="for retrieval: 120,053 photographs of 22,634 products"
+    ),
     "tiny_imagenet": OfficialSet(
         read=tiny_imagenet.tiny_imagenet,
         place=f"{tiny_imagenet.PLACE}/",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from understudy.data.class_folders import class_folders
+from understudy.data.disjoint import SUFFIX, divided_by_class, pooled
 from understudy.data.division import Parts
 from understudy.data.names import IN_MEMORY, OFFICIAL, unknown
 from understudy.data.parquet_parts import has_parquet, named_parquet_parts, parquet_parts
@@ -17,10 +18,15 @@ def parts(name: str, *, folder: Path, seed: int, download: bool) -> Parts:
 
     Names are looked for in `folder`: Parquet files first, then the official layout or torchvision's, which `download`
     may fetch. `seed` divides what comes undivided, and does nothing else. Digits and CIFAR outside Parquet files
-    are not read here, for they are held in memory whole.
+    are not read here, for they are held in memory whole. NAME-disjoint pools all images of NAME and divides them by
+    class.
     """
     folder = folder.expanduser()
     kind, colon, rest = name.partition(":")
+    base = name.removesuffix(SUFFIX)
+    is_its_own = Path(rest).expanduser().exists() if colon else has_parquet(name, folder)
+    if base != name and not is_its_own:
+        return _by_class(parts(base, folder=folder, seed=seed, download=download))
     if colon and not rest and kind in ("folder", "parquet"):
         raise ValueError(f"{name} names nothing; expected {kind}:{'PATH' if kind == 'folder' else 'PATTERN'}")
     if kind == "folder" and colon:
@@ -36,3 +42,20 @@ def parts(name: str, *, folder: Path, seed: int, download: bool) -> Parts:
     if name in IN_MEMORY:
         raise ValueError(f"{name} is held in memory whole, not read image by image: load it with load_data({name!r})")
     raise unknown(name, folder)
+
+
+def _by_class(found: Parts) -> Parts:
+    """All images of a set, the first half of its classes to train on and the others to test on."""
+    if found.disjoint:
+        raise ValueError(f"{found.name} is divided by class as it is; leave out {SUFFIX}")
+    train, test = divided_by_class(
+        pooled([part for part in (found.train, found.test, found.validation) if part is not None])
+    )
+    return Parts(
+        name=f"{found.name}{SUFFIX}",
+        train=train,
+        test=test,
+        disjoint=True,
+        note=f"{found.note}; then pooled: {len(train.class_names)} classes to train on, "
+        f"{len(test.class_names)} others to test on",
+    )

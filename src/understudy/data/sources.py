@@ -9,6 +9,7 @@ from understudy.data.choose import Loading, read_files, read_tensors
 from understudy.data.cifar import CIFAR10, CIFAR100, cifar
 from understudy.data.classes import select_classes
 from understudy.data.digits import digits
+from understudy.data.disjoint import SUFFIX, divided_by_class, held_out_classes, pooled
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import Dataset, ImageSet
 from understudy.data.mislabel import mislabelled
@@ -44,6 +45,9 @@ def load(
     `per_class` images of each class, are kept. Of the test images only other classes are left out. Mean and std stay
     those of the whole set. The fraction `mislabel` of what is trained on is given another class's label. `seed` decides
     which images these are, nothing else. `loading` is how they are read.
+
+    NAME-disjoint is the set NAME with all its images pooled and divided by class; of parts that have no class in common
+    `validation` holds whole classes out, and `classes` cannot be chosen.
     """
     if percent is not None and per_class is not None:
         raise ValueError(f"percent ({percent:g}) and per_class ({per_class}) are both given; give one")
@@ -53,9 +57,11 @@ def load(
     def chosen(part: Part) -> Part:
         return part if classes is None or tuple(classes) == part.class_names else select_classes(part, classes)
 
-    def divided(train: Part, held_out: Part | None) -> tuple[Part, Part | None]:
+    def divided(train: Part, held_out: Part | None, disjoint: bool) -> tuple[Part, Part | None]:
         """What is left to train on, and the images to choose by."""
-        if validation != 0:
+        if validation != 0 and disjoint:
+            train, held_out = held_out_classes(train, fraction=validation)
+        elif validation != 0:
             train, held_out = validation_split(train, fraction=validation, seed=seed)
         if percent is not None:
             train = percent_subset(train, percent=percent, seed=seed)
@@ -63,18 +69,39 @@ def load(
             train = per_class_subset(train, per_class=per_class, seed=seed)
         return train, held_out
 
-    if name in IN_MEMORY:
-        whole = _tensors(name, folder, download)
+    base = name.removesuffix(SUFFIX)
+    if base in IN_MEMORY:
+        whole = _tensors(base, folder, download) if base == name else _tensors_by_class(name, folder, download)
+        _check_classes(name, whole.disjoint, classes, whole.train.class_names)
         assert isinstance(whole.train, ImageSet) and isinstance(whole.test, ImageSet)
-        train, held_out = divided(chosen(whole.train), None)
-        data = read_tensors(replace(whole, train=train, test=chosen(whole.test), validation=held_out), loading)
+        train, test = (whole.train, whole.test) if whole.disjoint else (chosen(whole.train), chosen(whole.test))
+        train, held_out = divided(train, None, whole.disjoint)
+        data = read_tensors(replace(whole, train=train, test=test, validation=held_out), loading)
     else:
-        if loading.hflip is None and name in NOT_FLIPPED:
+        if loading.hflip is None and base in NOT_FLIPPED:
             loading = replace(loading, hflip=False)
         found = parts(name, folder=folder, seed=SPLIT_SEED, download=download)
-        train, held_out = divided(chosen(found.train), None if found.validation is None else chosen(found.validation))
-        data = read_files(name, train, chosen(found.test), held_out, loading, found.note)
+        _check_classes(name, found.disjoint, classes, found.train.class_names)
+        train, test, held_out = found.train, found.test, found.validation
+        if not found.disjoint:
+            train, test, held_out = chosen(train), chosen(test), None if held_out is None else chosen(held_out)
+        train, held_out = divided(train, held_out, found.disjoint)
+        data = read_files(replace(found, name=name, train=train, test=test, validation=held_out), loading)
     return data if mislabel == 0 else mislabelled(data, share=mislabel, seed=seed)
+
+
+def _check_classes(name: str, disjoint: bool, classes: Sequence[str] | None, of_train: tuple[str, ...]) -> None:
+    """A set's own classes may be named, as the file of a network that was trained on it names them."""
+    if disjoint and classes is not None and tuple(classes) != of_train:
+        raise ValueError(f"{name} is divided by class, so none can be chosen; leave out data.classes")
+
+
+def _tensors_by_class(name: str, folder: Path, download: bool) -> Dataset:
+    """A set in memory with its images pooled and divided by class."""
+    whole = _tensors(name.removesuffix(SUFFIX), folder, download)
+    assert isinstance(whole.train, ImageSet) and isinstance(whole.test, ImageSet)
+    train, test = divided_by_class(pooled([whole.train, whole.test]))
+    return replace(whole, name=name, train=train, test=test, disjoint=True)
 
 
 def _tensors(name: str, folder: Path, download: bool) -> Dataset:

@@ -6,16 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor
 
 from understudy.data import Dataset, load
-from understudy.engine import facts, folder
+from understudy.engine import facts
 from understudy.engine.measurement import measure, measure_alike
 from understudy.engine.networks import loading_as_trained
 from understudy.engine.plan import load_data
-from understudy.engine.subject import Found, Subject, ask, find, make_ready
-from understudy.spec import Settings
+from understudy.engine.searching import measure_search
+from understudy.engine.subject import Found, Subject, ask, find, is_embedding, make_ready, settings_beside
 
 
 def assess(
@@ -40,7 +39,8 @@ def assess(
     subject = make_ready(found, images, precision)
     taught_by = source and make_ready(source, images, precision)
     started = time.perf_counter()
-    logits, labels = ask(subject, images, split)
+    look = measure_search if is_embedding(found) else _classified
+    measured, num_images = look(subject, taught_by, images, split)
     asked_s = time.perf_counter() - started
     return {
         "model": found.model,
@@ -50,9 +50,8 @@ def assess(
         "data": images.name,
         "data_sha256": images.fingerprint(),
         "split": split,
-        **asdict(measure(logits, labels, images.train.class_names)),
-        "teacher": taught_by and _beside_teacher(taught_by, logits, images, split),
-        "images_per_s": len(labels) / asked_s,
+        **measured,
+        "images_per_s": num_images / asked_s,
         "precision": subject.precision.facts(),
         "runtime": "onnxruntime" if found.onnx else "torch",
         "command": facts.command(),
@@ -61,17 +60,22 @@ def assess(
     }
 
 
+def _classified(subject: Subject, taught_by: Subject | None, images: Dataset, split: str) -> tuple[dict[str, Any], int]:
+    """What a classifier's answers come to, beside its teacher's, and how many images were asked."""
+    logits, labels = ask(subject, images, split)
+    teacher = taught_by and _beside_teacher(taught_by, logits, images, split)
+    return {**asdict(measure(logits, labels, images.train.class_names)), "teacher": teacher}, len(labels)
+
+
 def load_beside(found: Found, name: str | None, data_folder: Path | None) -> Dataset:
     """The data set `name`; without a name the one the network was trained on, as the run's settings say if there are.
 
     Raises ValueError where nothing says which it was.
     """
-    path = found.file.parent / folder.SETTINGS
-    if path.is_file():
-        settings = Settings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        if name in (None, settings.data.name):
-            there = settings.data.model_copy(update={"folder": data_folder or settings.data.folder})
-            return load_data(settings.model_copy(update={"data": there}))
+    settings = settings_beside(found)
+    if settings is not None and name in (None, settings.data.name):
+        there = settings.data.model_copy(update={"folder": data_folder or settings.data.folder})
+        return load_data(settings.model_copy(update={"data": there}))
     name = name or found.metadata.get("data")
     if name is None:
         raise ValueError(f"{found.file} does not say on which data it was trained; give --data")

@@ -103,7 +103,7 @@ def _method(plan: Plan, distiller: Distiller, batches: Batches | FileBatches) ->
     ]
     return {
         "name": plan.settings.method.name,
-        "title": plan.method.title,
+        "title": plan.method.title if plan.method.needs_teacher else plan.task.labels_title,
         "paper": plan.method.paper,
         "sha256": plan.method.fingerprint(),
         "teacher_mode": plan.method.teacher_mode,

@@ -32,7 +32,7 @@ def finish(
     )
     data, student = plan.data, plan.assembled
     scores = plan.task.measure(student, data.test, data, exact)
-    metadata = student_metadata(run_facts["student"]["name"], data, plan.shapes["student"])
+    metadata = student_metadata(run_facts["student"]["name"], data, student, plan.shapes["student"])
     save_weights(student, out / folder.STUDENT, metadata)
     lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
     summary = {

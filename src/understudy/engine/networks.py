@@ -1,35 +1,70 @@
 """Networks as a run's settings name them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from understudy.data import Crops, Dataset, Loading
 from understudy.engine import folder
 from understudy.engine.refusal import check_size
-from understudy.models import build, load_weights, read_metadata
+from understudy.models import Form, build, embed, end_of, load_weights, read_metadata
 from understudy.spec import NetworkSettings, TeacherSettings
 from understudy.teachers import Member, Teachers
 
+# What makes a network of a classifier: (a function that answers the classifier anew, example images) -> the network.
+Adapt = Callable[[Callable[[], nn.Module], Tensor], nn.Module]
+EMBEDDING = "embedding"
 
-def build_network(wanted: NetworkSettings, data: Dataset) -> nn.Module:
-    """The network for these data, with its weights if the settings name a file."""
-    network = build(wanted.model, num_classes=data.num_classes, in_channels=data.image_shape[0])
+
+def build_network(wanted: NetworkSettings, data: Dataset, form: Form | None = None) -> nn.Module:
+    """The network for these data, with its weights if the settings name a file.
+
+    It answers embeddings where a form is given, or the file says that its network does.
+    """
+    network = _built(wanted.model, data, data.num_classes, form or form_in(wanted.weights))
     if wanted.weights is not None:
         load_weights(network, wanted.weights, wanted.rename)
     return network
 
 
-def build_student(wanted: NetworkSettings, data: Dataset) -> tuple[nn.Module, list[str]]:
-    """The network that is to learn, and what of its classifier stays random: the file's knows other classes."""
-    if wanted.weights is None:
-        return build_network(wanted, data), []
-    network = build_network(wanted.model_copy(update={"weights": None}), data)
-    return network, load_weights(network, wanted.weights, wanted.rename, num_classes=data.num_classes)
+def _built(model: str, data: Dataset, num_classes: int, form: Form | None) -> nn.Module:
+    """The network with random weights."""
+    make = partial(build, model, num_classes=num_classes, in_channels=data.image_shape[0])
+    return make() if form is None else embed(make, form, torch.zeros(2, *data.image_shape))
+
+
+def form_in(weights: Path | None) -> Form | None:
+    """The form of the embedding network whose weights are in the file; None for any other network's."""
+    said = read_metadata(weights) if weights is not None and weights.is_file() else {}
+    return Form.from_json(said[EMBEDDING]) if EMBEDDING in said else None
+
+
+def build_student(wanted: NetworkSettings, data: Dataset, adapt: Adapt) -> tuple[nn.Module, list[str]]:
+    """The network that is to learn, and what of its classifier stays random: the file's knows other classes.
+
+    `adapt` is what its task makes of a network; weights are the network's as its name says it, or those of what the
+    task made of it before.
+    """
+    unweighted, example = wanted.model_copy(update={"weights": None}), torch.zeros(2, *data.image_shape)
+    left_random: list[str] = []
+    if wanted.weights is not None and form_in(wanted.weights) is not None:
+        network = adapt(lambda: build_network(unweighted, data), example)
+        return network, load_weights(network, wanted.weights, wanted.rename)
+
+    def make() -> nn.Module:
+        network = build_network(unweighted, data)
+        if wanted.weights is not None:
+            left_random[:] = load_weights(network, wanted.weights, wanted.rename, num_classes=data.num_classes)
+        return network
+
+    network = adapt(make, example)
+    # An embedding network has no classifier left.
+    return network, left_random if end_of(network) is None else []
 
 
 def build_teacher(wanted: Sequence[TeacherSettings], data: Dataset) -> nn.Module:
@@ -48,11 +83,8 @@ def _member(wanted: TeacherSettings, data: Dataset) -> Member:
         raise ValueError(
             f"teacher {wanted.model}: found num_classes={wanted.num_classes} and {len(names)} class names; give one"
         )
-    network = build(
-        wanted.model,
-        num_classes=wanted.num_classes or len(names) or data.num_classes,
-        in_channels=data.image_shape[0],
-    )
+    form = form_in(wanted.weights)
+    network = _built(wanted.model, data, wanted.num_classes or len(names) or data.num_classes, form)
     if wanted.weights is not None:
         load_weights(network, wanted.weights, wanted.rename)
     mean, std = _constants(wanted.mean, said, "mean"), _constants(wanted.std, said, "std")
@@ -64,7 +96,7 @@ def _member(wanted: TeacherSettings, data: Dataset) -> Member:
         mean=None if mean == data.mean else mean,
         std=None if std == data.std else std,
         size=None if size == tuple(data.image_shape[1:]) else size,
-        classes=_own_classes(names, data.train.class_names),
+        classes=None if form is not None else _own_classes(names, data.train.class_names),
         share=wanted.share,
     )
 
@@ -88,12 +120,15 @@ def _own_classes(known: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[int, 
     return tuple(known.index(name) for name in wanted)
 
 
-def student_metadata(model: str, data: Dataset, image_shape: Sequence[int] | None = None) -> dict[str, str]:
+def student_metadata(
+    model: str, data: Dataset, network: nn.Module, image_shape: Sequence[int] | None = None
+) -> dict[str, str]:
     """What the student's file says of itself, so that it can be used without its run.
 
     `image_shape` is what it saw, where that is not the data's.
     """
     _, height, width = image_shape or data.image_shape
+    end = end_of(network)
     return {
         "model": model,
         "data": data.name,
@@ -104,6 +139,7 @@ def student_metadata(model: str, data: Dataset, image_shape: Sequence[int] | Non
         "mean": json.dumps(data.mean),
         "std": json.dumps(data.std),
         "loading": "memory" if data.in_memory else "workers",
+        **({EMBEDDING: end.form.to_json()} if end is not None else {}),
         **({"crop_pct": json.dumps(data.augment.crop_pct)} if isinstance(data.augment, Crops) else {}),
     }
 

@@ -93,15 +93,17 @@ def make_plan(
     epochs = epochs_per_phase(settings.epochs, tuple(phase.share for phase in method.phases))
     _check_teacher(settings, method, teacher)
     _check_mixing(settings, method)
+    task = choose_task(settings)
+    task.check_method(method)
     data = data or load_data(settings)
+    task.check_data(data)
     # The student's random weights depend on the seed alone, so that runs of different methods can be paired.
     torch.manual_seed(settings.run.seed)
     left_random: list[str] = []
     if student is None:
-        student, left_random = build_student(settings.student, data)
+        student, left_random = build_student(settings.student, data, task.adapt)
     if teacher is None and settings.teacher is not None:
         teacher = build_teacher([settings.teacher, *settings.more_teachers], data)
-    task = choose_task(settings)
     shapes = _shapes(settings, data)
     outputs = {
         role: _ask(role, network, shapes[role], data, task) for role, network in _networks(student, teacher).items()
@@ -110,7 +112,7 @@ def make_plan(
     objective = task.make_objective(student, torch.zeros(2, *shapes["student"]), data)
     torch.manual_seed(settings.run.seed + 1)
     return Plan(
-        settings=settings,
+        settings=_with_rates(settings, task.rates(student)),
         method=method,
         epochs=epochs,
         data=data,
@@ -123,6 +125,14 @@ def make_plan(
         sizes={role: size for role, (_, size) in outputs.items()},
         shapes=shapes,
     )
+
+
+def _with_rates(settings: Settings, of_task: dict[str, float]) -> Settings:
+    """With the task's factors of the learning rate before those that are asked for."""
+    if not of_task:
+        return settings
+    rates = {**of_task, **(settings.optim.rates or {})}
+    return settings.model_copy(update={"optim": settings.optim.model_copy(update={"rates": rates})})
 
 
 def _check_teacher(settings: Settings, method: Method, given: nn.Module | None) -> None:

@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import yaml
 from torch import Tensor
 
-from understudy.data import Dataset, batches_in_order
-from understudy.engine import facts
-from understudy.engine.networks import build_teacher, locate
+from understudy.data import Dataset, Images, batches_in_order
+from understudy.engine import facts, folder
+from understudy.engine.networks import EMBEDDING, build_teacher, locate
 from understudy.engine.onnx_file import OnnxFile, open_onnx
 from understudy.models import read_metadata
 from understudy.precision import Precision, choose
-from understudy.spec import RunSettings, TeacherSettings
+from understudy.spec import RunSettings, Settings, TeacherSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +67,23 @@ def find(checkpoint: str, model: str | None = None) -> Found:
     return Found(model=wanted.model, file=wanted.weights, metadata=read_metadata(wanted.weights))
 
 
+def is_embedding(found: Found) -> bool:
+    """Whether the network answers embeddings, as its file says, or the settings of the run beside it."""
+    settings = settings_beside(found)
+    return EMBEDDING in found.metadata or (settings is not None and settings.retrieval is not None)
+
+
+def settings_beside(found: Found) -> Settings | None:
+    """The settings of the run in whose folder the file lies; None where it lies elsewhere."""
+    path = found.file.parent / folder.SETTINGS
+    return Settings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
 def make_ready(found: Found, data: Dataset, precision: str) -> Subject:
     """The network for these data. Raises ValueError where it takes other images or knows other classes."""
     names, wanted = json.loads(found.metadata.get("class_names", "[]")), data.train.class_names
+    if is_embedding(found):
+        names = []
     # An ONNX file's logits are taken as they come; a network's are brought into the order of the data.
     if names and not (tuple(names) == wanted if found.onnx else set(wanted) <= set(names)):
         raise ValueError(
@@ -117,18 +132,24 @@ def _with_onnx(found: Found, onnx: OnnxFile, data: Dataset) -> Subject:
     )
 
 
-@torch.no_grad()
-def ask(subject: Subject, data: Dataset, split: str, batch_size: int = 128) -> tuple[Tensor, Tensor]:
-    """The logits (N, K) of a split's images in order, in float32 on the processor, and the labels (N,).
-
-    Raises ValueError for a split that is not there, and for answers that are not one finite logit for each class.
-    """
+def part_of(data: Dataset, split: str) -> Images:
+    """The images of a split. Raises ValueError for one that is not there."""
     images = {"train": data.train, "validation": data.validation, "test": data.test}[split]
     if images is None:
         raise ValueError(
             f"{data.name} has no {split} images here: only a run that held some out (data.validation=0.1) has them; "
             f"give its folder, or --split test"
         )
+    return images
+
+
+@torch.no_grad()
+def ask(subject: Subject, data: Dataset, split: str, batch_size: int = 128) -> tuple[Tensor, Tensor]:
+    """The logits (N, K) of a split's images in order, in float32 on the processor, and the labels (N,).
+
+    Raises ValueError for a split that is not there, and for answers that are not one finite logit for each class.
+    """
+    images = part_of(data, split)
     logits, labels = [], []
     precision = subject.precision
     for batch, batch_labels in batches_in_order(

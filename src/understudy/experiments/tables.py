@@ -9,6 +9,7 @@ from understudy.experiments.ab_table5 import AB_TABLE5
 from understudy.experiments.ab_table6 import AB_TABLE6
 from understudy.experiments.ab_table7 import AB_TABLE7
 from understudy.experiments.ab_table8 import AB_TABLE8
+from understudy.experiments.cars32_hdhe import CARS32_HDHE
 from understudy.experiments.faces38_selective import FACES38_SELECTIVE
 from understudy.experiments.finetune_layer_pruning import FINETUNE_LAYER_PRUNING
 from understudy.experiments.hdhe_retrieval import HDHE_RETRIEVAL
@@ -42,7 +43,7 @@ PUBLISHED = (
     FINETUNE_LAYER_PRUNING,
     HDHE_RETRIEVAL,
 )
-OWN = (METHODS_SMALL_DATA, METHODS_DIGITS, SCENES15_MOBILENET, FACES38_SELECTIVE)
+OWN = (METHODS_SMALL_DATA, METHODS_DIGITS, SCENES15_MOBILENET, FACES38_SELECTIVE, CARS32_HDHE)
 
 # One table per file; their names are those of the files of measured numbers.
 TABLES: dict[str, Table] = {table.name: table for table in (*PUBLISHED, *OWN)}

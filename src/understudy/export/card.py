@@ -12,8 +12,9 @@ from understudy.engine import facts
 from understudy.engine.latency import Latency
 from understudy.export.exported import Exported
 from understudy.export.loading import how_to_load
-from understudy.export.source import is_ours
+from understudy.export.source import has_source
 from understudy.export.student import Student
+from understudy.models import end_of
 from understudy.report import quantities
 from understudy.spec.scores import in_words, title
 
@@ -36,8 +37,12 @@ def card(
         exported=exported,
         latencies=latencies,
         hardware=facts.hardware(next(student.network.parameters()).device),
-        snippets=[(TITLES[one.format], how_to_load(student, one.format, with_normalisation)) for one in exported],
-        has_source=is_ours(student) and any(one.format == "safetensors" for one in exported),
+        snippets=[
+            (TITLES[one.format], program)
+            for one in exported
+            if (program := how_to_load(student, one.format, with_normalisation))
+        ],
+        has_source=has_source(student) and any(one.format == "safetensors" for one in exported),
         with_normalisation=with_normalisation,
         versions=_versions(exported),
         export_command=facts.command(),
@@ -50,7 +55,10 @@ def card(
 def _content(student: Student) -> dict[str, Any]:
     run, data = student.run, student.data
     assert run.summary is not None
+    end = end_of(student.network)
     return {
+        "embedding": end and sum(end.parts),
+        "does": "It tells" if end is None else "It answers images with vectors to search by, and was trained on",
         "model": student.model,
         "facts": run.facts,
         "summary": run.summary,

@@ -64,7 +64,7 @@ def export_run(
         one = _export(student, name, asked, out, tolerance)
         say(f"{one.file}: {_sameness(one.comparison)}")
         exported.append(one)
-    if "safetensors" in formats and source.is_ours(student):
+    if "safetensors" in formats and source.has_source(student):
         folder.write_whole(out / source.NAME, source.source_of(student))
     say("measuring how long an answer takes ...")
     latencies = {"PyTorch": _latencies(plain.network, plain.images)}

@@ -2,10 +2,16 @@
 
 from understudy.export.source import is_ours
 from understudy.export.student import Student
+from understudy.models import end_of
 
 
 def how_to_load(student: Student, file_format: str, with_normalisation: bool) -> str:
-    """A short program that answers one image with a class name, run in the folder of the files."""
+    """A short program that answers one image with a class name, run in the folder of the files.
+
+    For an embedding network with its vector; empty for its weights alone, which need understudy.
+    """
+    if end_of(student.network) is not None:
+        return _embedding(student, file_format, with_normalisation)
     shape = ", ".join(str(size) for size in student.image_shape)
     template = {
         "safetensors": SAFETENSORS,
@@ -14,6 +20,18 @@ def how_to_load(student: Student, file_format: str, with_normalisation: bool) ->
     }[file_format]
     imported, built = _construction(student)
     return template.format(shape=shape, imported=imported, built=built).strip()
+
+
+def _embedding(student: Student, file_format: str, with_normalisation: bool) -> str:
+    """The program of a classifier, its end replaced by one that prints the vector."""
+    shape = ", ".join(str(size) for size in student.image_shape)
+    template = {
+        "safetensors": "",
+        "onnx": ONNX_PIXELS if with_normalisation else ONNX,
+        "torch": TORCH_PIXELS if with_normalisation else TORCH,
+    }[file_format]
+    lines = [line for line in template.format(shape=shape).strip().splitlines() if not line.startswith("print(")]
+    return "\n".join([*lines, "print(logits[0])  # the vector"]) if template else ""
 
 
 def _construction(student: Student) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from understudy.engine.networks import build_network
 from understudy.export.student import Student
-from understudy.models import save_weights
+from understudy.models import end_of, save_weights
 from understudy.spec import NetworkSettings
 
 NAME = "model.safetensors"
@@ -20,6 +20,8 @@ def write_safetensors(student: Student, path: Path, metadata: Mapping[str, str])
 
 def read_safetensors(student: Student, path: Path) -> Callable[[Tensor], Tensor]:
     """A new network of the class with the file's weights, every one of them and no other."""
-    network = build_network(NetworkSettings(model=student.model), student.data)
+    end = end_of(student.network)
+    form = None if end is None else end.form
+    network = build_network(NetworkSettings(model=student.model), student.data, form)
     network.load_state_dict(load_file(path), strict=True)
     return network.eval()

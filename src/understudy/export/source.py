@@ -6,6 +6,7 @@ from pathlib import Path
 
 from understudy.engine import facts
 from understudy.export.student import Student
+from understudy.models import end_of
 
 NAME = "model.py"
 
@@ -26,6 +27,11 @@ def load(path=None):
 def is_ours(student: Student) -> bool:
     """Whether the network comes from understudy's own files, not from timm, torchvision or the user."""
     return ":" not in student.model
+
+
+def has_source(student: Student) -> bool:
+    """Whether `source_of` answers all of the network: it is ours, as it is."""
+    return is_ours(student) and end_of(student.network) is None
 
 
 def source_of(student: Student) -> str:

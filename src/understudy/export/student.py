@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from understudy.data import Dataset, batches_in_order
 from understudy.engine import facts
 from understudy.engine.assess import load_beside
-from understudy.engine.networks import build_network, student_metadata
+from understudy.engine.networks import build_network, form_in, student_metadata
 from understudy.engine.subject import find
 from understudy.models import load_weights
 from understudy.ops import scaled
@@ -55,7 +55,7 @@ def open_student(run_folder: Path, *, model: str | None = None, data_folder: Pat
     found = find(str(run_folder), model)
     _check_file(found.file, run.summary.get("student_sha256"))
     data = load_beside(found, None, data_folder)
-    network = _build(found.model, model, run_folder, data)
+    network = _build(found.model, model, run_folder, found.file, data)
     load_weights(network, found.file)
     return Student(
         run=run,
@@ -75,9 +75,9 @@ def _check_file(path: Path, measured: str | None) -> None:
         raise ValueError(f"{path} is not the file that the run measured (its SHA-256 is another); train it again")
 
 
-def _build(name: str, asked: str | None, run_folder: Path, data: Dataset) -> nn.Module:
+def _build(name: str, asked: str | None, run_folder: Path, file: Path, data: Dataset) -> nn.Module:
     try:
-        return build_network(NetworkSettings(model=name), data)
+        return build_network(NetworkSettings(model=name), data, form_in(file))
     except ValueError as error:
         if asked is not None:
             raise
@@ -92,7 +92,7 @@ def _metadata(model: str, data: Dataset, network: nn.Module, run: Run) -> dict[s
     assert run.summary is not None
     teacher = run.facts["teacher"]
     return {
-        **student_metadata(model, data, _image_shape(run, data)),
+        **student_metadata(model, data, network, _image_shape(run, data)),
         "num_classes": str(data.num_classes),
         "normalisation": "(pixel - mean) / std in each channel, pixels in 0..255",
         "parameters": str(facts.num_parameters(network)),

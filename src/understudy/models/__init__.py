@@ -1,16 +1,26 @@
-"""Networks by name: our own, timm's, torchvision's, and the user's."""
+"""Networks by name: our own, timm's, torchvision's, and the user's; and embedding networks made of them."""
 
 from understudy.models.blocks import block_of, blocks, weights_by_block
 from understudy.models.build import NAMES, build
 from understudy.models.cut import cut_of
+from understudy.models.embed import embed
+from understudy.models.embedding import Form, Head, Unit, end_of
+from understudy.models.hdhe import HeadsOnTrunk, ensemble
 from understudy.models.weights import load_weights, read_metadata, save_weights
 
 __all__ = [
     "NAMES",
+    "Form",
+    "Head",
+    "HeadsOnTrunk",
+    "Unit",
     "block_of",
     "blocks",
     "build",
     "cut_of",
+    "embed",
+    "end_of",
+    "ensemble",
     "load_weights",
     "read_metadata",
     "save_weights",

@@ -7,7 +7,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from understudy.spec.scores import in_words
+
 MOST_CLASSES = 15
+
+
+def print_scores(found: dict[str, Any], console: Console) -> None:
+    """Prints the numbers of a network that answers something else than classes, its teacher's beside them."""
+    console.print(Text(f"{found['model']} on {found['num_images']:,} {found['split']} images of {found['data']}"))
+    for whose, one in (("", found), ("teacher ", found["teacher"])):
+        if one:
+            said = ", ".join(in_words(name, one["scores"]) for name in one["scores"])
+            console.print(Text(f"{whose + one['model'] + ': ' if whose else ''}{said}"))
+    console.print(Text(_size(found)))
 
 
 def print_measurement(found: dict[str, Any], console: Console, *, all_classes: bool = False) -> None:
@@ -23,7 +35,7 @@ def print_measurement(found: dict[str, Any], console: Console, *, all_classes: b
 
 
 def _sentences(found: dict[str, Any]) -> list[str]:
-    parameters, teacher = found["parameters"], found["teacher"]
+    teacher = found["teacher"]
     lines = [
         f"{found['model']} on {found['num_images']:,} {found['split']} images of {found['data']}",
         f"accuracy {found['accuracy_pct']:.2f} %, error {found['error_pct']:.2f} %"
@@ -36,8 +48,12 @@ def _sentences(found: dict[str, Any]) -> list[str]:
             f"teacher {teacher['model']} ({teacher['accuracy_pct']:.2f} %): {teacher['equal_pct']:.2f} % of the "
             f"answers equal, KL {teacher['kl']:.4f}"
         )
-    size = "" if parameters is None else f"{parameters:,} parameters, "
-    return [*lines, f"{size}{found['precision']['dtype']}, {found['runtime']}, {found['images_per_s']:,.0f} images/s"]
+    return [*lines, _size(found)]
+
+
+def _size(found: dict[str, Any]) -> str:
+    size = "" if found["parameters"] is None else f"{found['parameters']:,} parameters, "
+    return f"{size}{found['precision']['dtype']}, {found['runtime']}, {found['images_per_s']:,.0f} images/s"
 
 
 def _worst_first(one: dict[str, Any]) -> tuple[float, str]:

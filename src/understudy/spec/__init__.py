@@ -2,6 +2,7 @@
 
 from understudy.spec.imports import user_module
 from understudy.spec.reading import SettingsError, known_keys, read_settings
+from understudy.spec.retrieval import RetrievalSettings
 from understudy.spec.settings import (
     DataSettings,
     MethodSettings,
@@ -18,6 +19,7 @@ __all__ = [
     "MethodSettings",
     "NetworkSettings",
     "OptimSettings",
+    "RetrievalSettings",
     "RunSettings",
     "Settings",
     "SettingsError",

@@ -6,7 +6,10 @@ Names are timm's where timm has one. No torch here: settings can be read and rep
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from understudy.spec.retrieval import RetrievalSettings
+from understudy.spec.section import Section
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 UnitShare = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -66,12 +69,6 @@ def _factors(value: object) -> object:
     if value is not None and not isinstance(value, dict):
         raise ValueError("expected patterns and factors, as in optim.rates.layer1=0.1")
     return {str(pattern): factor for pattern, factor in value.items()} if value else None
-
-
-class Section(BaseModel):
-    """A group of settings: fixed once made, and no key that is not declared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class NetworkSettings(Section):
@@ -277,6 +274,7 @@ class Settings(Section):
         "methods --markdown` names the phases",
     )
     data: DataSettings = DataSettings()
+    retrieval: RetrievalSettings | None = None
     epochs: Annotated[tuple[Count, ...], BeforeValidator(_epochs), Field(min_length=1)] = Field(
         default=(20,), description="one number per phase joined by + (1+5), or one in all"
     )

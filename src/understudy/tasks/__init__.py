@@ -2,11 +2,12 @@
 
 from understudy.spec import Settings
 from understudy.tasks.classification import CLASSIFICATION
+from understudy.tasks.retrieval import retrieval, search
 from understudy.tasks.task import Objective, Task
 
-__all__ = ["CLASSIFICATION", "Objective", "Task", "choose_task"]
+__all__ = ["CLASSIFICATION", "Objective", "Task", "choose_task", "search"]
 
 
 def choose_task(settings: Settings) -> Task:
     """The task whose section the settings have; classification where they have none."""
-    return CLASSIFICATION
+    return CLASSIFICATION if settings.retrieval is None else retrieval(settings.retrieval)

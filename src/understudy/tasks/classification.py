@@ -61,6 +61,14 @@ def evaluate(network: nn.Module, images: Images, data: Dataset, precision: Preci
     )
 
 
+def _check_data(data: Dataset) -> None:
+    if data.disjoint:
+        raise ValueError(
+            f"{data.name} tests on classes that are not trained on, which nobody can classify; embeddings are "
+            f"searched: add retrieval.loss=cross_entropy, or choose the set that is divided by image"
+        )
+
+
 def _check_output(role: str, output: Any, data: Dataset) -> None:
     """A teacher may know other classes: terms that compare its logits with the student's say so themselves."""
     found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
@@ -94,6 +102,7 @@ CLASSIFICATION = Task(
     name="classification",
     headline="accuracy_pct",
     higher_is_better=True,
+    check_data=_check_data,
     check_output=_check_output,
     can_measure=_can_measure,
     make_objective=_make_objective,

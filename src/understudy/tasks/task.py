@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from understudy.data import Batches, Dataset, FileBatches, Images, training_batches
+from understudy.methods import Method
 from understudy.precision import Precision
 
 # (the network's output on a batch, its labels) -> a scalar, averaged over the batch.
@@ -17,6 +18,7 @@ Objective = Callable[[Any, Any], Tensor]
 class Task:
     """A task is its functions; the engine knows no task by name.
 
+    - `check_data(data)` and `check_method(method)` raise ValueError for what the task cannot learn from or with
     - `check_output(role, output, data)` raises ValueError where a network's output on one image does not fit the data;
       `role` is "student" or "teacher"
     - `can_measure(output, data)` says of a teacher whether it knows these data, so that it can be measured on them
@@ -25,7 +27,12 @@ class Task:
     - `assemble(student, objective)` is what is measured, kept and exported: the student itself, or with the objective's
       layers where they are of use after training
     - `measure(network, images, data, precision)` has all numbers of an assembled network on some images, by name
+    - `labels_title` is what learning from labels alone is called in a report
     - `headline` is the number to compare by
+    - `adapt(make, example)` is the network that learns: what `make` answers, or made of it
+    - `rates(student)` are factors of the learning rate by the names of layers, as in optim.rates, which come after them
+    - `answers_classes` says that a network's output is one number for each class
+    - `images_per_class` of each of its classes are in a batch; 0: as they come
     - `make_batches` takes what `data.training_batches` takes
     """
 
@@ -36,5 +43,12 @@ class Task:
     can_measure: Callable[[Any, Dataset], bool]
     make_objective: Callable[[nn.Module, Tensor, Dataset], Objective]
     measure: Callable[[nn.Module, Images, Dataset, Precision], dict[str, float]]
+    check_data: Callable[[Dataset], None] = lambda data: None
+    check_method: Callable[[Method], None] = lambda method: None
+    adapt: Callable[[Callable[[], nn.Module], Tensor], nn.Module] = lambda make, example: make()
+    labels_title: str = "Cross-entropy"
+    rates: Callable[[nn.Module], dict[str, float]] = lambda student: {}
+    answers_classes: bool = True
+    images_per_class: int = 0
     make_batches: Callable[..., Batches | FileBatches] = training_batches
     assemble: Callable[[nn.Module, Any], nn.Module] = lambda student, objective: student

@@ -92,6 +92,8 @@ def make_case(plan: Plan, precision: Precision) -> Case:
     rates.freeze(distiller, settings.optim.rates)
     precision.place(distiller)
     few = min(settings.batch_size, STEP_IMAGES, max(2, STEP_PIXELS // (shape[1] * shape[2])))
+    if plan.task.images_per_class:
+        few = max(2, few // plan.task.images_per_class) * plan.task.images_per_class
     batches = plan.task.make_batches(
         replace(plan.data, workers=0),
         batch_size=few,

@@ -13,9 +13,9 @@ from understudy.engine.doctor.views import View, predictions, views
 
 
 def teacher(case: Case) -> list[Finding]:
-    """The findings about each network of the teacher; none where it knows other classes than the data's."""
+    """The findings about each network of the teacher; none where it knows no or other classes."""
     plan = case.plan
-    if plan.teacher is None or not plan.knows_data:
+    if plan.teacher is None or not plan.knows_data or not plan.task.answers_classes:
         return []
     modes = [(module, module.training) for module in plan.teacher.modules()]
     plan.teacher.eval()

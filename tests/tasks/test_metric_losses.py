@@ -1,0 +1,81 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from understudy.tasks.metric_losses import LOSSES, Classifier, OfParts, make_loss, needs_pairs
+
+
+def batch(length=8):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(12, length, generator=generator, requires_grad=True), torch.arange(12) % 3
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", *LOSSES])
+def test_every_loss_is_a_scalar_whose_gradient_reaches_embeddings_and_its_own_weights(name):
+    embeddings, labels = batch()
+    loss = make_loss(name, {}, num_classes=3, length=8)
+    value = loss(embeddings, labels)
+    assert value.shape == () and value.isfinite()
+    value.backward()
+    assert embeddings.grad.isfinite().all() and embeddings.grad.any()
+    own = [*loss.parameters()]
+    assert bool(own) == (name == "cross_entropy" or LOSSES[name].by_class)
+    assert all(parameter.grad is not None for parameter in own)
+
+
+def test_contrastive_is_the_papers_sum_over_pairs():
+    """Distances of unit vectors: squared for pairs of a class in the paper, plain and averaged in the library."""
+    embeddings, labels = batch()
+    unit = F.normalize(embeddings, dim=1)
+    same, other = [], []
+    for i in range(12):
+        for j in range(12):
+            distance = (unit[i] - unit[j]).norm()
+            if i != j and labels[i] == labels[j]:
+                same.append(distance)
+            elif labels[i] != labels[j] and distance < 1.0:
+                other.append(1.0 - distance)
+    expected = torch.stack(same).mean() + torch.stack(other).mean()
+    found = make_loss("contrastive", {}, num_classes=3, length=8)(embeddings, labels)
+    torch.testing.assert_close(found, expected)
+
+
+def test_options_change_the_loss_and_unknown_ones_are_refused():
+    embeddings, labels = batch()
+    values = [make_loss("triplet", options, 3, 8)(embeddings, labels) for options in ({}, {"margin": 0.9})]
+    assert values[0] < values[1]
+    assert make_loss("soft_triple", {"centers_per_class": 2.0}, 3, 8).loss.fc.shape == (8, 6)
+    assert make_loss("cross_entropy", {"width": 16, "dropout": 0.0}, 3, 8).reduce.weight.shape == (16, 8)
+    with pytest.raises(ValueError, match=r"retrieval.options: triplet has no margins; it has margin=0.2$"):
+        make_loss("triplet", {"margins": 1.0}, 3, 8)
+
+
+def test_an_unknown_loss_gets_the_nearest():
+    with pytest.raises(ValueError, match="there is no loss 'tripplet'; .*; nearest: triplet"):
+        make_loss("tripplet", {}, 3, 8)
+
+
+def test_losses_of_pairs_say_that_they_need_them():
+    assert needs_pairs("triplet") and not needs_pairs("proxy_anchor") and not needs_pairs("cross_entropy")
+
+
+def test_each_part_of_an_embedding_learns_by_itself():
+    embeddings, labels = batch(length=10)
+    losses = [make_loss("contrastive", {}, 3, length) for length in (4, 6)]
+    whole = OfParts(losses, (4, 6))(embeddings, labels)
+    torch.testing.assert_close(whole, losses[0](embeddings[:, :4], labels) + losses[1](embeddings[:, 4:], labels))
+    with pytest.raises(ValueError, match="leave out data.mixup"):
+        OfParts(losses, (4, 6))(embeddings, F.one_hot(labels).float())
+
+
+def test_half_precision_embeddings_are_compared_in_float32():
+    embeddings, labels = batch()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = make_loss("multi_similarity", {}, 3, 8)(embeddings, labels)
+    torch.testing.assert_close(found, make_loss("multi_similarity", {}, 3, 8)(embeddings, labels), rtol=0, atol=0)
+
+
+def test_the_classifier_starts_without_an_opinion():
+    embeddings, labels = batch()
+    torch.manual_seed(0)
+    assert Classifier(8, 3)(embeddings, labels).item() == pytest.approx(torch.tensor(3.0).log().item(), abs=0.05)
