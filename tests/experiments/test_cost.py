@@ -2,13 +2,13 @@
 
 import pytest
 
-from understudy.experiments import TABLES
+from understudy.experiments import TABLES, TEACHERS
 from understudy.experiments.cost import MULTIPLY_ADDS, MULTIPLY_ADDS_PER_S, hours, run_seconds
 
 
 def test_a_run_costs_the_student_three_times_and_the_teacher_once():
     settings = TABLES["ab_table1"].rows["ab+kd/1+5"].settings
-    products = 6 * 50_000 * (3 * MULTIPLY_ADDS["wrn16-2"] + MULTIPLY_ADDS["wrn22-4"])
+    products = 6 * 50_000 * (3 * MULTIPLY_ADDS["wrn16-2"][0] + MULTIPLY_ADDS["wrn22-4"][0])
     assert run_seconds(settings) == pytest.approx(products / MULTIPLY_ADDS_PER_S)
 
 
@@ -36,3 +36,9 @@ def test_a_network_of_unknown_cost_has_none():
     settings = TABLES["ab_table1"].rows["ab+kd/1+5"].settings
     assert run_seconds({**settings, "student.model": "resnet26"}) is None
     assert run_seconds({**settings, "data.name": "cars32"}) is None
+
+
+def test_products_grow_with_the_pixels():
+    settings = TEACHERS["resnet50-cifar100"].settings
+    products = 10 * 50_000 * 3 * MULTIPLY_ADDS["torchvision:resnet50"][0] * (64 / 224) ** 2
+    assert run_seconds(settings) == pytest.approx(products / MULTIPLY_ADDS_PER_S)
