@@ -12,7 +12,7 @@ from understudy.models import NAMES, build
 from understudy.spec import epochs_per_phase, read_settings
 
 # Sets that lie in Parquet files, for our own tables.
-OTHERS = {"scenes15", "faces38"}
+OTHERS = {"scenes15", "faces38", "cars32", "voc07mini"}
 DATA = {*IN_MEMORY, *OFFICIAL, *OTHERS}
 
 
@@ -70,7 +70,11 @@ def test_a_rows_teacher_is_a_recipe_for_its_network(name):
 def test_a_teachers_recipe_is_a_run(name):
     recipe = TEACHERS[name]
     settings = read_settings(options=recipe.settings)
-    assert settings.task == "train" and is_known(settings.student.model) and settings.data.name.removesuffix("-disjoint") in DATA
+    assert (
+        settings.task == "train"
+        and is_known(settings.student.model)
+        and settings.data.name.removesuffix("-disjoint") in DATA
+    )
     assert recipe.start is None or recipe.start in TEACHERS
 
 

@@ -68,9 +68,12 @@ def evaluate(
 ) -> None:
     """Measure a network: accuracy by class, calibration, what is taken for what, agreement with a teacher.
 
+    Of a detector the average precision of each class, and their mean, as VOC 2007 and as VOC 2010 define it.
+
     Example: understudy evaluate runs/student --teacher runs/teacher --confusion confusion.svg
     """
     from understudy.report.confusion import check_picture, write_confusion
+    from understudy.report.detection import print_detection
     from understudy.report.measurement import print_measurement, print_scores
 
     if confusion is not None:
@@ -88,7 +91,9 @@ def evaluate(
         teacher_weights=teacher_weights,
     )
     screen = console()
-    if "scores" in found:
+    if "scores" in found and "per_class" in found:
+        print_detection(found, screen)
+    elif "scores" in found:
         print_scores(found, screen)
     else:
         print_measurement(found, screen, all_classes=all_classes)
@@ -99,7 +104,7 @@ def evaluate(
         write_json(json_file, found)
         screen.print(f"everything: {json_file}", highlight=False, soft_wrap=True)
     if confusion is not None and "scores" in found:
-        raise ValueError(f"--confusion: {found['model']} answers embeddings, not classes; leave it out")
+        raise ValueError(f"--confusion: {found['model']} does not answer classes; leave it out")
     if confusion is not None:
         names = [one["name"] for one in found["per_class"]]
         title = f"{found['model']} on {found['data']}: {found['accuracy_pct']:.2f} % right"

@@ -28,19 +28,19 @@ def default_workers() -> int:
 
 
 class Decoding:
-    """Batches of `files` as `crops` makes them, in uint8: (B, 3, size, size), in pinned memory with `pin`.
+    """Batches as `decoder[key]` makes them, in pinned memory with `pin`.
 
-    `workers` processes start with the first batch and stay until `close`; 0 decodes in this process. They change no
-    bit. One `read` at a time: an earlier one that is taken up again is a RuntimeError.
+    What it answers in words instead is a ValueError. `workers` processes start with the first batch and stay until
+    `close`; 0 decodes in this process. They change no bit. One `read` at a time: an earlier one that is taken up
+    again is a RuntimeError.
     """
 
-    def __init__(self, files: ImageFiles, crops: Crops, *, workers: int, pin: bool):
-        crops.prepare()
-        self._decoder = _Decoder(files, crops)
+    def __init__(self, decoder: Any, *, workers: int, pin: bool):
+        self._decoder = decoder
         self._keys: list[Key] = []
         self._turn = 0
         self._loader: Any = DataLoader(
-            self._decoder,  # pyright: ignore[reportArgumentType]
+            self._decoder,
             batch_size=None,  # a key is a whole batch
             sampler=self._keys,
             num_workers=workers,
@@ -52,7 +52,7 @@ class Decoding:
             generator=torch.Generator(),
         )
 
-    def read(self, keys: Sequence[Key]) -> Iterator[Tensor]:
+    def read(self, keys: Sequence[Key]) -> Iterator[Any]:
         """The batches in this order. ValueError that names an image that cannot be decoded."""
         self._turn += 1
         turn = self._turn
@@ -62,7 +62,7 @@ class Decoding:
             if turn != self._turn:
                 raise RuntimeError("these images are no longer decoded: another epoch was begun since")
 
-    def one(self, key: Key) -> Tensor:
+    def one(self, key: Key) -> Any:
         """A single batch, decoded in this process; a `read` goes on undisturbed."""
         return _checked(self._decoder[key])
 
@@ -75,10 +75,11 @@ class Decoding:
             processes._shutdown_workers()
 
 
-class _Decoder:
-    """What a process does for a key."""
+class CropDecoder:
+    """What a process does for a key: the images of `files` as `crops` makes them, (B, 3, size, size) in uint8."""
 
     def __init__(self, files: ImageFiles, crops: Crops):
+        crops.prepare()
         self.files = files
         self.crops = crops
 
@@ -101,7 +102,7 @@ class _Decoder:
         return torch.stack(found)
 
 
-def _checked(found: Tensor | str) -> Tensor:
+def _checked(found: Any) -> Any:
     if isinstance(found, str):
         raise ValueError(found)
     return found

@@ -15,7 +15,7 @@ from understudy.data.batches import (
     view_of_epoch,
 )
 from understudy.data.crops import Crops
-from understudy.data.decoding import Decoding, Key
+from understudy.data.decoding import CropDecoder, Decoding, Key
 from understudy.data.image_files import ImageFiles
 from understudy.data.sampling import by_class
 
@@ -63,7 +63,7 @@ class FileBatches:
         self._constants = constants(mean, std, self._device)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self._dtype = dtype
-        self._decoding = Decoding(files, crops, workers=workers, pin=self._device.type == "cuda")
+        self._decoding = Decoding(CropDecoder(files, crops), workers=workers, pin=self._device.type == "cuda")
         self._last_order: tuple[int, Tensor] | None = None
 
     @property
@@ -156,7 +156,7 @@ def files_in_order(
     layout = torch.channels_last if channels_last else torch.contiguous_format
     keys: list[Key] = [(indices, None) for indices in torch.arange(len(files)).split(batch_size)]
     # No more processes than batches.
-    decoding = Decoding(files, crops, workers=min(workers, len(keys)), pin=device.type == "cuda")
+    decoding = Decoding(CropDecoder(files, crops), workers=min(workers, len(keys)), pin=device.type == "cuda")
     scales = constants(mean, std, device)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from understudy.data.augment import Augment
+from understudy.data.boxed_images import BoxedImages
 from understudy.data.crops import Crops
+from understudy.data.fit import Fit
 from understudy.data.image_files import ImageFiles
 
 
@@ -61,7 +63,9 @@ class ImageSet:
         return digest.hexdigest()
 
 
-Images = ImageSet | ImageFiles
+Images = ImageSet | ImageFiles | BoxedImages
+# What makes the images of each kind ready.
+GOES_WITH = {ImageSet: Augment, ImageFiles: Crops, BoxedImages: Fit}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,10 +75,11 @@ class Dataset:
     Parts that are `disjoint` have no class in common instead: for retrieval, on classes that were never seen. A
     `gallery` is where the test images are looked for, if not among themselves, and has their classes.
 
-    All parts are images in memory of one shape, with `augment` an Augment, or all are files, with Crops, which give
-    them their shape; `workers` processes decode these ahead of time. `mean` and `std` have one entry a channel, in
-    units of 0..255. `mislabelled` says which training images were given a wrong label on purpose: place in `train` ->
-    the right one. `loading` says in words how the images are read and why, `note` what else their user should know.
+    All parts are images in memory of one shape, with `augment` an Augment, or all are files, with Crops, or all show
+    objects in boxes, with a Fit; these give them their shape. `workers` processes decode these ahead of time. `mean`
+    and `std` have one entry a channel, in units of 0..255. `mislabelled` says which training images were given a wrong
+    label on purpose: place in `train` -> the right one. `loading` says in words how the images are read and why, `note`
+    what else their user should know.
     """
 
     name: str
@@ -85,7 +90,7 @@ class Dataset:
     disjoint: bool = False
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    augment: Augment | Crops
+    augment: Augment | Crops | Fit
     workers: int = 0
     mislabelled: Mapping[int, int] = field(default_factory=dict)
     loading: str = ""
@@ -94,7 +99,7 @@ class Dataset:
     def __post_init__(self) -> None:
         for part, images in self._parts():
             self._check_classes(part, images)
-            wanted = Crops if isinstance(images, ImageFiles) else Augment
+            wanted = GOES_WITH[type(images)]
             if not isinstance(self.augment, wanted):
                 raise ValueError(
                     f"{self.name}: {part} is of {type(images).__name__}, which go with augment={wanted.__name__}(...), "
@@ -127,7 +132,7 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(channels, height, width), as the networks see them."""
-        if isinstance(self.augment, Crops):
+        if isinstance(self.augment, Crops | Fit):
             return 3, self.augment.size, self.augment.size
         assert isinstance(self.train, ImageSet)
         channels, height, width = self.train.images.shape[1:]

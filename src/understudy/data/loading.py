@@ -1,16 +1,23 @@
 """Batches of a data set's images, whichever way they are read."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from understudy.data.augment import Augment
 from understudy.data.batches import Batches, in_order
+from understudy.data.boxed_batches import BoxedBatches, boxed_in_order
+from understudy.data.boxed_images import BoxedImages
 from understudy.data.crops import Crops
 from understudy.data.file_batches import FileBatches, files_in_order
+from understudy.data.fit import Fit
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import Dataset, Images
+
+# Batches to train on, of images of any kind.
+TrainingBatches = Batches | FileBatches | BoxedBatches
 
 
 def training_batches(
@@ -24,11 +31,27 @@ def training_batches(
     views: int = 0,
     epoch_images: int | None = None,
     images_per_class: int = 0,
-) -> Batches | FileBatches:
+) -> TrainingBatches:
     """Shuffled batches of the training images, augmented as is usual for the set or not at all.
 
     With `images_per_class`, so many images of each of a batch's classes.
     """
+    if isinstance(data.train, BoxedImages):
+        assert isinstance(data.augment, Fit)
+        return BoxedBatches(
+            data.train,
+            batch_size=batch_size,
+            mean=data.mean,
+            std=data.std,
+            fit=data.augment,
+            augment=augment,
+            seed=seed,
+            device=device,
+            channels_last=channels_last,
+            views=views,
+            workers=data.workers,
+            epoch_images=epoch_images,
+        )
     if isinstance(data.train, ImageFiles):
         assert isinstance(data.augment, Crops)
         return FileBatches(
@@ -64,8 +87,20 @@ def training_batches(
 
 def batches_in_order(
     images: Images, data: Dataset, *, batch_size: int, device: torch.device | str, channels_last: bool = False
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images of the set once, in order and as they are measured: images (B, C, H, W) and labels (B,)."""
+) -> Iterator[tuple[Tensor, Any]]:
+    """Images of the set once, in order and as they are measured: images (B, C, H, W) and labels (B,), or targets."""
+    if isinstance(images, BoxedImages):
+        assert isinstance(data.augment, Fit)
+        return boxed_in_order(
+            images,
+            batch_size=batch_size,
+            mean=data.mean,
+            std=data.std,
+            fit=data.augment,
+            device=device,
+            channels_last=channels_last,
+            workers=data.workers,
+        )
     if isinstance(images, ImageFiles):
         assert isinstance(data.augment, Crops)
         return files_in_order(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from understudy.data.boxed_images import BoxedImages
 from understudy.data.image_set import Dataset
 from understudy.data.seeds import seed_of
 
@@ -14,6 +15,7 @@ def mislabelled(data: Dataset, *, share: float, seed: int) -> Dataset:
     Images and wrong labels are drawn evenly, by `seed` alone; `mislabelled` of the set has the right ones. Raises
     ValueError where there is no other class, or the share comes to no image.
     """
+    assert not isinstance(data.train, BoxedImages)
     num_images, num_classes = len(data.train), data.num_classes
     count = round(share * num_images)
     if num_classes < 2 or count == 0:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from understudy.data import cars196, cub200, imagenet, inshop, mit67, sop, tiny_imagenet
+from understudy.data import cars196, cub200, imagenet, inshop, mit67, sop, tiny_imagenet, voc
 from understudy.data.division import Parts
 from understudy.data.torchvision_table import TORCHVISION
 
@@ -84,7 +84,7 @@ def found_in(folder: Path) -> list[str]:
 def unknown(name: str, folder: Path) -> ValueError:
     """What to answer to a name that is none: the known ones, those found in the folder, and the nearest of both."""
     kind, colon, rest = name.partition(":")
-    known = [*IN_MEMORY, *OFFICIAL, *TORCHVISION]
+    known = [*IN_MEMORY, *OFFICIAL, *TORCHVISION, *voc.SETS]
     found = [each for each in found_in(folder) if each not in known]
     there = f"; Parquet files in {folder} are of {', '.join(found)}" if found else ""
     kinds = [address.split(":")[0] for address in BY_ADDRESS]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from understudy.data.boxed_sets import boxed, is_boxed
 from understudy.data.choose import Loading, read_files, read_tensors
 from understudy.data.cifar import CIFAR10, CIFAR100, cifar
 from understudy.data.classes import select_classes
@@ -52,7 +53,22 @@ def load(
     if percent is not None and per_class is not None:
         raise ValueError(f"percent ({percent:g}) and per_class ({per_class}) are both given; give one")
     loading = loading or Loading()
-    folder = folder or data_folder()
+    folder = (folder or data_folder()).expanduser()
+    if is_boxed(name, folder):
+        if per_class is not None or classes is not None or mislabel:
+            raise ValueError(
+                f"{name} shows objects of several classes in an image, and no image has a label; data.percent takes "
+                f"some of the images, per_class, classes and mislabel are for others"
+            )
+        return boxed(
+            name,
+            folder=folder,
+            percent=percent,
+            validation=validation,
+            seed=seed,
+            download=download,
+            loading=loading,
+        )
 
     def chosen(part: Part) -> Part:
         return part if classes is None or tuple(classes) == part.class_names else select_classes(part, classes)

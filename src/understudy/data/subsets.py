@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 
 from understudy.data.image_files import ImageFiles
-from understudy.data.image_set import Images, ImageSet
+from understudy.data.image_set import ImageSet
 
 Part = TypeVar("Part", ImageSet, ImageFiles)
 
@@ -75,5 +75,5 @@ def take_of_each_class(image_set: Part, *, counts: list[int], seed: int) -> tupl
     return image_set.subset(is_taken.nonzero()[:, 0]), image_set.subset((~is_taken).nonzero()[:, 0])
 
 
-def _counts(image_set: Images) -> list[int]:
+def _counts(image_set: ImageSet | ImageFiles) -> list[int]:
     return torch.bincount(image_set.labels, minlength=len(image_set.class_names)).tolist()

@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from understudy.data import Dataset, load
+from understudy.data import BoxedImages, Dataset, load
 from understudy.engine import facts
+from understudy.engine.assess_detector import assess_detector, is_detector
 from understudy.engine.measurement import measure, measure_alike
 from understudy.engine.networks import loading_as_trained
 from understudy.engine.plan import load_data
@@ -36,6 +37,12 @@ def assess(
     found = find(checkpoint, model)
     source = _find_teacher(teacher, teacher_weights)
     images = load_beside(found, data, data_folder)
+    if is_detector(found):
+        if source is not None:
+            raise ValueError("detectors are measured each for itself; leave out --teacher")
+        return assess_detector(found, images, split)
+    if isinstance(images.train, BoxedImages):
+        raise ValueError(f"{images.name} shows objects in boxes, and {found.file} holds no detector")
     subject = make_ready(found, images, precision)
     taught_by = source and make_ready(source, images, precision)
     started = time.perf_counter()
@@ -81,7 +88,7 @@ def load_beside(found: Found, name: str | None, data_folder: Path | None) -> Dat
         raise ValueError(f"{found.file} does not say on which data it was trained; give --data")
     # The set may have more classes than the network was trained on.
     is_own = found.metadata.get("data") == name and "class_names" in found.metadata
-    classes = json.loads(found.metadata["class_names"]) if is_own else None
+    classes = json.loads(found.metadata["class_names"]) if is_own and not is_detector(found) else None
     return load(name, folder=data_folder, classes=classes, loading=loading_as_trained(found.metadata, name))
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from understudy.comparisons import chosen_options
-from understudy.data import Batches, Dataset, FileBatches
+from understudy.data import Dataset, TrainingBatches
 from understudy.distiller import Distiller, Wanted
 from understudy.engine import facts
 from understudy.engine.stored_rows import RowFormat
@@ -62,7 +62,7 @@ def plan_stores(
     limit_gb: float,
     *,
     distiller: Distiller,
-    batches: Batches | FileBatches,
+    batches: TrainingBatches,
     data: Dataset,
     epochs: tuple[int, ...],
     precision: Precision,
@@ -102,7 +102,7 @@ def plan_stores(
     return plan
 
 
-def _views(batches: Batches | FileBatches, first: int, count: int) -> list[int]:
+def _views(batches: TrainingBatches, first: int, count: int) -> list[int]:
     """The views that `count` epochs from the `first` one on show."""
     shown = {batches.view(epoch) for epoch in range(first, first + count)}
     return sorted(view for view in shown if view is not None)
@@ -184,7 +184,7 @@ def _store(root: Path, common: dict[str, Any], distiller: Distiller, name: str, 
 
 
 def _what_answers_depend_on(
-    distiller: Distiller, batches: Batches | FileBatches, data: Dataset, precision: Precision
+    distiller: Distiller, batches: TrainingBatches, data: Dataset, precision: Precision
 ) -> dict[str, Any]:
     """All that decides the bits of an answer, but for the position. A view's number stands in the file's name."""
     teacher = distiller.teacher

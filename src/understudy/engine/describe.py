@@ -4,9 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from understudy.data import Batches, Dataset, FileBatches
+from understudy.data import BoxedImages, Dataset, TrainingBatches
 from understudy.distiller import Distiller
 from understudy.engine import facts, rates
 from understudy.engine.plan import Plan
@@ -15,7 +13,7 @@ from understudy.models import cut_of
 from understudy.precision import Precision
 
 
-def describe(plan: Plan, distiller: Distiller, batches: Batches | FileBatches, precision: Precision) -> dict[str, Any]:
+def describe(plan: Plan, distiller: Distiller, batches: TrainingBatches, precision: Precision) -> dict[str, Any]:
     """All facts that are known before the first step; the teacher is measured for it."""
     settings, data = plan.settings, plan.data
     return {
@@ -69,6 +67,7 @@ def _student(plan: Plan) -> dict[str, Any]:
 
 def list_mislabelled(data: Dataset) -> list[dict[str, Any]]:
     """The training images that data.mislabel gave a wrong label: place in the set, label and right one, by name."""
+    assert not isinstance(data.train, BoxedImages)
     names, labels = data.train.class_names, data.train.labels.tolist()
     return [
         {"image": place, "label": names[labels[place]], "right": names[right]}
@@ -76,7 +75,7 @@ def list_mislabelled(data: Dataset) -> list[dict[str, Any]]:
     ]
 
 
-def _method(plan: Plan, distiller: Distiller, batches: Batches | FileBatches) -> dict[str, Any]:
+def _method(plan: Plan, distiller: Distiller, batches: TrainingBatches) -> dict[str, Any]:
     """The declaration as it is carried out: phases with their steps, terms with their numbers and positions."""
     phases = [
         {
@@ -124,15 +123,15 @@ def _teacher(plan: Plan, precision: Precision) -> dict[str, Any] | None:
         **plan.sizes["teacher"],
         "weights": " + ".join(map(str, files)) or None,
         "sha256": facts.sha256(files[0]) if is_one_file else facts.state_sha256(plan.teacher),
-        "scores": _scores(plan, plan.teacher, precision),
+        "scores": _scores(plan, precision),
     }
 
 
-def _scores(plan: Plan, teacher: nn.Module, precision: Precision) -> dict[str, float] | None:
+def _scores(plan: Plan, precision: Precision) -> dict[str, float] | None:
     """The teacher's numbers on the test images; None where it knows other classes than these."""
-    if not plan.knows_data:
+    if plan.whole_teacher is None:
         return None
-    return plan.task.measure(teacher, plan.data.test, plan.data, precision)
+    return plan.task.measure(plan.whole_teacher, plan.data.test, plan.data, precision)
 
 
 def _text(path: Path | None) -> str | None:

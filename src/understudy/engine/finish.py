@@ -32,8 +32,9 @@ def finish(
     )
     data, student = plan.data, plan.assembled
     scores = plan.task.measure(student, data.test, data, exact)
-    metadata = student_metadata(run_facts["student"]["name"], data, student, plan.shapes["student"])
-    save_weights(student, out / folder.STUDENT, metadata)
+    said = student_metadata(run_facts["student"]["name"], data, student, plan.shapes["student"])
+    save_weights(student, out / folder.STUDENT, said | plan.task.metadata(student))
+    plan.task.draw(student, data, exact, out)
     lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
     summary = {
         "scores": scores,

@@ -1,6 +1,7 @@
 """What `understudy list` shows: the tables that the code itself works from."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group
@@ -8,7 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from understudy import models
-from understudy.data import names
+from understudy.data import names, voc
+from understudy.data.boxed_parquet import has_boxes
+from understudy.data.boxed_parquet import summary as boxed_summary
 from understudy.data.parquet_parts import summary
 from understudy.data.torchvision_table import TORCHVISION
 from understudy.methods import METHODS
@@ -112,18 +115,30 @@ def data_names() -> Group:
         table.add_row(f"[bold]{heading}[/bold]")
         for name, each in sets.items():
             table.add_row(name, each.meaning, each.place, _tick(name in found or names.is_there(each.place, folder)))
+    table.add_row("")
+    table.add_row("[bold]objects in boxes[/bold]")
+    for name, meaning in voc.MEANINGS.items():
+        table.add_row(name, meaning, f"{voc.PLACE}/", _tick(names.is_there(f"{voc.PLACE}/VOC2007", folder)))
     others = [name for name in found if name not in {*names.IN_MEMORY, *names.OFFICIAL, *TORCHVISION}]
     if others:
         table.add_row("")
         table.add_row("[bold]Parquet files[/bold]")
     for name in others:
-        table.add_row(name, escape(summary(name, folder)), f"{name}-*.parquet", _tick(True))
+        table.add_row(name, escape(_summary(name, folder)), f"{name}-*.parquet", _tick(True))
     table.add_row("")
     table.add_row("[bold]your own[/bold]")
     for address, meaning in names.BY_ADDRESS.items():
         table.add_row(address, meaning)
     there = "" if folder.is_dir() else ", which is not there"
     return Group(f"The data folder is {escape(str(folder))}{there}; UNDERSTUDY_DATA names another.\n", table)
+
+
+def _summary(name: str, folder: Path) -> str:
+    """What a set of Parquet files is, or why it cannot be loaded."""
+    try:
+        return boxed_summary(name, folder) if has_boxes(name, folder) else summary(name, folder)
+    except ValueError:
+        return summary(name, folder)  # which says what is wrong
 
 
 def _tick(is_found: bool) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from understudy.data import Batches, FileBatches, Mixing
+from understudy.data import Mixing, TrainingBatches
 from understudy.distiller import Distiller, Wanted
 from understudy.engine import checkpoint
 from understudy.engine.auto_rates import AutoRates
@@ -58,7 +58,7 @@ class Loop:
         *,
         settings: Settings,
         distiller: Distiller,
-        batches: Batches | FileBatches,
+        batches: TrainingBatches,
         epochs: tuple[int, ...],
         precision: Precision,
         record: Record,
@@ -151,19 +151,15 @@ class Loop:
             if self.place.step % every.checkpoint_every == 0 or self.place.phase_step == self._phase_steps():
                 self._save(len(images), epoch)
 
-    def _mixed(self, epoch: int, first_step: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _mixed(self, epoch: int, first_step: int) -> Iterator[tuple[torch.Tensor, Any]]:
         """The epoch's batches from this step on, mixed where the run mixes them."""
         for step, batch in enumerate(self.batches.epoch(epoch, first_step), first_step):
             yield self._mix(batch, epoch, step)
 
-    def _mix(
-        self, batch: tuple[torch.Tensor, torch.Tensor], epoch: int, step: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _mix(self, batch: tuple[torch.Tensor, Any], epoch: int, step: int) -> tuple[torch.Tensor, Any]:
         return batch if self.mixing is None else self.mixing(*batch, epoch, step)
 
-    def _step(
-        self, images: torch.Tensor, labels: torch.Tensor, keep: torch.Tensor | None, known: Wanted | None
-    ) -> None:
+    def _step(self, images: torch.Tensor, labels: Any, keep: torch.Tensor | None, known: Wanted | None) -> None:
         assert self.optimizer is not None and self.schedule is not None
         done = self.place.phase_step
         started = time.perf_counter()

@@ -63,8 +63,9 @@ def build_student(wanted: NetworkSettings, data: Dataset, adapt: Adapt) -> tuple
         return network
 
     network = adapt(make, example)
-    # An embedding network has no classifier left.
-    return network, left_random if end_of(network) is None else []
+    # An embedding network has no classifier left, nor has a detector's backbone.
+    kept = [name for name in left_random if any(f".{key}".endswith(f".{name}") for key in network.state_dict())]
+    return network, kept if end_of(network) is None else []
 
 
 def build_teacher(wanted: Sequence[TeacherSettings], data: Dataset) -> nn.Module:

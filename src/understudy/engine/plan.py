@@ -1,6 +1,6 @@
 """What a run will do: its settings with the networks, data and phases they name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,10 +20,10 @@ from understudy.tasks import Objective, Task, choose_task
 class Plan:
     """`epochs` has one count for each phase of the method; `sizes` the parameters and multiply-adds of each network.
 
-    `objective` is what the labels ask of the student. `knows_data` says whether the teacher can be measured on these
-    data. `left_random` names what the student's file of weights could not fill: a classifier of other classes. `shapes`
-    has the (channels, height, width) at which each network sees the images: the teacher those of the data, the student
-    `student.size`.
+    `objective` is what the labels ask of the student. `whole_teacher` is what is measured of the teacher, with what its
+    task adds; None where it knows other data. `left_random` names what the student's file of weights could not fill: a
+    classifier of other classes. `shapes` has the (channels, height, width) at which each network sees the images: the
+    teacher those of the data, the student `student.size`.
     """
 
     settings: Settings
@@ -32,10 +32,10 @@ class Plan:
     data: Dataset
     student: nn.Module
     teacher: nn.Module | None
+    whole_teacher: nn.Module | None
     left_random: list[str]
     task: Task
     objective: Objective
-    knows_data: bool
     sizes: dict[str, dict[str, int]]
     shapes: dict[str, tuple[int, int, int]]
 
@@ -65,11 +65,12 @@ class Plan:
         per_image = 3 * of_image["student"]
         if self.method.needs_teacher:
             per_image += of_image["teacher"]
-        return choose(
+        found = choose(
             self.settings.run,
             multiply_adds=max(of_image.values()),
             phase_multiply_adds=float(max(self.epochs) * self.epoch_images * per_image),
         )
+        return found if self.task.compiles else replace(found, compile=False)
 
 
 def make_plan(
@@ -102,12 +103,13 @@ def make_plan(
     left_random: list[str] = []
     if student is None:
         student, left_random = build_student(settings.student, data, task.adapt)
-    if teacher is None and settings.teacher is not None:
-        teacher = build_teacher([settings.teacher, *settings.more_teachers], data)
+    teacher, whole_teacher = _find_teacher(settings, teacher, data, task)
     shapes = _shapes(settings, data)
     outputs = {
         role: _ask(role, network, shapes[role], data, task) for role, network in _networks(student, teacher).items()
     }
+    if whole_teacher is not None and not task.can_measure(outputs["teacher"][0], data):
+        whole_teacher = None
     torch.manual_seed(settings.run.seed + 2)
     objective = task.make_objective(student, torch.zeros(2, *shapes["student"]), data)
     torch.manual_seed(settings.run.seed + 1)
@@ -118,10 +120,10 @@ def make_plan(
         data=data,
         student=student,
         teacher=teacher,
+        whole_teacher=whole_teacher,
         left_random=left_random,
         task=task,
         objective=objective,
-        knows_data=teacher is not None and task.can_measure(outputs["teacher"][0], data),
         sizes={role: size for role, (_, size) in outputs.items()},
         shapes=shapes,
     )
@@ -146,6 +148,21 @@ def _check_teacher(settings: Settings, method: Method, given: nn.Module | None) 
                 f"teacher {one.model} has no weights; give --teacher-weights FILE, "
                 f"or the folder of a run that trained it as --teacher"
             )
+
+
+def _find_teacher(
+    settings: Settings, given: nn.Module | None, data: Dataset, task: Task
+) -> tuple[nn.Module | None, nn.Module | None]:
+    """What is read of the teacher, and what is measured of it."""
+    if given is not None:
+        return given, given if task.build_teacher is None else None
+    if settings.teacher is None:
+        return None, None
+    teachers = [settings.teacher, *settings.more_teachers]
+    if task.build_teacher is not None:
+        return task.build_teacher(teachers, data)
+    network = build_teacher(teachers, data)
+    return network, network
 
 
 def _check_mixing(settings: Settings, method: Method) -> None:

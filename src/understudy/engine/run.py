@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from understudy.data import Batches, Dataset, FileBatches, Mixing
+from understudy.data import Dataset, Mixing, TrainingBatches
 from understudy.distiller import Distiller
 from understudy.engine import checkpoint, folder, rates
 from understudy.engine.auto_rates import AutoRates
@@ -88,7 +88,7 @@ def execute(
 def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> dict[str, Any]:
     """Train, from the folder's checkpoint where there is one, and measure; the summary."""
     precision = plan.choose_precision()
-    for network in (plan.student, plan.teacher):
+    for network in (plan.assembled, plan.teacher, plan.whole_teacher):
         if network is not None:
             precision.place(network)
     with contextlib.closing(_make_batches(plan, precision)) as batches:
@@ -99,7 +99,7 @@ def _train(
     plan: Plan,
     out: Path,
     precision: Precision,
-    batches: Batches | FileBatches,
+    batches: TrainingBatches,
     display: Display,
     until: float | None,
 ) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _make_teacher_lean(distiller: Distiller, example: torch.Tensor, precision: P
         display.say(f"teacher read from a copy: {len(lean.folded)} BatchNorms folded{cast}")
 
 
-def _make_batches(plan: Plan, precision: Precision) -> Batches | FileBatches:
+def _make_batches(plan: Plan, precision: Precision) -> TrainingBatches:
     return plan.task.make_batches(
         plan.data,
         batch_size=plan.settings.batch_size,
@@ -191,7 +191,7 @@ def _make_mixing(plan: Plan) -> Mixing:
 
 
 def _make_cache(
-    plan: Plan, distiller: Distiller, batches: Batches | FileBatches, precision: Precision, display: Display
+    plan: Plan, distiller: Distiller, batches: TrainingBatches, precision: Precision, display: Display
 ) -> TeacherCache | None:
     """The teacher's stored answers, where the settings name a folder and the method has a teacher."""
     wanted = plan.settings.run

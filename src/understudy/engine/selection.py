@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from understudy.comparisons import chosen_options
-from understudy.data import Dataset, batches_in_order
+from understudy.data import BoxedImages, Dataset, batches_in_order
 from understudy.distiller import Distiller
 from understudy.engine.record import Record
 from understudy.precision import Precision
@@ -20,6 +20,7 @@ def select_images(distiller: Distiller, data: Dataset, precision: Precision, rec
     selecting = [term for term in distiller.method.terms if term.select is not None]
     if not selecting or distiller.teacher is None:
         return None
+    assert not isinstance(data.train, BoxedImages)  # the task has refused such terms
     keep = torch.ones(len(data.train), dtype=torch.bool)
     for term in selecting:
         assert term.select is not None

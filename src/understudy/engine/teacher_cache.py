@@ -14,7 +14,7 @@ from typing import IO
 import torch
 from torch import Tensor
 
-from understudy.data import Batches, Dataset, FileBatches
+from understudy.data import Dataset, TrainingBatches
 from understudy.distiller import Distiller, Wanted
 from understudy.engine import folder
 from understudy.engine.cache_plan import Store, Stores, ask, each, plan_stores
@@ -36,7 +36,7 @@ class TeacherCache:
         limit_gb: float,
         *,
         distiller: Distiller,
-        batches: Batches | FileBatches,
+        batches: TrainingBatches,
         data: Dataset,
         epochs: tuple[int, ...],
         precision: Precision,

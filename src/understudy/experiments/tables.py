@@ -24,6 +24,7 @@ from understudy.experiments.overhaul_imagenet import OVERHAUL_IMAGENET
 from understudy.experiments.row import Table
 from understudy.experiments.scenes15_mobilenet import SCENES15_MOBILENET
 from understudy.experiments.scenes15_transfer import SCENES15_TRANSFER
+from understudy.experiments.voc07mini_detection import VOC07MINI_DETECTION
 
 PUBLISHED = (
     AB_TABLE1,
@@ -44,7 +45,15 @@ PUBLISHED = (
     FINETUNE_LAYER_PRUNING,
     HDHE_RETRIEVAL,
 )
-OWN = (METHODS_SMALL_DATA, METHODS_DIGITS, SCENES15_MOBILENET, SCENES15_TRANSFER, FACES38_SELECTIVE, CARS32_HDHE)
+OWN = (
+    METHODS_SMALL_DATA,
+    METHODS_DIGITS,
+    SCENES15_MOBILENET,
+    SCENES15_TRANSFER,
+    FACES38_SELECTIVE,
+    CARS32_HDHE,
+    VOC07MINI_DETECTION,
+)
 
 # One table per file; their names are those of the files of measured numbers.
 TABLES: dict[str, Table] = {table.name: table for table in (*PUBLISHED, *OWN)}

@@ -53,6 +53,11 @@ def open_student(run_folder: Path, *, model: str | None = None, data_folder: Pat
     if run.summary is None:
         raise ValueError(f"{run_folder} is {progress_text(run)}; the same command as before goes on with it")
     found = find(str(run_folder), model)
+    if "detection" in found.metadata:
+        raise ValueError(
+            f"{run_folder} holds a detector, and detectors are not exported: understudy.tasks.detection.load_detector "
+            f"reads its {found.file.name} as torchvision's own module"
+        )
     _check_file(found.file, run.summary.get("student_sha256"))
     data = load_beside(found, None, data_folder)
     network = _build(found.model, model, run_folder, found.file, data)

@@ -1,5 +1,6 @@
 """The report: one HTML file that needs nothing else, neither network nor script."""
 
+import base64
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +16,9 @@ from .progress import progress_text, result, score_title
 from .roles import epochs_text, labels, method_title, teachers_among
 from .run_folder import Run
 from .table import columns, comparison
+
+# What a run that detects objects draws of them.
+PICTURE = "detections.jpg"
 
 
 def write_page(runs: Sequence[Run], path: str | Path, title: str = "understudy report") -> Path:
@@ -118,4 +122,12 @@ def _run(index: int, run: Run, label: str, *, own_charts: bool) -> dict[str, Any
         "resumed": [record["step"] for record in run.resumed],
         "settings": run.settings,
         "charts": [Markup(svg) for svg in charts if svg],
+        "picture": _picture(run.folder / PICTURE),
     }
+
+
+def _picture(path: Path) -> str | None:
+    """The file as an address that holds it whole; None where there is none."""
+    if not path.is_file():
+        return None
+    return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from understudy.data import Dataset
+from understudy.data import BoxedImages, Dataset
 from understudy.data.image_set import Images
 from understudy.engine.plan import load_data
 from understudy.experiments import Row, Table
@@ -53,7 +53,9 @@ def _read_few(data: str) -> Dataset:
 
 
 def _few(images: Images) -> Images:
-    """At most about NUM_IMAGES, of the first classes that have any, PER_CLASS or more of each."""
+    """At most about NUM_IMAGES, of the first classes that have any, PER_CLASS or more of each; with boxes the first."""
+    if isinstance(images, BoxedImages):
+        return images.subset(torch.arange(min(NUM_IMAGES, len(images))))
     labels = images.labels.cpu()
     present = labels.unique()
     per_class = max(PER_CLASS, NUM_IMAGES // len(present))

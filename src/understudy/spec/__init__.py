@@ -5,6 +5,7 @@ from understudy.spec.reading import SettingsError, known_keys, read_settings
 from understudy.spec.retrieval import RetrievalSettings
 from understudy.spec.settings import (
     DataSettings,
+    DetectionSettings,
     MethodSettings,
     NetworkSettings,
     OptimSettings,
@@ -16,6 +17,7 @@ from understudy.spec.settings import (
 
 __all__ = [
     "DataSettings",
+    "DetectionSettings",
     "MethodSettings",
     "NetworkSettings",
     "OptimSettings",

@@ -193,6 +193,20 @@ class DataSettings(Section):
         return self
 
 
+class DetectionSettings(Section):
+    """A run that learns to detect objects: Faster R-CNN on the student, cut off where the detector reads it."""
+
+    fpn: bool = Field(default=True, description="a feature pyramid over several sizes; false: one map, a 16th in size")
+    positions: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = Field(
+        default=None, description="where the student is read (default: the last map of each size; of stride 16 alone)"
+    )
+    channels: Count = Field(default=256, description="of the feature pyramid's maps")
+    head: Count = Field(default=1024, description="neurons of the two layers that classify regions")
+    regions: Count = Field(
+        default=512, description="of each image, from which these learn; Faster R-CNN's authors have 128"
+    )
+
+
 class OptimSettings(Section):
     """Optimiser and schedule. The defaults are the AB authors' CIFAR recipe."""
 
@@ -275,6 +289,7 @@ class Settings(Section):
     )
     data: DataSettings = DataSettings()
     retrieval: RetrievalSettings | None = None
+    detection: DetectionSettings | None = None
     epochs: Annotated[tuple[Count, ...], BeforeValidator(_epochs), Field(min_length=1)] = Field(
         default=(20,), description="one number per phase joined by + (1+5), or one in all"
     )
@@ -302,6 +317,20 @@ class Settings(Section):
                 "run.teacher_cache stores the teacher's answers to images that come again, and data.mixup and "
                 "data.cutmix mix them anew in every step; leave out the one or the other"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _boxes_stay_as_they_are(self) -> "Settings":
+        if self.detection is None:
+            return self
+        if self.retrieval is not None:
+            raise ValueError("retrieval and detection are two tasks; leave out the settings of one")
+        if self.data.mixup or self.data.cutmix or self.data.smoothing:
+            raise ValueError("data.mixup, data.cutmix and data.smoothing change labels of whole images; leave them out")
+        if self.student.size is not None:
+            raise ValueError("student.size: a detector sees the images at data.size; leave it out")
+        if self.run.compile == "on":
+            raise ValueError("run.compile=on: steps of a detector have another number of boxes each; leave it out")
         return self
 
 

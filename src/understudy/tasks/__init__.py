@@ -10,4 +10,9 @@ __all__ = ["CLASSIFICATION", "Objective", "Task", "choose_task", "search"]
 
 def choose_task(settings: Settings) -> Task:
     """The task whose section the settings have; classification where they have none."""
+    if settings.detection is not None:
+        # Detection takes seconds to import: only where it is asked for.
+        from understudy.tasks.detection import detection
+
+        return detection(settings.detection)
     return CLASSIFICATION if settings.retrieval is None else retrieval(settings.retrieval)

@@ -1,17 +1,25 @@
 """What a student is to be good at: its objective beside the teacher, and how well it does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from understudy.data import Batches, Dataset, FileBatches, Images, training_batches
+from understudy.data import BoxedImages, Dataset, Images, TrainingBatches, training_batches
 from understudy.methods import Method
 from understudy.precision import Precision
+from understudy.spec import TeacherSettings
 
 # (the network's output on a batch, its labels) -> a scalar, averaged over the batch.
 Objective = Callable[[Any, Any], Tensor]
+
+
+def refuse_boxes(data: Dataset) -> None:
+    """ValueError where images show objects in boxes, and have no label."""
+    if isinstance(data.train, BoxedImages):
+        raise ValueError(f"{data.name} shows objects in boxes; add detection.fpn=true, or false for one feature map")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +42,11 @@ class Task:
     - `answers_classes` says that a network's output is one number for each class
     - `images_per_class` of each of its classes are in a batch; 0: as they come
     - `make_batches` takes what `data.training_batches` takes
+    - `build_teacher(teachers, data)` is what is read of the teacher, and what is measured of it, None where it knows
+      other data; where there is none, the engine builds classifiers
+    - `metadata(network)` is what an assembled network's file says beside what every student's does
+    - `draw(network, data, precision, folder)` draws what it answers, into a run's folder
+    - `compiles` says whether a step can be compiled
     """
 
     name: str
@@ -43,12 +56,16 @@ class Task:
     can_measure: Callable[[Any, Dataset], bool]
     make_objective: Callable[[nn.Module, Tensor, Dataset], Objective]
     measure: Callable[[nn.Module, Images, Dataset, Precision], dict[str, float]]
-    check_data: Callable[[Dataset], None] = lambda data: None
+    check_data: Callable[[Dataset], None] = refuse_boxes
     check_method: Callable[[Method], None] = lambda method: None
     adapt: Callable[[Callable[[], nn.Module], Tensor], nn.Module] = lambda make, example: make()
     labels_title: str = "Cross-entropy"
     rates: Callable[[nn.Module], dict[str, float]] = lambda student: {}
     answers_classes: bool = True
     images_per_class: int = 0
-    make_batches: Callable[..., Batches | FileBatches] = training_batches
+    make_batches: Callable[..., TrainingBatches] = training_batches
     assemble: Callable[[nn.Module, Any], nn.Module] = lambda student, objective: student
+    build_teacher: Callable[[Sequence[TeacherSettings], Dataset], tuple[nn.Module, nn.Module | None]] | None = None
+    metadata: Callable[[nn.Module], dict[str, str]] = lambda network: {}
+    draw: Callable[[nn.Module, Dataset, Precision, Path], Any] = lambda network, data, precision, folder: None
+    compiles: bool = True

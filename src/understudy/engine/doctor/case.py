@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -14,15 +15,16 @@ from understudy.precision import Precision
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """`images` and `labels` are the first of the run's training images, augmented and normalised, on the device;
-    `test` are some test images as bytes. `batch_size` is the run's own, no more than there are images.
+    `test` are some test images as bytes, None where they have boxes. `batch_size` is the run's own, no
+    more than there are images.
     """
 
     plan: Plan
     precision: Precision
     distiller: Distiller
     images: Tensor
-    labels: Tensor
-    test: ImageSet
+    labels: Any
+    test: ImageSet | None
     batch_size: int
 
     def phases(self) -> Iterator[int]:

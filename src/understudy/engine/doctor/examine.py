@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from understudy.data import BoxedImages, Dataset
 from understudy.distiller import Distiller
 from understudy.engine import folder, rates
 from understudy.engine.doctor.case import Case
@@ -12,6 +13,7 @@ from understudy.engine.doctor.duplicates import conflicts, leaks
 from understudy.engine.doctor.finding import Finding, problems
 from understudy.engine.doctor.labels import labels
 from understudy.engine.doctor.memory import free_bytes, memory
+from understudy.engine.doctor.objects import objects
 from understudy.engine.doctor.pair import enlarged, shared, sizes
 from understudy.engine.doctor.pictures import blank, unreadable
 from understudy.engine.doctor.positions import positions
@@ -54,13 +56,20 @@ def examine(plan: Plan, out: Path | None = None) -> list[Finding]:
 def data_findings(plan: Plan) -> list[Finding]:
     """What is wrong with the images and labels."""
     scans = {"training": scan(plan.data.train), "test": scan(plan.data.test)}
-    return [
-        *labels(plan.data),
+    found = [
+        *label_findings(plan.data),
         *unreadable(scans),
         *blank(scans),
         *leaks(scans["training"], scans["test"]),
-        *conflicts(scans["training"], plan.data.train.class_names),
     ]
+    # An image with boxes has no one label.
+    is_boxed = isinstance(plan.data.train, BoxedImages)
+    return found if is_boxed else [*found, *conflicts(scans["training"], plan.data.train.class_names)]
+
+
+def label_findings(data: Dataset) -> list[Finding]:
+    """What is wrong with the labels, or with the objects in boxes."""
+    return objects(data) if isinstance(data.train, BoxedImages) else labels(data)
 
 
 def pair_findings(plan: Plan) -> list[Finding]:
@@ -110,7 +119,7 @@ def make_case(plan: Plan, precision: Precision) -> Case:
         distiller=distiller,
         images=images,
         labels=labels,
-        test=sample(plan.data, TEST_IMAGES),
+        test=None if isinstance(plan.data.train, BoxedImages) else sample(plan.data, TEST_IMAGES),
         batch_size=min(settings.batch_size, len(plan.data.train)),
     )
 

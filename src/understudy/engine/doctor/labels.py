@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from understudy.data import Dataset
+from understudy.data import BoxedImages, Dataset
 from understudy.engine.doctor.finding import Finding, few
 
 CHECK = "labels"
@@ -15,6 +15,7 @@ def labels(data: Dataset) -> list[Finding]:
 
     Rules: exact counts. A class without training images is an error where it is tested, a warning elsewhere.
     """
+    assert not isinstance(data.train, BoxedImages) and not isinstance(data.test, BoxedImages)
     names = data.train.class_names
     parts = {"training": data.train.labels.cpu(), "test": data.test.labels.cpu()}
     outside = [one for part, values in parts.items() for one in _outside(part, values, len(names))]

@@ -4,10 +4,9 @@ from typing import Any
 
 from understudy.data import ImageSet
 from understudy.engine.display import Display
-from understudy.engine.doctor.examine import data_findings, pair_findings
+from understudy.engine.doctor.examine import data_findings, label_findings, pair_findings
 from understudy.engine.doctor.finding import Finding, problems
 from understudy.engine.doctor.guessing import guessing_by_accuracy
-from understudy.engine.doctor.labels import labels
 from understudy.engine.plan import Plan
 
 # What is hashed in about a second.
@@ -20,7 +19,7 @@ def look_quickly(plan: Plan, teacher: dict[str, Any] | None) -> list[dict[str, A
     Pixels are looked at where they are in memory and no more than 256 MiB. Nothing of networks or random states is
     touched.
     """
-    found = data_findings(plan) if _is_small(plan) else labels(plan.data)
+    found = data_findings(plan) if _is_small(plan) else label_findings(plan.data)
     found += pair_findings(plan)
     scores = teacher["scores"] if teacher is not None else None
     if scores is not None and "accuracy_pct" in scores:

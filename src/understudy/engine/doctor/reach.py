@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.finding import Finding, few
@@ -56,8 +57,9 @@ def _student(case: Case, reached: frozenset[int]) -> list[Finding]:
 
 def _needed_for_logits(case: Case, missed: dict[str, nn.Parameter]) -> list[str]:
     """Those of the parameters that the student's logits depend on."""
-    logits = case.plan.student(case.images)
-    gradients = torch.autograd.grad(logits.sum(), [*missed.values()], allow_unused=True)
+    outputs = tree_leaves(case.plan.student(case.images))
+    total = torch.stack([output.sum() for output in outputs]).sum()
+    gradients = torch.autograd.grad(total, [*missed.values()], allow_unused=True)
     return [name for name, gradient in zip(missed, gradients, strict=True) if gradient is not None]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from understudy.data import Dataset, ImageSet, batches_in_order
+from understudy.data import BoxedImages, Dataset, ImageSet, batches_in_order
 
 BATCH_SIZE = 100
 
@@ -23,6 +23,7 @@ def sample(data: Dataset, most: int) -> ImageSet:
     some = data.test.subset(drawn(len(data.test), most))
     if isinstance(some, ImageSet):
         return some
+    assert not isinstance(some, BoxedImages)
     channels = data.image_shape[0]
     # Not normalised, and by this process: it takes less than to start others.
     bare = replace(data, mean=(0.0,) * channels, std=(1.0,) * channels, workers=0)

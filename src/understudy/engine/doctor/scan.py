@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from understudy.data import ImageFiles, Images, ImageSet
+from understudy.data import BoxedImages, ImageFiles, Images, ImageSet
 from understudy.engine.doctor.sample import drawn
 
 # Of images that have to be decoded, as many of each part are looked at.
@@ -35,7 +35,7 @@ class Scan:
 
 def scan(images: Images, most_files: int = MOST_FILES) -> Scan:
     """All images of a set in memory; of files at most so many, drawn, decoded in threads."""
-    return _scan_files(images, most_files) if isinstance(images, ImageFiles) else _scan_pixels(images)
+    return _scan_pixels(images) if isinstance(images, ImageSet) else _scan_files(images, most_files)
 
 
 def _scan_pixels(images: ImageSet) -> Scan:
@@ -51,7 +51,7 @@ def _scan_pixels(images: ImageSet) -> Scan:
     )
 
 
-def _scan_files(files: ImageFiles, most: int) -> Scan:
+def _scan_files(files: ImageFiles | BoxedImages, most: int) -> Scan:
     indices = drawn(len(files), most).tolist()
     # Pillow decodes without Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -59,14 +59,14 @@ def _scan_files(files: ImageFiles, most: int) -> Scan:
     return Scan(
         num_images=len(files),
         indices=indices,
-        labels=files.labels[indices].tolist(),
+        labels=files.labels[indices].tolist() if isinstance(files, ImageFiles) else [],
         digests=[digest for digest, _, _ in looks],
         is_blank=[is_blank for _, is_blank, _ in looks],
         troubles=[trouble for _, _, trouble in looks if trouble],
     )
 
 
-def _look(files: ImageFiles, index: int) -> tuple[bytes | None, bool, str]:
+def _look(files: ImageFiles | BoxedImages, index: int) -> tuple[bytes | None, bool, str]:
     try:
         image = files.read(index)
     except (ValueError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from understudy.data import ImageSet
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.class_order import class_order, mapped_by_the_other_half
 from understudy.engine.doctor.finding import Finding
@@ -15,42 +16,42 @@ from understudy.engine.doctor.views import View, predictions, views
 def teacher(case: Case) -> list[Finding]:
     """The findings about each network of the teacher; none where it knows no or other classes."""
     plan = case.plan
-    if plan.teacher is None or not plan.knows_data or not plan.task.answers_classes:
+    if plan.teacher is None or plan.whole_teacher is None or case.test is None or not plan.task.answers_classes:
         return []
     modes = [(module, module.training) for module in plan.teacher.modules()]
     plan.teacher.eval()
-    found = [finding for view in views(plan.teacher, plan.data) for finding in _of_view(case, view)]
-    found += _beside_the_student(case)
+    found = [finding for view in views(plan.teacher, plan.data) for finding in _of_view(case, view, case.test)]
+    found += _beside_the_student(case, case.test)
     for module, was_training in modes:
         module.training = was_training
     return found
 
 
-def _of_view(case: Case, view: View) -> list[Finding]:
+def _of_view(case: Case, view: View, test: ImageSet) -> list[Finding]:
     """The cause where there is one, else that it is guessing, else its accuracy."""
-    labels, names = case.test.labels.cpu(), case.plan.data.train.class_names
-    predicted = predictions(view.answer, case.test, view.mean, view.std, case.precision)
+    labels, names = test.labels.cpu(), case.plan.data.train.class_names
+    predicted = predictions(view.answer, test, view.mean, view.std, case.precision)
     told = f"{view.title} is right on {accuracy_pct(predicted, labels):.1f} % of {len(labels):,} test images"
     if len(labels) < FEWEST_IMAGES:
         told += ", too few to tell whether it guesses"
     return (
-        _causes(case, view, predicted)
+        _causes(case, view, predicted, test)
         or guessing(view.title, predicted, labels, len(names))
         or [Finding(check=CHECK, severity="fine", found=told)]
     )
 
 
-def _causes(case: Case, view: View, predicted: Tensor) -> list[Finding]:
+def _causes(case: Case, view: View, predicted: Tensor, test: ImageSet) -> list[Finding]:
     """The order of its classes, its normalisation, or both: what makes most of its answers right.
 
     Answers to pixels that are normalised wrongly can be wrong in an orderly way, and the other way round.
     """
-    labels, names = case.test.labels.cpu(), case.plan.data.train.class_names
+    labels, names = test.labels.cpu(), case.plan.data.train.class_names
 
     def order(answers: Tensor) -> list[Finding]:
         return class_order(view.title, view.setting, answers, labels, names, reorders=view.reorders)
 
-    otherwise, best = normalisation(view, predicted, case.test, case.precision)
+    otherwise, best = normalisation(view, predicted, test, case.precision)
     if not otherwise:
         return order(predicted)
     mapped = mapped_by_the_other_half(predicted, labels, len(names))
@@ -63,7 +64,7 @@ def accuracy_pct(predicted: Tensor, labels: Tensor) -> float:
     return 100 * float((predicted == labels).double().mean())
 
 
-def _beside_the_student(case: Case) -> list[Finding]:
+def _beside_the_student(case: Case, test: ImageSet) -> list[Finding]:
     """Of a student that starts with weights from a file."""
     plan = case.plan
     if plan.settings.student.weights is None or plan.teacher is None:
@@ -71,8 +72,8 @@ def _beside_the_student(case: Case) -> list[Finding]:
     was_training = plan.student.training
     plan.student.eval()
     student, teacher = (
-        predictions(network, case.test, plan.data.mean, plan.data.std, case.precision)
+        predictions(network, test, plan.data.mean, plan.data.std, case.precision)
         for network in (plan.student, plan.teacher)
     )
     plan.student.train(was_training)
-    return accuracies(student, teacher, case.test.labels.cpu())
+    return accuracies(student, teacher, test.labels.cpu())

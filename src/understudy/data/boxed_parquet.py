@@ -1,0 +1,86 @@
+"""Images with boxes from Parquet files, in the layout of Hugging Face's sets for detection.
+
+A column `image` of structs with the encoded file in `bytes`, and a column `objects` with lists: `bbox` [xmin, ymin,
+xmax, ymax] in pixels from 0, `category`, and perhaps `difficult`. The metadata has `class_names`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from understudy.data.addresses import opened
+from understudy.data.boxed_images import BoxedImages, Objects, objects_of
+from understudy.data.boxed_parts import BoxedParts
+from understudy.data.parquet_layout import IMAGE_COLUMNS, class_names
+from understudy.data.parquet_source import ParquetFile, ParquetSource
+from understudy.data.shards import find_shards
+
+OBJECTS = "objects"
+
+
+def has_boxes(name: str, folder: Path) -> bool:
+    """Whether the folder has files NAME-train*.parquet, and they have a column of objects."""
+    shards = find_shards(folder, name, "train")
+    if not shards:
+        return False
+    with opened(str(shards[0])) as parquet:
+        return OBJECTS in parquet.schema_arrow.names
+
+
+def boxed_parquet(name: str, *, folder: Path) -> BoxedParts:
+    """The set NAME from the files of `find_shards`. Raises ValueError where a part is absent."""
+    train, test = (_images(name, folder, part) for part in ("train", "test"))
+    return BoxedParts(name=name, train=train, test=test, note=f"Parquet files of {name} in {folder}")
+
+
+def summary(name: str, folder: Path) -> str:
+    """ "542 images to train on, 239 to test on, boxes of 20 classes"."""
+    found = boxed_parquet(name, folder=folder)
+    return (
+        f"{len(found.train):,} images to train on, {len(found.test):,} to test on, "
+        f"boxes of {len(found.train.class_names)} classes"
+    )
+
+
+def _images(name: str, folder: Path, part: str) -> BoxedImages:
+    shards = find_shards(folder, name, part)
+    if not shards:
+        raise ValueError(f"{name}: {folder} has no file {name}-{part}.parquet")
+    files, objects, known = [], [], []
+    for path in shards:
+        with opened(str(path)) as parquet:
+            schema = parquet.schema_arrow
+            image = next((column for column in IMAGE_COLUMNS if column in schema.names), None)
+            if image is None or OBJECTS not in schema.names:
+                raise ValueError(f"{path}: expected columns image and {OBJECTS}, found {', '.join(schema.names)}")
+            groups = tuple(parquet.metadata.row_group(g).num_rows for g in range(parquet.num_row_groups))
+            files.append(ParquetFile(address=str(path), name=path.name, image_column=image, group_rows=groups))
+            rows = parquet.read(columns=[OBJECTS], use_threads=False).column(0).to_pylist()
+            objects += [_objects(each, f"row {row} of {path}") for row, each in enumerate(rows)]
+            known.append(_class_names(path, schema))
+    return BoxedImages(
+        source=ParquetSource(tuple(files)),
+        rows=torch.arange(len(objects)),
+        objects=tuple(objects),
+        class_names=known[0],
+    )
+
+
+def _class_names(path: Path, schema: pa.Schema) -> tuple[str, ...]:
+    names = class_names(path, schema, OBJECTS)
+    if names is None:
+        raise ValueError(f"{path}: its metadata has no class_names, a list in the order of the categories")
+    return names
+
+
+def _objects(row: Any, where: str) -> Objects:
+    try:
+        boxes, labels = row["bbox"], row["category"]
+        difficult = row.get("difficult") or [False] * len(labels)
+        if not len(boxes) == len(labels) == len(difficult):
+            raise ValueError(f"{len(boxes)} boxes, {len(labels)} categories, {len(difficult)} difficult")
+        return objects_of(boxes, labels, difficult)
+    except (TypeError, KeyError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{where}: its objects cannot be read ({type(error).__name__}: {error})") from error

@@ -1,0 +1,11 @@
+"""Object detection: torchvision's Faster R-CNN on any network that is cut off where it is read.
+
+`detection(settings)` is the task, `load_detector` reads a finished run's detector, `average_precision` is VOC's metric.
+"""
+
+from understudy.tasks.detection.average_precision import average_precision, mean_over_classes
+from understudy.tasks.detection.backbone import Backbone
+from understudy.tasks.detection.file import load_detector
+from understudy.tasks.detection.task import detection
+
+__all__ = ["Backbone", "average_precision", "detection", "load_detector", "mean_over_classes"]

@@ -1,0 +1,52 @@
+"""What a detector finds on the images of a set, and how good that is."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from understudy.data import BoxedImages, Dataset, Images
+from understudy.precision import Precision
+from understudy.tasks.detection.average_precision import average_precision, mean_over_classes
+
+# The two definitions as scores are called: VOC 2007's is what papers on it print.
+NAMES = {"eleven_points": "map_pct", "area": "map_area_pct"}
+BATCH = 8
+
+
+@torch.no_grad()
+def detect(detector: nn.Module, images: BoxedImages, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Boxes (N, 4) in the image's own pixels, labels (N,) from 0 and scores (N,) of each image, on the processor."""
+    was_training = detector.training
+    detector.eval()
+    try:
+        for first in range(0, len(images), BATCH):
+            chosen = range(first, min(first + BATCH, len(images)))
+            batch = [pil_to_tensor(images.read(index)).to(device).float() / 255 for index in chosen]
+            for found in detector(batch):
+                yield {
+                    "boxes": found["boxes"].float().cpu(),
+                    "labels": found["labels"].cpu() - 1,
+                    "scores": found["scores"].float().cpu(),
+                }
+    finally:
+        detector.train(was_training)
+
+
+def measure(network: nn.Module, images: Images, data: Dataset, precision: Precision) -> dict[str, float]:
+    """The mean average precision by both definitions, and each class's: `ap_CLASS_pct` and `ap_area_CLASS_pct`.
+
+    In per cent, at an overlap of 0.5. Classes without objects that count have no entry.
+    """
+    assert isinstance(images, BoxedImages)
+    with precision.autocast():
+        found = [*detect(network, images, precision.device)]
+    objects = [vars(each) for each in images.objects]
+    scores = average_precision(found, objects, num_classes=data.num_classes)
+    answer = {name: 100.0 * mean_over_classes(scores[definition]) for definition, name in NAMES.items()}
+    for definition, name in NAMES.items():
+        for class_name, value in zip(data.train.class_names, scores[definition], strict=True):
+            if value == value:
+                answer[name.removeprefix("m").replace("_pct", f"_{class_name}_pct")] = 100.0 * value
+    return answer

@@ -1,0 +1,170 @@
+"""Runs that learn to detect objects, on a few made-up images in VOC's layout."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+
+from understudy.engine import execute
+from understudy.engine.assess import assess
+from understudy.engine.display import silent
+from understudy.engine.doctor import examine
+from understudy.engine.loop import StoppedError
+from understudy.engine.plan import make_plan
+from understudy.models import build, save_weights
+from understudy.report import read_run, write_page
+from understudy.spec import read_settings
+from understudy.tasks.detection import load_detector
+
+pytestmark = pytest.mark.slow  # every run draws and measures hundreds of boxes
+
+OBJECT = "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
+
+
+@pytest.fixture(scope="module")
+def voc_folder(tmp_path_factory):
+    """White boxes are dogs, on noise: six images to train on, three to test on."""
+    folder = tmp_path_factory.mktemp("data")
+    root = folder / "VOCdevkit/VOC2007"
+    for place in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (root / place).mkdir(parents=True)
+    drawn = np.random.default_rng(0)
+    for image_set, count in (("trainval", 6), ("test", 3)):
+        names = [f"{image_set}{number}" for number in range(count)]
+        (root / f"ImageSets/Main/{image_set}.txt").write_text("\n".join(names))
+        for name in names:
+            pixels = drawn.integers(0, 128, (48, 64, 3), dtype=np.uint8)
+            x, y = drawn.integers(0, 20, 2)
+            pixels[y : y + 24, x : x + 30] = 255
+            Image.fromarray(pixels).save(root / f"JPEGImages/{name}.jpg")
+            told = OBJECT.format("dog", x + 1, y + 1, x + 30, y + 24)
+            (root / f"Annotations/{name}.xml").write_text(f"<annotation>{told}</annotation>")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def make_settings(voc_folder):
+    def make(*words, **options):
+        wanted = {
+            "task": "train",
+            "student.model": "mobilenet-v1",
+            "data.name": "voc2007",
+            "data.folder": str(voc_folder),
+            "data.size": 64,
+            "epochs": 2,
+            "batch_size": 2,
+            **options,
+        }
+        plain = [
+            "detection.fpn=false",
+            "detection.head=16",
+            "detection.regions=32",
+            "optim.lr=0.01",
+            "run.device=cpu",
+            "run.eval_every=2",
+        ]
+        return read_settings(options=wanted, words=[*plain, *words])
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def trained(make_settings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "detector"
+    return execute(make_settings(), folder)
+
+
+def test_a_run_ends_with_a_detector_that_plain_torchvision_code_uses(trained):
+    detector = load_detector(trained.folder)
+    assert isinstance(detector, GeneralizedRCNN)
+    (found,) = detector([torch.rand(3, 48, 64)])
+    assert {*found} == {"boxes", "labels", "scores"}
+    assert 0.0 <= trained.scores["map_pct"] <= 100.0 and "ap_dog_pct" in trained.scores
+    assert trained.summary["headline"] == "map_pct"
+
+
+def test_measuring_the_file_gives_the_runs_own_numbers(trained):
+    found = assess(str(trained.folder))
+    assert found["scores"] == trained.scores
+    dog = next(one for one in found["per_class"] if one["name"] == "dog")
+    assert dog["num_objects"] == 3 and dog["ap_pct"] == trained.scores["ap_dog_pct"]
+    with pytest.raises(ValueError, match="leave out --teacher"):
+        assess(str(trained.folder), teacher=str(trained.folder))
+
+
+def test_the_report_holds_a_picture_of_what_was_found(trained, tmp_path):
+    assert (trained.folder / "detections.jpg").is_file()
+    page = write_page([read_run(trained.folder)], tmp_path / "page.html").read_text()
+    assert '<img src="data:image/jpeg;base64,' in page and "mAP %" in page
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(trained, make_settings, tmp_path):
+    display, steps = silent(), 0
+
+    def step():
+        nonlocal steps
+        steps += 1
+        if steps == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    display.step = step
+    with pytest.raises(StoppedError):
+        execute(make_settings(), tmp_path / "again", display=display)
+    execute(make_settings(), tmp_path / "again")
+    for name in ("student.safetensors", "detections.jpg"):
+        assert (tmp_path / "again" / name).read_bytes() == (trained.folder / name).read_bytes()
+
+
+def test_a_finished_run_is_only_read(trained, make_settings):
+    assert execute(make_settings(), trained.folder).scores == trained.scores
+
+
+@pytest.mark.parametrize("method", ["at", "fitnet"])
+def test_a_detector_learns_from_a_detectors_features(method, trained, make_settings, tmp_path):
+    student = {"task": "distill", "method.name": method, "student.model": "torchvision:mobilenet_v2"}
+    teacher = {"teacher.model": "mobilenet-v1", "teacher.weights": str(trained.folder / "student.safetensors")}
+    result = execute(make_settings(**student, **teacher), tmp_path / method)
+    facts = json.loads((tmp_path / method / "run.json").read_text())
+    assert facts["teacher"]["scores"] == trained.scores
+    pairs = next(iter(facts["method"]["phases"][0]["terms"].values()))["positions"]
+    assert pairs and all(name.startswith(("body.", "before:body.")) for pair in pairs for name in pair)
+    assert result.summary["teacher_scores"] == trained.scores
+
+
+def test_methods_that_compare_logits_are_refused(trained, make_settings, tmp_path):
+    teacher = {"teacher.model": "mobilenet-v1", "teacher.weights": str(trained.folder / "student.safetensors")}
+    with pytest.raises(ValueError, match="kd compares what networks answer to an image.*such as at"):
+        execute(make_settings(**{"task": "distill", "method.name": "kd"}, **teacher), tmp_path / "kd")
+
+
+def test_a_backbone_begins_with_a_classifiers_weights(make_settings, tmp_path):
+    torch.manual_seed(1)
+    network, path = build("mobilenet-v1", num_classes=5), tmp_path / "classifier.safetensors"
+    save_weights(network, path)
+    plan = make_plan(make_settings(**{"student.weights": str(path)}))
+    state = network.state_dict()
+    own = plan.student.state_dict()
+    assert own and all(torch.equal(value, state[name.removeprefix("body.")]) for name, value in own.items())
+    assert plan.left_random == []
+
+
+def test_sets_with_boxes_and_settings_of_detection_go_together(make_settings, tmp_path):
+    settings = make_settings()
+    with pytest.raises(ValueError, match=r"shows objects in boxes; add detection\.fpn=true"):
+        make_plan(settings.model_copy(update={"detection": None}))
+    digits = settings.data.model_copy(update={"name": "digits", "size": None})
+    with pytest.raises(ValueError, match="digits has no boxes"):
+        make_plan(settings.model_copy(update={"data": digits}))
+
+
+def test_the_doctor_looks_at_boxes_and_tries_a_step(trained, make_settings, tmp_path):
+    teacher = {"teacher.model": "mobilenet-v1", "teacher.weights": str(trained.folder / "student.safetensors")}
+    plan = make_plan(make_settings(**{"task": "distill", "method.name": "at"}, **teacher))
+    found = {one.check: one.severity for one in examine(plan)}
+    assert "error" not in found.values()
+    assert found["labels"] == "fine" and found["images"] == "fine"
