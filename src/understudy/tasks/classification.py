@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from understudy.data import Dataset, Images, batches_in_order
 from understudy.distiller import cross_entropy
 from understudy.precision import Precision
-from understudy.tasks.task import Objective, Task
+from understudy.tasks.task import Objective, Task, refuse_boxes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ def evaluate(network: nn.Module, images: Images, data: Dataset, precision: Preci
 
 
 def _check_data(data: Dataset) -> None:
+    refuse_boxes(data)
     if data.disjoint:
         raise ValueError(
             f"{data.name} tests on classes that are not trained on, which nobody can classify; embeddings are "
