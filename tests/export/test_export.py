@@ -179,7 +179,7 @@ def test_the_card_has_the_numbers_and_where_they_come_from(run, all_formats):
     card = (out / "README.md").read_text(encoding="utf-8")
     summary, facts = (json.loads((run / name).read_text()) for name in ("summary.json", "run.json"))
     for words in (
-        f"{summary['scores']['accuracy_pct']:.2f} % of 360 test images",
+        f"| accuracy % | {summary['scores']['accuracy_pct']:.2f} (360 test images",
         f"| parameters | {summary['parameters']:,} |",
         f"| multiply-adds | {summary['multiply_adds']:,} for one image of 1x8x8 |",
         facts["data"]["sha256"],
