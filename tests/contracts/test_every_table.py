@@ -12,7 +12,7 @@ from understudy.models import NAMES, build
 from understudy.spec import epochs_per_phase, read_settings
 
 # Sets that lie in Parquet files, for our own tables.
-OTHERS = {"scenes15", "faces38", "cars32", "voc07mini"}
+OTHERS = {"scenes15", "faces38", "cars32", "voc07mini", "voc0712"}
 DATA = {*IN_MEMORY, *OFFICIAL, *OTHERS}
 
 

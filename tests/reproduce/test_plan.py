@@ -19,7 +19,7 @@ def weights(tmp_path):
 def test_the_teacher_is_trained_once_before_the_rows_that_need_it(plan_small):
     teacher, *others = plan_small(seeds=(0, 1))
     assert teacher.name == "teacher small" and teacher.folder.parent.name == "teachers" and teacher.rows == ()
-    assert len(others) == 6 and {run.needs for run in others} == {teacher.folder}
+    assert len(others) == 6 and {run.needs for run in others} == {(teacher.folder,)}
     assert {run.settings["teacher.weights"] for run in others} == {str(teacher.folder / "student.safetensors")}
 
 
@@ -40,7 +40,7 @@ def test_a_default_that_is_stated_and_how_often_a_run_saves_do_not_make_another_
 
 def test_a_given_teacher_replaces_the_recipe(plan_small, weights):
     runs = plan_small(teacher_weights=weights)
-    assert all(run.rows and run.needs is None for run in runs)
+    assert all(run.rows and run.needs == () for run in runs)
     assert {run.settings["teacher.weights"] for run in runs} == {"given.safetensors"}
     other = build("digits-1x6", num_classes=10, in_channels=1)
     save_weights(other, weights)
@@ -58,10 +58,10 @@ def test_one_file_is_not_several_teachers(plan_small, small, weights):
 
 def test_a_teacher_may_begin_with_another_ones_weights(plan_small):
     first, second, *rows = plan_small(TABLES["scenes15_mobilenet"])
-    assert (first.name, first.needs) == ("teacher resnet50-cifar100", None)
-    assert second.needs == first.folder
+    assert (first.name, first.needs) == ("teacher resnet50-cifar100", ())
+    assert second.needs == (first.folder,)
     assert second.settings["student.weights"] == str(first.folder / "student.safetensors")
-    assert {run.needs for run in rows} == {second.folder}
+    assert {run.needs for run in rows} == {(second.folder,)}
 
 
 def test_folders_do_not_depend_on_where_they_lie(plan_small, tmp_path):
@@ -80,7 +80,7 @@ def test_a_row_without_a_teacher_waits_for_none(plan_small, small):
     row = table.rows["none"]
     alone = {key: value for key, value in row.settings.items() if not key.startswith("teacher.")}
     table = replace(table, rows={"none": replace(row, teacher=None, settings=alone)})
-    assert [(run.rows, run.needs) for run in plan_small(table)] == [(("none",), None)]
+    assert [(run.rows, run.needs) for run in plan_small(table)] == [(("none",), ())]
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -97,3 +97,16 @@ def test_a_setting_that_is_added_leaves_finished_runs_where_they_are(plan_small)
     # Named when there were fewer settings: what has its default does not go into the name.
     teacher = plan_small(TABLES["methods_digits"])[0]
     assert teacher.folder.name == "digits-2x16-ca637f72b2"
+
+
+def test_a_row_that_begins_with_another_tables_student_has_that_run_planned_before_it(plan_small):
+    runs = plan_small(TABLES["voc07mini_detection"], seeds=(0, 1))
+    by_rows = {(run.rows, run.seed): run for run in runs if run.rows}
+    named = {run.folder: run.name for run in runs}
+    for seed in (0, 1):
+        assert by_rows[("random",), seed].needs == ()
+        (begun,) = by_rows[("ab+kd",), seed].needs
+        assert named[begun] == f"scenes15_mobilenet/ab+kd, seed {seed}"
+        assert by_rows[("ab+kd",), seed].settings["student.weights"] == str(begun / "student.safetensors")
+    # Two teachers, one of which begins with the other; three students of each seed; four detectors of each.
+    assert len(runs) == 2 + 2 * (3 + 4)

@@ -17,7 +17,12 @@ DONE = Outcome(kind="done")
 
 def planned(name, needs=None, is_finished=False):
     return Run(
-        name=name, settings={}, folder=Path(name), needs=needs and Path(needs), rows=(name,), is_finished=is_finished
+        name=name,
+        settings={},
+        folder=Path(name),
+        needs=(Path(needs),) if needs else (),
+        rows=(name,),
+        is_finished=is_finished,
     )
 
 

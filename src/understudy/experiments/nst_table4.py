@@ -76,7 +76,6 @@ def _row(method: str, object_class: str, published: float) -> Row:
         published=published,
         settings=SETTINGS,
         start=f"nst_table3/{method}/top1",
-        missing="ImageNet, VOC, and the student of this method in nst_table3",
     )
 
 

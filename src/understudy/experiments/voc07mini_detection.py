@@ -36,7 +36,6 @@ def _row(method: str, label: str, start: str | None) -> Row:
         metric="mean_average_precision_percent",
         published=None,
         start=None if start is None else f"scenes15_mobilenet/{start}",
-        missing=None if start is None else f"the finished student of scenes15_mobilenet/{start}",
         settings={
             "task": "train",
             "student.model": "mobilenet-v1",

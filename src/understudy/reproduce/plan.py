@@ -8,30 +8,34 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from understudy.engine import facts, folder
-from understudy.experiments import TEACHERS, Row, Table
+from understudy.experiments import TABLES, TEACHERS, Row, Table
 from understudy.reproduce.quick import quick_settings
 from understudy.spec import read_settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run that is to be carried out in `folder`, once the run in the folder `needs` is finished.
+    """A run that is to be carried out in `folder`, once the runs in the folders `needs` are finished.
 
-    `settings` are complete. `rows` names the rows whose numbers it measures; a teacher has none.
+    `settings` are complete. `rows` names the rows whose numbers it measures; a teacher has none, and neither has a run
+    of another table, whose student this one begins with.
     """
 
     name: str
     settings: Mapping[str, object]
     folder: Path
-    needs: Path | None
+    needs: tuple[Path, ...]
     rows: tuple[str, ...] = ()
     seed: int = 0
     is_finished: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Teacher:
-    """A file of weights, made by the run in `made_in` or there already; `identity` stands for it in fingerprints."""
+class Weights:
+    """A file of a teacher's or a student's weights, made by the run in `made_in` or there already.
+
+    `identity` stands for it in fingerprints.
+    """
 
     weights: Path
     made_in: Path | None
@@ -46,15 +50,18 @@ def plan(
     Raises ValueError for a folder that holds another run, and for a file of weights that stands for several teachers.
     """
     rows = {name: row for name, row in table.rows.items() if row.missing is None}
-    recipes = list(dict.fromkeys(row.teacher for row in rows.values() if row.teacher is not None))
+    starts = {row.start: _row_named(row.start) for row in rows.values() if row.start is not None}
+    recipes = list(dict.fromkeys(row.teacher for row in [*rows.values(), *starts.values()] if row.teacher is not None))
     planned: dict[Path, Run] = {}
     if teacher_weights is None:
         teachers = {name: _plan_teacher(name, runs, planned, is_quick) for name in recipes}
     else:
         teachers = _given(teacher_weights, recipes)
     for seed in seeds:
+        begun = {name: _plan_start(name, row, seed, runs, teachers, planned, is_quick) for name, row in starts.items()}
         for name, row in rows.items():
-            run = _plan_row(name, row, seed, runs, teachers[row.teacher] if row.teacher else None)
+            teacher = teachers[row.teacher] if row.teacher else None
+            run = _plan_row(name, row, seed, runs, teacher, begun[row.start] if row.start else None)
             same = planned.get(run.folder)
             planned[run.folder] = run if same is None else replace(same, rows=(*same.rows, name))
     return list(planned.values())
@@ -66,12 +73,12 @@ def tidy(path: Path) -> Path:
     return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
 
 
-def _plan_teacher(name: str, runs: Path, planned: dict[Path, Run], is_quick: bool) -> Teacher:
+def _plan_teacher(name: str, runs: Path, planned: dict[Path, Run], is_quick: bool) -> Weights:
     """The recipe's teacher; the run that makes it, after the one that it starts from, is added to the plan."""
     recipe = TEACHERS[name]
     start = _plan_teacher(recipe.start, runs, planned, is_quick) if recipe.start else None
     settings = {**(quick_settings(recipe.settings) if is_quick else recipe.settings), "run.seed": 0}
-    identity = f"{name}-{_fingerprint(settings, 'student.weights', start)}"
+    identity = f"{name}-{_fingerprint(settings, {'student.weights': start})}"
     place = runs / "teachers" / identity
     if start is not None:
         settings["student.weights"] = str(start.weights)
@@ -79,13 +86,13 @@ def _plan_teacher(name: str, runs: Path, planned: dict[Path, Run], is_quick: boo
         name=f"teacher {name}",
         settings=settings,
         folder=place,
-        needs=start.made_in if start else None,
+        needs=_made_in(start),
         is_finished=folder.is_finished(place, read_settings(options=settings)),
     )
-    return Teacher(weights=place / folder.STUDENT, made_in=place, identity=identity)
+    return Weights(weights=place / folder.STUDENT, made_in=place, identity=identity)
 
 
-def _given(weights: Path, recipes: Sequence[str]) -> dict[str, Teacher]:
+def _given(weights: Path, recipes: Sequence[str]) -> dict[str, Weights]:
     """A file in place of the recipe's teacher."""
     if len(recipes) > 1:
         raise ValueError(
@@ -95,15 +102,38 @@ def _given(weights: Path, recipes: Sequence[str]) -> dict[str, Teacher]:
     if not weights.is_file():
         raise ValueError(f"there is no file {weights}; give the teacher's weights")
     # Both: other weights in the same place are another teacher, and a run keeps to the place that it started with.
-    found = Teacher(weights=tidy(weights), made_in=None, identity=f"{tidy(weights)} {facts.sha256(weights)}")
+    found = Weights(weights=tidy(weights), made_in=None, identity=f"{tidy(weights)} {facts.sha256(weights)}")
     return dict.fromkeys(recipes, found)
 
 
-def _plan_row(name: str, row: Row, seed: int, runs: Path, teacher: Teacher | None) -> Run:
+def _row_named(path: str) -> Row:
+    """The row of TABLE/ROW."""
+    table, _, name = path.partition("/")
+    return TABLES[table].rows[name]
+
+
+def _plan_start(
+    path: str,
+    row: Row,
+    seed: int,
+    runs: Path,
+    teachers: Mapping[str, Weights],
+    planned: dict[Path, Run],
+    is_quick: bool,
+) -> Weights:
+    """The finished student of another table's row; its run, with the same seed, is added to the plan."""
+    settings = quick_settings(row.settings) if is_quick else row.settings
+    teacher = teachers[row.teacher] if row.teacher else None
+    run = _plan_row(path, replace(row, settings=settings), seed, runs, teacher, None)
+    planned[run.folder] = replace(run, rows=())
+    return Weights(weights=run.folder / folder.STUDENT, made_in=run.folder, identity=run.folder.name)
+
+
+def _plan_row(name: str, row: Row, seed: int, runs: Path, teacher: Weights | None, start: Weights | None) -> Run:
     settings: dict[str, object] = {**row.settings, "run.seed": seed}
-    fingerprint = _fingerprint(settings, "teacher.weights", teacher)
-    if teacher is not None:
-        settings["teacher.weights"] = str(teacher.weights)
+    weights = {"teacher.weights": teacher, "student.weights": start}
+    fingerprint = _fingerprint(settings, weights)
+    settings |= {key: str(one.weights) for key, one in weights.items() if one is not None}
     read = read_settings(options=settings)
     words = [read.method.name, read.student.model, read.data.name, f"seed{seed}", fingerprint]
     place = runs / re.sub(r"[^\w.+-]+", "-", "-".join(words))
@@ -111,16 +141,20 @@ def _plan_row(name: str, row: Row, seed: int, runs: Path, teacher: Teacher | Non
         name=f"{name}, seed {seed}",
         settings=settings,
         folder=place,
-        needs=teacher.made_in if teacher else None,
+        needs=_made_in(teacher, start),
         rows=(name,),
         seed=seed,
         is_finished=folder.is_finished(place, read),
     )
 
 
-def _fingerprint(settings: Mapping[str, object], weights: str, teacher: Teacher | None) -> str:
+def _made_in(*weights: Weights | None) -> tuple[Path, ...]:
+    return tuple(one.made_in for one in weights if one is not None and one.made_in is not None)
+
+
+def _fingerprint(settings: Mapping[str, object], weights: Mapping[str, Weights | None]) -> str:
     """Ten hexadecimal digits for what a run learns; defaults that are stated, and where files lie, do not matter."""
-    named = {**settings, weights: teacher.identity} if teacher else settings
+    named = {**settings, **{key: one.identity for key, one in weights.items() if one is not None}}
     stated = read_settings(options=named).model_dump(mode="json", exclude_defaults=True)
     kept = {key: value for key, value in folder.flatten(stated).items() if key not in folder.MAY_DIFFER}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:10]

@@ -17,8 +17,8 @@ ATTEMPTS = 2
 class Schedule:
     """Runs that wait, are under way, and have ended, by their folders.
 
-    A run waits for its teacher, and to its end where another process holds it. One that fails is tried once more, after
-    the others. `tell` hears of each attempt's start (None) and end.
+    A run waits for those that it needs, and to its end where another process holds it. One that fails is tried once
+    more, after the others. `tell` hears of each attempt's start (None) and end.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class Schedule:
 
     def _give_up_what_cannot_start(self) -> None:
         for run in list(self.waiting):
-            teacher = self.ended.get(run.needs) if run.needs else None
-            if teacher is not None and teacher.kind != "done":
+            kinds = {self.ended[needed].kind for needed in run.needs if needed in self.ended} - {"done"}
+            if kinds:
                 self.waiting.remove(run)
-                reason = "its teacher failed" if teacher.kind == "failed" else "its teacher is not finished"
-                self.ended[run.folder] = Outcome(kind=teacher.kind, reason=reason)
+                reason = "what it needs failed" if "failed" in kinds else "what it needs is not finished"
+                self.ended[run.folder] = Outcome(kind="failed" if "failed" in kinds else "stopped", reason=reason)
 
     def _start(self) -> None:
         for run in list(self.waiting):
-            has_teacher = run.needs is None or run.needs in self.ended
-            if len(self.under_way) < self.pool.slots and has_teacher and self._is_due(run):
+            can_start = all(needed in self.ended for needed in run.needs)
+            if len(self.under_way) < self.pool.slots and can_start and self._is_due(run):
                 self.waiting.remove(run)
                 self.tell(run, None)
                 self.under_way[self.pool.submit(self.make_job(run))] = run
