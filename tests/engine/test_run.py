@@ -149,6 +149,8 @@ def test_with_a_validation_split_the_test_images_are_read_once(settings, tmp_pat
     assert all(set(line["scores"]) == {"validation"} for line in lines(tmp_path / "run", "epoch"))
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["split"] == "test" and summary["best"]["split"] == "validation"
+    last = lines(tmp_path / "run", "epoch")[-1]["scores"]["validation"]
+    assert summary["validation_scores"] == pytest.approx(last) and summary["validation_scores"] != summary["scores"]
 
 
 def test_only_agreement_is_measured_while_the_classifier_is_not_trained(settings, tmp_path):

@@ -38,6 +38,7 @@ def finish(
     lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
     summary = {
         "scores": scores,
+        "validation_scores": plan.task.measure(student, data.validation, data, exact) if data.validation else None,
         "headline": plan.task.headline,
         "higher_is_better": plan.task.higher_is_better,
         "split": "test",

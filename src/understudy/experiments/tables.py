@@ -12,6 +12,7 @@ from understudy.experiments.ab_table8 import AB_TABLE8
 from understudy.experiments.cars32_hdhe import CARS32_HDHE
 from understudy.experiments.faces38_selective import FACES38_SELECTIVE
 from understudy.experiments.finetune_layer_pruning import FINETUNE_LAYER_PRUNING
+from understudy.experiments.frontier import FRONTIER
 from understudy.experiments.hdhe_retrieval import HDHE_RETRIEVAL
 from understudy.experiments.methods_digits import METHODS_DIGITS
 from understudy.experiments.methods_small_data import METHODS_SMALL_DATA
@@ -48,6 +49,7 @@ PUBLISHED = (
 OWN = (
     METHODS_SMALL_DATA,
     METHODS_DIGITS,
+    FRONTIER,
     SCENES15_MOBILENET,
     SCENES15_TRANSFER,
     FACES38_SELECTIVE,

@@ -27,6 +27,8 @@ def value_of(row: Row, summary: Mapping[str, Any]) -> float | None:
         return _score(f"ap_{row.keys['object_class']}_pct", summary)
     if recall := RECALL.fullmatch(row.metric):
         return _score(f"recall_at_{recall[1]}_pct", summary)
+    if row.metric == "validation_error_percent":
+        return (summary["validation_scores"] or {}).get("error_pct")
     return _score(SCORES[row.metric], summary)
 
 
