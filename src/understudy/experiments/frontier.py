@@ -11,7 +11,7 @@ from understudy.experiments.row import Row, Table
 
 HELD_OUT = 0.1
 # Name -> what the row is called, the method, its epochs, and what is changed.
-RISE_AND_FALL = {"phases.train.sched": "onecycle"}
+RISE_AND_FALL: dict[str, object] = {"phases.train.sched": "onecycle"}
 CANDIDATES: dict[str, tuple[str, str, str, dict[str, object]]] = {
     "ab+kd": ("AB + KD, as in the paper", "ab+kd", "1+1", {}),
     "ab+kd/onecycle": ("one cycle of the rate in the training", "ab+kd", "1+1", RISE_AND_FALL),
