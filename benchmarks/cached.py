@@ -24,10 +24,10 @@ from understudy.distiller import Distiller
 from understudy.engine.display import silent
 from understudy.engine.memory import keep_freed_memory
 from understudy.engine.plan import Plan, make_plan
-from understudy.precision import Precision
 from understudy.engine.record import Record
 from understudy.engine.schedule import make_optimizer
 from understudy.engine.teacher_cache import TeacherCache
+from understudy.precision import Precision
 
 BATCHES, VIEWS, BLOCKS, WARM_UP = 10, 2, 5, 2
 

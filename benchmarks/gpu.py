@@ -38,8 +38,8 @@ from benchmarks.step import endless, whole_step
 from benchmarks.timing import block, figures, ratios, spread, wait_for
 from understudy.engine import facts
 from understudy.engine.memory import keep_freed_memory
-from understudy.precision import Precision, can_compile, has_fast_bfloat16
 from understudy.engine.schedule import make_optimizer
+from understudy.precision import Precision, can_compile, has_fast_bfloat16
 from understudy.spec import OptimSettings
 
 BATCH_SIZES, NUM_STUDENTS = (512, 128, 2048), (4, 8)

@@ -21,10 +21,10 @@ from benchmarks import reference
 from benchmarks.pair import PAPER, QUICK, Pair, float32, network
 from benchmarks.timing import alternate, figures, ratios, spread
 from understudy.distiller import Distiller
-from understudy.precision import Precision, choose
 from understudy.losses.jacobian import attention_peak, jacobian
 from understudy.methods import find
 from understudy.models.wide_resnet import WideResNet
+from understudy.precision import Precision, choose
 from understudy.spec import RunSettings
 from understudy.taps import Tapped
 from understudy.twice import twice_differentiable

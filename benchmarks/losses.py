@@ -21,8 +21,8 @@ from benchmarks.timing import alternate, figures, ratios, spread
 from understudy import losses
 from understudy.connectors import Conv1x1BN
 from understudy.engine.memory import keep_freed_memory
-from understudy.precision import can_compile
 from understudy.losses.ab import signs
+from understudy.precision import can_compile
 
 Loss = Callable[..., Tensor]
 # Channels of the teacher and height of the three positions; the student's are half as wide.

@@ -10,10 +10,10 @@ from torch import nn
 
 from understudy.data import Augment, Dataset, ImageSet
 from understudy.engine.plan import Plan, make_plan
-from understudy.precision import Precision, can_compile, choose_device
 from understudy.engine.schedule import make_optimizer
 from understudy.methods import find
 from understudy.models import build
+from understudy.precision import Precision, can_compile, choose_device
 from understudy.spec import OptimSettings, Settings, read_settings
 
 NUM_CLASSES = 10

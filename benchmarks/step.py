@@ -10,8 +10,8 @@ from torch import Tensor
 from understudy.data import training_batches
 from understudy.distiller import Distiller
 from understudy.engine.plan import Plan
-from understudy.precision import Precision
 from understudy.engine.schedule import make_optimizer
+from understudy.precision import Precision
 
 
 def whole_step(plan: Plan, precision: Precision, **compile_options: Any) -> Callable[[], Tensor]:
