@@ -55,4 +55,6 @@ def endless(plan: Plan, precision: Precision) -> Iterator[tuple[Tensor, Tensor]]
         channels_last=precision.channels_last,
     )
     for epoch in itertools.count(1):
-        yield from batches.epoch(epoch)
+        for images, labels in batches.epoch(epoch):
+            assert isinstance(labels, Tensor)
+            yield images, labels

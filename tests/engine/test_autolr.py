@@ -151,7 +151,7 @@ def test_variation_is_measured_against_the_start():
     variation = Variation(student)
     assert list(variation.measure()) == ["conv1", "layer1.0", "layer2.0", "layer3.0", "linear"]
     with torch.no_grad():
-        student.linear.weight *= 1.5
+        student.get_submodule("linear").weight.mul_(1.5)
         student.layer1[0].bn1.weight += 1.0
     found = variation.measure()
     way = float(0.5 * variation.start["linear"][0].norm())

@@ -129,7 +129,7 @@ def test_rates_go_by_names_with_dots_in_the_order_given(tmp_path):
     words = ["layer1=0.1", "layer1.0=1", "*.bn?=0", "layer1.0.conv1.weight=1e-2", "layer1=2"]
     settings = read_settings(options={"student.model": "wrn16-2"}, words=[f"optim.rates.{word}" for word in words])
     expected = {"layer1.0": 1.0, "*.bn?": 0.0, "layer1.0.conv1.weight": 0.01, "layer1": 2.0}
-    assert settings.optim.rates == expected and [*settings.optim.rates] == [*expected]
+    assert settings.optim.rates == expected and [*(settings.optim.rates or {})] == [*expected]
     file = write(tmp_path, "student: {model: a}\noptim:\n  rates:\n    layer1: 0.1\n    layer1.0: 1\n    0: 3\n")
     found = read_settings(file=file, words=["optim.rates.layer1=5"]).optim.rates
     assert list(found.items()) == [("layer1.0", 1.0), ("0", 3.0), ("layer1", 5.0)]
