@@ -7,6 +7,7 @@ import pytest
 
 from understudy.experiments import TABLES
 from understudy.models import build, save_weights
+from understudy.reproduce import choose_rows
 from understudy.reproduce.quick import quick_table
 
 
@@ -110,3 +111,11 @@ def test_a_row_that_begins_with_another_tables_student_has_that_run_planned_befo
         assert by_rows[("ab+kd",), seed].settings["student.weights"] == str(begun / "student.safetensors")
     # Two teachers, one of which begins with the other; three students of each seed; four detectors of each.
     assert len(runs) == 2 + 2 * (3 + 4)
+
+
+def test_a_row_that_begins_with_a_recipes_network_has_its_training_planned_once_before_it(plan_small):
+    runs = plan_small(choose_rows("scenes15_transfer", ["cifar100_pretrained"]), seeds=(0, 1))
+    (begun, *rows) = runs
+    assert (begun.name, begun.rows) == ("teacher mobilenet-v1-cifar100", ())
+    assert len(rows) == 2 * 4 and {run.needs for run in rows} == {(begun.folder,)}
+    assert {run.settings["student.weights"] for run in rows} == {str(begun.folder / "student.safetensors")}

@@ -45,7 +45,7 @@ def show_tables(console: Console, results: Path) -> None:
 
 
 def show_rows(console: Console, table: Table, results: Path) -> None:
-    """A line for each row: published, measured, its teacher's recipe, and hours or what is missing."""
+    """A line for each row: published, measured, teacher, what it begins with, and hours or what is missing."""
     cells = read_cells(results / f"{table.name}.json")
     shown = Shown(box=None, pad_edge=False, header_style="bold")
     shown.add_column("row", no_wrap=True)
@@ -53,6 +53,9 @@ def show_rows(console: Console, table: Table, results: Path) -> None:
     for column in ("published", "measured"):
         shown.add_column(column, justify="right")
     shown.add_column("teacher")
+    has_starts = any(row.start is not None for row in table.rows.values())
+    if has_starts:
+        shown.add_column("begins with")
     shown.add_column("hours", justify="right")
     for name, row in table.rows.items():
         values = [f"{cell['value']:.2f}" for cell in cells if is_of(cell, row)]
@@ -62,6 +65,7 @@ def show_rows(console: Console, table: Table, results: Path) -> None:
             "" if row.published is None else f"{row.published:.2f}",
             " ".join(values) or "not run",
             row.teacher or "",
+            *([row.start or ""] if has_starts else []),
             "cannot be run yet" if row.missing else _hours(_run_hours(row), places=2),
         )
     console.print(f"{table.title}\n{table.citation}\n{table.notes}".strip(), highlight=False)

@@ -80,7 +80,7 @@ def transfer_table(
             published=accuracy,
             teacher=None if method in BASELINES else "resnet50-imagenet",
             settings=_settings(method, data, count),
-            missing="the student's own ImageNet weights" if method == "imagenet_pretrained" else None,
+            start="mobilenet-v1-imagenet" if method == "imagenet_pretrained" else None,
         )
 
     return Table(

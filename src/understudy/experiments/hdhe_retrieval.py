@@ -140,7 +140,8 @@ def _row(method: str, dataset: str, rank: int, published: float) -> Row:
         metric=f"recall_at_{rank}_percent",
         published=published,
         settings=_settings(method, dataset) if ours else {},
-        missing="the student's own ImageNet weights" if ours else "this method of others, printed for comparison",
+        start="resnet50-imagenet" if ours else None,
+        missing=None if ours else "the method itself, printed for comparison",
     )
 
 

@@ -22,7 +22,8 @@ class Row:
     published_budget: str | None = None  # as in "20+100 epochs", where the published number is of another budget
     teacher: str | None = None  # a name of TEACHERS; None: the run needs no teacher
     settings: Mapping[str, object] = field(default_factory=dict)
-    start: str | None = None  # TABLE/ROW: the row whose finished student this one begins with (student.weights)
+    # Whose finished weights the student begins with (student.weights): a row, as TABLE/ROW, or a name of TEACHERS.
+    start: str | None = None
     missing: str | None = None  # what the run needs that is not there; such a row cannot be run yet
 
 

@@ -1,4 +1,4 @@
-"""Teachers that the tables' rows name, and the runs that make them."""
+"""Teachers and beginnings of students that the tables' rows name, and the runs that make them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRecipe:
-    """The settings (dotted keys) of the `train` run that makes a teacher, without its seed.
+    """The settings (dotted keys) of the `train` run that makes a network to teach or to begin with, without its seed.
 
     `start` names the recipe whose finished weights the run begins with; None: random ones. `published` is the paper's
     error in per cent, None where there is none.
@@ -114,6 +114,9 @@ TEACHERS: dict[str, TeacherRecipe] = {
     "resnet152-imagenet": TeacherRecipe(
         settings={**IMAGENET, "student.model": "torchvision:resnet152"}, published=21.69, source=TORCHVISION
     ),
+    "mobilenet-v1-imagenet": TeacherRecipe(
+        settings={**IMAGENET, "student.model": "mobilenet-v1"}, source="the recipe is torchvision's for ResNets"
+    ),
     "resnet14-faces38": TeacherRecipe(settings=FACES),
     "resnet14-faces38-wrong": TeacherRecipe(settings={**FACES, "data.mislabel": 0.2}),
     "digits-2x16": TeacherRecipe(
@@ -123,6 +126,15 @@ TEACHERS: dict[str, TeacherRecipe] = {
         settings={
             **QUICK,
             "student.model": "torchvision:resnet50",
+            "data.name": "cifar100",
+            "data.size": 64,
+            "epochs": 10,
+        }
+    ),
+    "mobilenet-v1-cifar100": TeacherRecipe(
+        settings={
+            **QUICK,
+            "student.model": "mobilenet-v1",
             "data.name": "cifar100",
             "data.size": 64,
             "epochs": 10,

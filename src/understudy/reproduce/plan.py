@@ -51,7 +51,8 @@ def plan(
     """
     rows = {name: row for name, row in table.rows.items() if row.missing is None}
     starts = {row.start: _row_named(row.start) for row in rows.values() if row.start is not None}
-    recipes = list(dict.fromkeys(row.teacher for row in [*rows.values(), *starts.values()] if row.teacher is not None))
+    taught = [*rows.values(), *(row for row in starts.values() if row is not None)]
+    recipes = list(dict.fromkeys(row.teacher for row in taught if row.teacher is not None))
     planned: dict[Path, Run] = {}
     if teacher_weights is None:
         teachers = {name: _plan_teacher(name, runs, planned, is_quick) for name in recipes}
@@ -106,25 +107,27 @@ def _given(weights: Path, recipes: Sequence[str]) -> dict[str, Weights]:
     return dict.fromkeys(recipes, found)
 
 
-def _row_named(path: str) -> Row:
-    """The row of TABLE/ROW."""
-    table, _, name = path.partition("/")
-    return TABLES[table].rows[name]
+def _row_named(start: str) -> Row | None:
+    """The row of TABLE/ROW; None for a name of TEACHERS."""
+    table, _, name = start.partition("/")
+    return TABLES[table].rows[name] if name else None
 
 
 def _plan_start(
-    path: str,
-    row: Row,
+    name: str,
+    row: Row | None,
     seed: int,
     runs: Path,
     teachers: Mapping[str, Weights],
     planned: dict[Path, Run],
     is_quick: bool,
 ) -> Weights:
-    """The finished student of another table's row; its run, with the same seed, is added to the plan."""
+    """The finished student of another table's row, with the same seed, or of a recipe; its run is added to the plan."""
+    if row is None:
+        return _plan_teacher(name, runs, planned, is_quick)
     settings = quick_settings(row.settings) if is_quick else row.settings
     teacher = teachers[row.teacher] if row.teacher else None
-    run = _plan_row(path, replace(row, settings=settings), seed, runs, teacher, None)
+    run = _plan_row(name, replace(row, settings=settings), seed, runs, teacher, None)
     planned[run.folder] = replace(run, rows=())
     return Weights(weights=run.folder / folder.STUDENT, made_in=run.folder, identity=run.folder.name)
 
