@@ -37,6 +37,11 @@ def data_folder() -> Callable[[str], Path]:
     return folder_with
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first: one that comes last would keep one process busy while the others have nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips a test marked gpu where there is no CUDA device."""
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():

@@ -30,6 +30,7 @@ def call(monkeypatch, capsys, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_trains_a_teacher_distils_a_student_evaluates_it_and_reports(call, tmp_path):
     status, out, _ = call("train", "--model", "digits-1x6", "--epochs", 1, "--out", "teacher")
     assert status == 0 and "teacher/student.safetensors" in out

@@ -160,6 +160,7 @@ def test_the_student_stays_the_plain_network():
     assert sum(p.numel() for p in distiller.student.parameters()) == size
 
 
+@pytest.mark.slow
 def test_compiled_it_answers_the_same_in_both_phases():
     images, labels = batch()
     plain, compiled = make("ab+kd"), make("ab+kd")
@@ -258,6 +259,7 @@ def test_a_teacher_that_may_have_changed_is_read_itself(change):
     torch.testing.assert_close(answer["kd"], expected.detach())
 
 
+@pytest.mark.slow
 def test_compiled_with_a_lean_teacher_it_answers_the_same_in_both_phases():
     images, labels = batch()
     for dtype in (torch.float32, torch.bfloat16):
@@ -284,6 +286,7 @@ def test_a_lean_teacher_computes_in_its_own_dtype_and_under_autocast_the_same():
     assert distiller(images, labels)["output"].dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_compiled_a_lean_teacher_serves_terms_that_make_their_own_images():
     distiller, copied = lean("bss")
     distiller.compile(backend="aot_eager")

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import torch
 
 from understudy.distiller import Distiller
@@ -25,6 +26,7 @@ def test_the_readme_names_every_method():
     assert [name for name in METHODS if f"`{name}`" not in readme] == []
 
 
+@pytest.mark.slow
 def test_the_composed_method_trains(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     teacher = {"task": "train", "student.model": "digits-2x16", "data.name": "digits", "epochs": 3}

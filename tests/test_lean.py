@@ -13,6 +13,8 @@ from torch.nn.utils.parametrizations import weight_norm
 from understudy.models import build
 from understudy.taps import BATCH_NORMS, Tapped, lean_copy, named_positions
 
+pytestmark = pytest.mark.slow
+
 IMAGES = torch.zeros(2, 3, 8, 8, dtype=torch.float64)
 
 

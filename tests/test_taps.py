@@ -418,6 +418,7 @@ def test_a_module_under_two_names_answers_to_both():
     assert features["before:again#1"].min() < 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("names", [MODULE_NAMES, NAMES], ids=["modules", "functions too"])
 def test_compiled_in_one_graph_equals_eager(names, training):
@@ -440,6 +441,7 @@ def test_compiled_in_one_graph_equals_eager(names, training):
         assert torch.equal(found, wanted)
 
 
+@pytest.mark.slow
 def test_compiled_a_tensor_overwritten_only_in_training_is_read_before():
     torch.compiler.reset()
     tapped = Tapped(Moody("in place"), ["bn"], IMAGES).train()
@@ -553,6 +555,7 @@ def test_a_position_that_is_not_reached_is_an_error_where_it_stops_too():
         tapped(IMAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [True, False])
 def test_compiled_what_comes_after_the_last_position_is_left_out_of_the_graph(stops):
     torch.compiler.reset()

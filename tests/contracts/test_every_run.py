@@ -11,9 +11,8 @@ from understudy.methods import METHODS, adjust, find
 from understudy.models import build, load_weights, save_weights
 from understudy.spec import read_settings
 
-# In the fast tests: two phases, a guide that is trained first and clipping, a selection.
-FAST = ("ab+kd", "mhgd", "selective")
-EVERY = [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in METHODS]
+# One with two phases is in the fast tests.
+EVERY = [pytest.param(name, marks=[] if name == "ab+kd" else [pytest.mark.slow]) for name in METHODS]
 
 
 class Killed(Exception):

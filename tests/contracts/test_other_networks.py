@@ -16,6 +16,8 @@ from understudy.losses.ofd import MarginReLU
 from understudy.methods import LOGITS, METHODS, Method, Phase, Term, find
 from understudy.taps import named_positions
 
+pytestmark = pytest.mark.slow
+
 NUM_CLASSES = 5
 
 
@@ -86,7 +88,6 @@ PAIRS = {
     "channels first and last": (lambda: (Groups((4, 6, 8), (2, 2, 2)), channels_last()), (32, 32)),
     "windows": (lambda: (windows(), Groups((4, 6, 8), (2, 2, 2))), (32, 32)),
 }
-QUICK = ("other widths and sizes", "channels first and last")
 
 
 def batch(size: tuple[int, int], num_images: int = 6) -> tuple[Tensor, Tensor]:
@@ -129,18 +130,10 @@ def check_learns(distiller: Distiller, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("pair", [p if p in QUICK else pytest.param(p, marks=pytest.mark.slow) for p in PAIRS])
+@pytest.mark.parametrize("pair", PAIRS)
 def test_every_method_learns_between_networks_nobody_edited(name, pair):
     networks, size = pair_named(pair)
     assert not any(hasattr(network, "taps") for network in networks)
-    check_learns(make(networks, name, size), size)
-
-
-# One method for each way to read: logits, last map, every map, two maps, vectors, and gradients towards the images.
-@pytest.mark.parametrize("name", ["bss", "ft", "ofd", "kd_svd", "rkd", "jacobian"])
-@pytest.mark.parametrize("pair", [p for p in PAIRS if p not in QUICK])
-def test_every_way_to_read_works_across_families(name, pair):
-    networks, size = pair_named(pair)
     check_learns(make(networks, name, size), size)
 
 

@@ -23,7 +23,7 @@ from understudy.engine.loop import StoppedError
 from understudy.models import build
 from understudy.spec import read_settings
 
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:This DataLoader will create")]
 STEPS = 4  # of an epoch: 64 images in batches of 16
 
 

@@ -7,6 +7,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from understudy.engine import execute
 from understudy.engine.display import silent
 
+pytestmark = pytest.mark.slow
+
 METHODS = ["kd", "ab", "ofd", "at+kd", "fitnet", "fsp", "rkd", "selective"]
 # Each of these waits for the device: the value, or the number of values, has to be known to go on.
 READS = {

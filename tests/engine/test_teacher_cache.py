@@ -24,6 +24,8 @@ from understudy.models import build
 from understudy.precision import Precision
 from understudy.spec import read_settings
 
+pytestmark = pytest.mark.slow
+
 PLAIN = Precision(device=torch.device("cpu"), dtype=torch.float32, channels_last=False, compile=False)
 LOW = replace(PLAIN, dtype=torch.bfloat16, channels_last=True)
 NUM_IMAGES, BATCH_SIZE, VIEWS = 70, 16, 3

@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 from understudy.export.source import NAME, is_ours, source_of
 from understudy.models import NAMES, build, save_weights
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import sys
 sys.modules["understudy"] = None  # as where it is not installed

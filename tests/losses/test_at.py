@@ -169,6 +169,7 @@ def test_computes_low_precision_in_float32(maps):
         assert loss.item() == pytest.approx(by_hand(student.double(), teacher.double()), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_compiles_to_the_same_value(maps):
     compiled = torch.compile(attention, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(*maps), attention(*maps), rtol=1e-12, atol=0)

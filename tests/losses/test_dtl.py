@@ -77,5 +77,6 @@ def test_names_both_shapes_where_the_heads_differ(logits):
         dtl(logits[0][:, :1], logits[1])
 
 
+@pytest.mark.slow
 def test_compiles_whole(logits):
     torch.testing.assert_close(torch.compile(dtl, fullgraph=True, backend="eager")(*logits), dtl(*logits))

@@ -71,5 +71,6 @@ def test_names_both_shapes_where_they_differ(maps):
         hint(maps[0][:, :1], maps[1])
 
 
+@pytest.mark.slow
 def test_compiles_whole(maps):
     torch.testing.assert_close(torch.compile(hint, fullgraph=True, backend="eager")(*maps), hint(*maps))

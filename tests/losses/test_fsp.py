@@ -117,6 +117,7 @@ def test_computes_low_precision_in_float32(maps, dtype):
         assert loss.item() == pytest.approx(by_hand(*(feature.double() for feature in low)), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_compiles_to_the_same_value(maps):
     compiled = torch.compile(fsp, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(*maps), fsp(*maps), rtol=1e-12, atol=0)

@@ -157,6 +157,7 @@ def test_unequal_factors_are_an_error_that_says_what_to_do(factors):
         factor(factors[0][:, :2], factors[1])
 
 
+@pytest.mark.slow
 def test_compiles_to_the_same_value(factors):
     compiled = torch.compile(factor, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(*factors), factor(*factors), rtol=0, atol=0)

@@ -186,6 +186,7 @@ def test_more_vectors_than_the_teachers_map_has_are_an_error(maps):
         kd_svd(*maps, k=5)
 
 
+@pytest.mark.slow
 def test_compiles_to_the_same_value_and_gradient(maps):
     gradients = []
     for loss in (kd_svd, torch.compile(kd_svd, fullgraph=True, backend="eager")):

@@ -99,6 +99,7 @@ def test_names_both_shapes_where_they_differ(maps):
         lp(maps[0][:, :1], maps[1])
 
 
+@pytest.mark.slow
 def test_compiles_whole(maps):
     compiled = torch.compile(lp, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(*maps, p=0.5), lp(*maps, p=0.5))

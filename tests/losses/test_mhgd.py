@@ -213,6 +213,7 @@ def test_the_gradient_reaches_the_student_through_the_frozen_guide_and_nothing_e
     assert all(values.equal(before[name]) for name, values in guide.state_dict().items())
 
 
+@pytest.mark.slow
 def test_passes_gradcheck(maps, guide):
     front, back, *teacher = (feature[:2] for feature in maps)
     students = front.clone().requires_grad_(), back.clone().requires_grad_()
@@ -247,6 +248,7 @@ def test_unequal_widths_are_an_error_that_proposes_a_connector(maps, guide):
         mhgd(maps[0][:, :2], *maps[1:], guide=guide)
 
 
+@pytest.mark.slow
 def test_compiles_to_the_same_value_and_gradient(maps, guide):
     gradients = []
     for loss in (mhgd, torch.compile(mhgd, fullgraph=True, backend="eager")):

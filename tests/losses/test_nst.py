@@ -262,6 +262,7 @@ def test_computes_low_precision_in_float32(request, fixture, kernel, dtype):
         assert loss.item() == pytest.approx(by_hand(student.double(), teacher.double(), kernel), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_compiles_to_the_same_value(maps, kernel):
     compiled = torch.compile(nst, fullgraph=True, backend="eager")

@@ -269,6 +269,7 @@ def test_partial_l2_names_both_shapes_where_they_differ(maps):
         partial_l2(maps[0][:, :1], maps[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_norm", [True, False])
 def test_compiles_whole(maps, norm, has_norm):
     student, teacher = (values[:, [0, 1, 2, 3, 0]] for values in maps)

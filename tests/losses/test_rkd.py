@@ -218,6 +218,7 @@ def test_names_the_shapes_that_it_cannot_compare(embeddings, loss):
         loss(embeddings[0][1:], embeddings[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_compiles_whole(embeddings, loss):
     torch.testing.assert_close(torch.compile(loss, fullgraph=True, backend="eager")(*embeddings), loss(*embeddings))

@@ -6,6 +6,8 @@ from torch import nn
 
 from understudy.models import blocks, build, cut_of, load_weights, save_weights, weights_by_block
 
+pytestmark = pytest.mark.slow
+
 CLASSES = 7
 
 

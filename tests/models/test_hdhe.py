@@ -6,6 +6,8 @@ from torchvision.models import resnet50
 from understudy.models import Form, Head, build, embed
 from understudy.models.hdhe import ENSEMBLES, hdhe
 
+pytestmark = pytest.mark.slow
+
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 

@@ -52,7 +52,7 @@ def test_the_bss_authors_teacher_has_its_accuracy_on_cifar10(data_folder):
         pytest.skip(f"the teacher is missing: no {path.name} in a folder 'teachers' beside the data")
     network = build("resnet26-a", num_classes=10)
     load_weights(network, path)
-    network.eval()
+    network.eval().to(memory_format=torch.channels_last)
     test = load("cifar10", folder=folder).test
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     num_right = 0

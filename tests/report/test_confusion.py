@@ -9,6 +9,8 @@ from PIL import Image
 
 from understudy.report.confusion import check_picture, write_confusion
 
+pytestmark = pytest.mark.slow
+
 COUNTS = [[90, 10, 0], [0, 75, 25], [0, 0, 0]]
 
 

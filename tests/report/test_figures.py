@@ -17,6 +17,8 @@ from understudy.report.figures import (
 )
 from understudy.report.palette import DARK, LIGHT, looks
 
+pytestmark = pytest.mark.slow
+
 
 def words_in(svg):
     return [element.text for element in ElementTree.fromstring(svg).iter("text")]

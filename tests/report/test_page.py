@@ -9,6 +9,8 @@ import pytest
 from understudy.report import read_run, write_page
 from understudy.report.table import columns, comparison
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 

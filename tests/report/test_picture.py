@@ -1,7 +1,10 @@
+import pytest
 from PIL import Image
 
 from understudy.report import picture, read_run
 from understudy.report.palette import LIGHT
+
+pytestmark = pytest.mark.slow
 
 
 def colours_in(path):

@@ -14,6 +14,8 @@ from understudy.engine import stop
 from understudy.experiments.cells import read_cells
 from understudy.reproduce import job, measured
 
+pytestmark = pytest.mark.slow
+
 
 def logs(folder):
     return {path.name: path.read_text() for path in folder.rglob("*.log")}

@@ -11,6 +11,8 @@ from understudy.tasks.detection import Backbone
 from understudy.tasks.detection.detector import make_detector
 from understudy.tasks.detection.objective import DetectionObjective, assembled
 
+pytestmark = pytest.mark.slow
+
 IMAGES = torch.zeros(2, 3, 64, 64)
 TARGETS = [
     {"boxes": torch.tensor([[4.0, 4, 40, 40]]), "labels": torch.tensor([2]), "size": torch.tensor([64, 50])},
