@@ -43,6 +43,7 @@ def test_the_folder_holds_what_it_takes_to_do_it_again(settings, tmp_path):
         "settings.yaml",
         "student.safetensors",
         "summary.json",
+        "weights.json",
     ]
     written = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
     assert written["optim"]["lr"] == 0.1 and written["epochs"] == [1, 2]

@@ -39,6 +39,14 @@ def test_a_default_that_is_stated_and_how_often_a_run_saves_do_not_make_another_
     assert ("kd",) in [run.rows for run in runs] and ("kd_again",) in [run.rows for run in runs]
 
 
+def test_a_given_teacher_is_the_same_wherever_it_lies(plan_small, weights, tmp_path):
+    moved = tmp_path / "elsewhere" / "moved.safetensors"
+    moved.parent.mkdir()
+    moved.write_bytes(weights.read_bytes())
+    names = [[run.folder.name for run in plan_small(teacher_weights=file)] for file in (weights, moved)]
+    assert names[0] == names[1]
+
+
 def test_a_given_teacher_replaces_the_recipe(plan_small, weights):
     runs = plan_small(teacher_weights=weights)
     assert all(run.rows and run.needs == () for run in runs)

@@ -1,5 +1,6 @@
 """What a number has to carry to be obtained again: versions, hardware, sizes, fingerprints."""
 
+import functools
 import hashlib
 import os
 import platform
@@ -55,6 +56,13 @@ def multiply_adds(network: nn.Module, image: Tensor) -> tuple[Any, int]:
 
 def sha256(path: Path) -> str:
     """A file's fingerprint."""
+    about = path.stat()
+    return _sha256(path.resolve(), about.st_mtime_ns, about.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(path: Path, changed_ns: int, size: int) -> str:
+    """Read once as long as the file stays as it is: a plan of many runs asks for the same one again and again."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

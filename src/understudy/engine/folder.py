@@ -3,14 +3,18 @@
 import difflib
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from understudy.engine import facts
 from understudy.spec import NetworkSettings, Settings, TeacherSettings
 
 SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json", "student.safetensors"
+# The fingerprints of the files of weights that the run began with; not in folders from before there was this file.
+WEIGHTS = "weights.json"
 # Only where data.mislabel gave some images a wrong label: which.
 MISLABELLED = "mislabelled.json"
 # These change where files lie or how often something is written, never a bit of the result.
@@ -35,7 +39,11 @@ def is_finished(folder: Path, settings: Settings) -> bool:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"{folder} holds something else (no {SETTINGS}); give another folder with --out")
         return False
-    differences = _differences(yaml.safe_load(path.read_text(encoding="utf-8")), as_plain(settings))
+    there = flatten(yaml.safe_load(path.read_text(encoding="utf-8")))
+    began_with = _read_json(folder / WEIGHTS)
+    differences = _differences(there, flatten(as_plain(settings)), began_with) + _other_weights(
+        there, settings, began_with
+    )
     if differences:
         raise ValueError(
             f"{folder} holds a run with other settings: {'; '.join(differences)}. "
@@ -45,8 +53,11 @@ def is_finished(folder: Path, settings: Settings) -> bool:
 
 
 def start(folder: Path, settings: Settings) -> None:
-    """Make the folder, with the settings in it."""
+    """Make the folder, with the settings and the fingerprints of the files of weights in it."""
     folder.mkdir(parents=True, exist_ok=True)
+    began_with = {key: facts.sha256(path) for key, path in _weights(settings).items()}
+    if began_with and not (folder / SETTINGS).exists():
+        write_json(folder / WEIGHTS, began_with)
     write_whole(folder / SETTINGS, yaml.safe_dump(as_plain(settings), sort_keys=False))
 
 
@@ -66,12 +77,35 @@ def write_whole(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    old, new = flatten(there), flatten(wanted)
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _weights(settings: Settings) -> dict[str, Path]:
+    """The files of weights that are there, by the settings that name them."""
+    networks = {"student": settings.student, "teacher": settings.teacher}
+    networks |= {f"more_teachers.{index}": teacher for index, teacher in enumerate(settings.more_teachers)}
+    named = {f"{role}.weights": network.weights for role, network in networks.items() if network is not None}
+    return {key: path for key, path in named.items() if path is not None and path.is_file()}
+
+
+def _other_weights(there: dict[str, Any], settings: Settings, began_with: dict[str, str]) -> list[str]:
+    """Files that are not those that the run began with, wherever they lie."""
+    here = {key: (path, facts.sha256(path)) for key, path in _weights(settings).items() if key in began_with}
+    return [
+        f"{key} was {there.get(key)} with SHA-256 {began_with[key][:10]}, and is {path} with {digest[:10]}"
+        for key, (path, digest) in here.items()
+        if digest != began_with[key]
+    ]
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], began_with: Collection[str]) -> list[str]:
+    """Of the settings' values; files whose fingerprints are known may lie anywhere."""
     # A folder from before there was a setting was made with what is its default now.
     defaults = flatten(as_plain(Settings(student=NetworkSettings(model=""), teacher=TeacherSettings(model=""))))
     old = {**{key: defaults[key] for key in new if key in defaults}, **old}
-    keys = [key for key in {**old, **new} if key not in MAY_DIFFER]
+    moved = [key for key in began_with if old.get(key) is not None and new.get(key) is not None]
+    keys = [key for key in {**old, **new} if key not in MAY_DIFFER and key not in moved]
     found = [f"{key} is {old.get(key)!r} there, {new.get(key)!r} here" for key in keys if old.get(key) != new.get(key)]
     orders = [[key for key in each if key.startswith("optim.rates.")] for each in (old, new)]
     # Of several patterns that match, the last one counts.
@@ -79,10 +113,12 @@ def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"optim": {"lr": 0.1}} -> {"optim.lr": 0.1}."""
+    """{"optim": {"lr": 0.1}, "more_teachers": [{"model": M}]} -> {"optim.lr": 0.1, "more_teachers.0.model": M}."""
     flat: dict[str, Any] = {}
     for key, value in nested.items():
         name = f"{prefix}{key}"
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = {str(index): each for index, each in enumerate(value)}
         if isinstance(value, dict) and value:
             flat.update(flatten(value, f"{name}."))
         else:

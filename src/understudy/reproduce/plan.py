@@ -102,8 +102,7 @@ def _given(weights: Path, recipes: Sequence[str]) -> dict[str, Weights]:
         )
     if not weights.is_file():
         raise ValueError(f"there is no file {weights}; give the teacher's weights")
-    # Both: other weights in the same place are another teacher, and a run keeps to the place that it started with.
-    found = Weights(weights=tidy(weights), made_in=None, identity=f"{tidy(weights)} {facts.sha256(weights)}")
+    found = Weights(weights=tidy(weights), made_in=None, identity=facts.sha256(weights))
     return dict.fromkeys(recipes, found)
 
 

@@ -1,0 +1,71 @@
+"""Whether a command may go on in a run's folder: settings by value, files of weights by content."""
+
+import shutil
+
+import pytest
+
+from understudy.engine import folder
+from understudy.models import build, save_weights
+from understudy.spec import read_settings
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with the weights of two teachers, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "other"):
+        save_weights(build("digits-1x6", num_classes=10, in_channels=1), tmp_path / f"{name}.safetensors")
+    return tmp_path
+
+
+def settings(**options):
+    stated = {"student.model": "digits-1x4", "teacher.model": "digits-1x6", "teacher.weights": "one.safetensors"}
+    return read_settings(options=stated | {"data.name": "digits"} | options)
+
+
+def test_weights_may_move_and_be_named_in_another_way(place):
+    folder.start(place / "run", settings())
+    assert not folder.is_finished(place / "run", settings(**{"teacher.weights": str(place / "one.safetensors")}))
+    shutil.move("one.safetensors", "moved.safetensors")
+    assert not folder.is_finished(place / "run", settings(**{"teacher.weights": "moved.safetensors"}))
+
+
+@pytest.mark.parametrize("name", ["teacher.weights", "student.weights"])
+def test_other_weights_in_the_same_place_are_another_run(place, name):
+    folder.start(place / "run", settings(**{name: "one.safetensors"}))
+    shutil.copy("other.safetensors", "one.safetensors")
+    with pytest.raises(ValueError, match=rf"{name} was one.safetensors with SHA-256 \w{{10}}, and is one.safetensors"):
+        folder.is_finished(place / "run", settings(**{name: "one.safetensors"}))
+
+
+def test_a_further_teacher_is_known_by_its_content_as_well(place):
+    def two(weights):
+        made = settings()
+        return made.model_copy(update={"more_teachers": (made.teacher.model_copy(update={"weights": weights}),)})
+
+    folder.start(place / "run", two(place / "other.safetensors"))
+    shutil.copy("other.safetensors", "copied.safetensors")
+    assert not folder.is_finished(place / "run", two(place / "copied.safetensors"))
+    with pytest.raises(ValueError, match=r"more_teachers.0.weights was .*other.safetensors"):
+        folder.is_finished(place / "run", two(place / "one.safetensors"))
+
+
+def test_weights_that_are_gone_are_the_same_if_they_have_the_same_name(place):
+    folder.start(place / "run", settings())
+    (place / "one.safetensors").unlink()
+    assert not folder.is_finished(place / "run", settings())
+
+
+def test_no_weights_in_place_of_some_are_another_run(place):
+    folder.start(place / "run", settings())
+    with pytest.raises(ValueError, match=r"teacher.weights is 'one.safetensors' there, None here"):
+        folder.is_finished(place / "run", settings(**{"teacher.weights": None}))
+
+
+def test_a_folder_from_before_fingerprints_goes_by_names(place):
+    folder.start(place / "run", settings())
+    (place / "run" / folder.WEIGHTS).unlink()
+    assert not folder.is_finished(place / "run", settings())
+    shutil.copy("one.safetensors", "copied.safetensors")
+    with pytest.raises(ValueError, match=r"teacher.weights is 'one.safetensors' there, 'copied.safetensors' here"):
+        folder.is_finished(place / "run", settings(**{"teacher.weights": "copied.safetensors"}))
