@@ -194,6 +194,7 @@ def test_a_phases_optimiser_has_its_own_numbers():
     for phases, said in (
         ({"trian": {"lr": 1.0}}, "no such phase; it has initialise, train"),
         ({"train": {"rate": 1.0}}, "phases.train.rate: allowed are"),
+        ({"train": {"auto_rates": True}}, "phases.train.auto_rates: all phases share it; give optim.auto_rates"),
         ({"train": {"lr": -1.0}}, r"phases.train.lr: found -1.0, expected"),
     ):
         with pytest.raises(ValueError, match=said):

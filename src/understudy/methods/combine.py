@@ -14,6 +14,8 @@ from understudy.spec import OptimSettings, user_module
 
 # What can be changed of any term; the options of its functions come on top.
 FIELDS = {"weight": float, "ladder": float, "over": str, "layers": str, "clip": bool, "positions": str}
+OF_THE_WHOLE_RUN = ("rates", "auto_rates")
+OF_A_PHASE = [key for key in OptimSettings.model_fields if key not in OF_THE_WHOLE_RUN]
 CHOICES = {"over": ("image", "positions", "elements"), "layers": ("all", "last")}
 
 
@@ -139,10 +141,12 @@ def _with_optim(method: Method, wanted: Mapping[str, Mapping[str, Any]]) -> list
         if name not in known:
             raise ValueError(f"phases.{name}: {method.title} has no such phase; it has {', '.join(known)}")
         for key in numbers:
-            if key not in OptimSettings.model_fields:
-                near = difflib.get_close_matches(key, OptimSettings.model_fields, n=1, cutoff=0.4)
+            if key in OF_THE_WHOLE_RUN:
+                raise ValueError(f"phases.{name}.{key}: all phases share it; give optim.{key}")
+            if key not in OF_A_PHASE:
+                near = difflib.get_close_matches(key, OF_A_PHASE, n=1, cutoff=0.4)
                 nearest = f"; nearest: {near[0]}" if near else ""
-                raise ValueError(f"phases.{name}.{key}: allowed are {', '.join(OptimSettings.model_fields)}{nearest}")
+                raise ValueError(f"phases.{name}.{key}: allowed are {', '.join(OF_A_PHASE)}{nearest}")
     return [
         replace(phase, optim={**phase.optim, **_checked(phase.name, wanted.get(phase.name, {}))})
         for phase in method.phases
