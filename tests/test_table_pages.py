@@ -57,7 +57,7 @@ def test_csv_has_a_line_for_each_row_with_its_keys():
 
 
 def test_what_cannot_be_run_yet_is_said(tmp_path):
-    table = TABLES["finetune_layer_pruning"]
+    table = TABLES["hdhe_retrieval"]
     for form in ("markdown", "html"):
         text = table_text(table, form, tmp_path)
         assert "cannot be run yet" in text and str(next(iter(table.rows.values())).missing) in text

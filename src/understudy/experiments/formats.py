@@ -28,14 +28,14 @@ def _drawn(grid: Grid, style: str, strong: str, plus_minus: str) -> str:
 
 
 def words(entry: Entry | None, strong: str = "{}", plus_minus: str = "+-") -> str:
-    """What stands at a place: mean, deviation and number of seeds, and the published number in brackets."""
+    """What stands at a place: mean, deviation and number of seeds, and in brackets the published number, if any."""
     if entry is None:
         return ""
-    published = "none" if entry.published is None else f"{entry.published:.2f}"
+    published = "" if entry.published is None else f" ({entry.published:.2f})"
     if entry.mean is None:
-        return f"{'cannot be run yet' if entry.missing else 'not run'} ({published})"
+        return f"{'cannot be run yet' if entry.missing else 'not run'}{published}"
     spread = f" {plus_minus} {entry.deviation:.2f}, n={len(entry.measured)}" if entry.deviation is not None else ""
-    return f"{strong.format(f'{entry.mean:.2f}')}{spread} ({published})"
+    return f"{strong.format(f'{entry.mean:.2f}')}{spread}{published}"
 
 
 def csv_lines(table: Table, cells: Sequence[Cell]) -> str:

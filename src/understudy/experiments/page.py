@@ -47,20 +47,27 @@ def heading(fingerprint: str | None, error: float | None) -> str:
 
 
 def _numbers(table: Table, grid: Grid) -> str:
+    better = "Less is better." if table.lower_is_better else "More is better."
+    if all(row.published is None for row in table.rows.values()):
+        return f"{markdown(grid)}\n\nIn per cent. {better}"
     others = sorted({row.published_budget for row in table.rows.values() if row.published_budget})
     legend = f"Measured (published{', at ' + ' and '.join(others) if others else ''})."
-    better = "Less is better." if table.lower_is_better else "More is better."
     return f"{markdown(grid)}\n\n{legend} In per cent. {better}"
 
 
 def _speeds(table: Table, cells: Sequence[Cell]) -> str:
+    """A line for each phase of each run, whichever numbers were read from it."""
     lines = ["| run | phase | epochs | images/s | training, s | precision |", "| --- | --- | --- | --- | --- | --- |"]
+    runs: dict[str, list[Cell]] = {}
     for cell in cells:
+        runs.setdefault(cell["student_sha256"], []).append(cell)
+    for own in runs.values():
+        cell = own[0]
         used = cell["precision"]
         compiled = ", compiled" if used["compile"] else ""
-        place = column_of(table, cell, cell["metric"])
+        places = ", ".join(dict.fromkeys(column_of(table, one, one["metric"]) for one in own))
         for phase in cell["phases"]:
-            run = f"{cell.get('method', cell.get('transfer_loss', table.name))} {place}, seed {cell['seed']}"
+            run = f"{cell.get('method', cell.get('transfer_loss', table.name))} {places}, seed {cell['seed']}"
             lines.append(
                 f"| {run} | {phase['name']} "
                 f"| {phase['epochs']} | {phase['images_per_s'] or 0:,.0f} | {phase['train_s']:,.0f} "
