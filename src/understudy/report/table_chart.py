@@ -50,15 +50,16 @@ def _list(lines: Lines, unit: str) -> Figure:
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.xaxis.set_major_locator(AutoLocator())
     axes.set_xlabel(unit, **WORDS)
-    axes.legend(
-        handles=_key(look, lines),
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=2,
-        frameon=False,
-        fontsize=8.5,
-        labelcolor=LIGHT["ink"],
-    )
+    if key := _key(look, lines):
+        axes.legend(
+            handles=key,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=2,
+            frameon=False,
+            fontsize=8.5,
+            labelcolor=LIGHT["ink"],
+        )
     return figure
 
 
@@ -67,8 +68,8 @@ def _curves(columns: Sequence[str], lines: Lines, unit: str, connected: bool) ->
     axes = figure.subplots()
     style(axes)
     line_looks = _looks(len(lines))
-    for look, places in zip(line_looks, lines.values(), strict=True):
-        shown = [(at, place) for at, place in enumerate(places) if place is not None]
+    for look, beside, places in zip(line_looks, _besides(len(lines), connected), lines.values(), strict=True):
+        shown = [(at + beside, place) for at, place in enumerate(places) if place is not None]
         if connected:
             _connect(axes, [(at, place.published) for at, place in shown], look, faint=True)
             _connect(axes, [(at, place.measured) for at, place in shown], look, faint=False)
@@ -100,7 +101,13 @@ def _looks(num_lines: int) -> list[Look]:
     ]
 
 
-def _connect(axes: Axes, points: Sequence[tuple[int, float | None]], look: Look, *, faint: bool) -> None:
+def _besides(num_lines: int, connected: bool) -> list[float]:
+    """How far beside its column each line's marks stand: marks that no line connects would hide each other."""
+    apart = 0.0 if connected else min(0.12, 0.7 / num_lines)
+    return [(index - (num_lines - 1) / 2) * apart for index in range(num_lines)]
+
+
+def _connect(axes: Axes, points: Sequence[tuple[float, float | None]], look: Look, *, faint: bool) -> None:
     there = [(x, y) for x, y in points if y is not None]
     if there:
         x, y = zip(*there, strict=True)
@@ -108,7 +115,7 @@ def _connect(axes: Axes, points: Sequence[tuple[int, float | None]], look: Look,
         axes.plot(x, y, linestyle=dash, color=look.colour, alpha=alpha, linewidth=width)
 
 
-def _mark(axes: Axes, at: int, place: Place, look: Look, *, is_list: bool) -> None:
+def _mark(axes: Axes, at: float, place: Place, look: Look, *, is_list: bool) -> None:
     for value, fill in ((place.published, LIGHT["paper"]), (place.measured, look.colour)):
         if value is not None:
             x, y = (value, at) if is_list else (at, value)
@@ -125,11 +132,11 @@ def _line(look: Look, label: str) -> Line2D:
 
 
 def _key(look: Look, lines: Lines) -> list[Line2D]:
-    """What hollow and filled marks mean, as far as there are any."""
+    """What hollow and filled marks mean, where any are hollow."""
     mark = {"color": look.colour, "marker": look.marker, "markersize": 5.5, "linestyle": "none"}
     places = [place for line in lines.values() for place in line if place is not None]
     hollow = [Line2D([], [], **mark, markerfacecolor=LIGHT["paper"], label="published")]
     filled = [Line2D([], [], **mark, label="measured")]
     is_published = any(place.published is not None for place in places)
     is_measured = any(place.measured is not None for place in places)
-    return hollow * is_published + filled * is_measured
+    return hollow + filled * is_measured if is_published else []
