@@ -11,13 +11,26 @@ or      understudy train --model torchvision:resnet18 --data cars32-disjoint --e
 from understudy.experiments.row import Row, Table
 
 EPOCHS = 30
-# Label and retrieval.ensemble.
-METHODS = {"single": ("One head", "none"), "hdhe": ("HDhE", "hdhe")}
+# Label and settings.
+METHODS: dict[str, tuple[str, dict[str, object]]] = {
+    "single": ("One head", {"retrieval.ensemble": "none"}),
+    "hdhe": ("HDhE", {"retrieval.ensemble": "hdhe"}),
+    # The paper's factors, 0.5 and 4, are for networks that know ImageNet; these start from random weights.
+    "hdhe-one-rate": (
+        "HDhE, both heads at the same rate",
+        {
+            "retrieval.ensemble": "hdhe",
+            "optim.rates.trunk": 1.0,
+            "optim.rates.heads": 1.0,
+            "optim.rates.objective": 1.0,
+        },
+    ),
+}
 RANKS = (1, 2, 4, 8)
 
 
 def _row(method: str, rank: int) -> Row:
-    label, ensemble = METHODS[method]
+    label, heads = METHODS[method]
     return Row(
         keys={"method": method, "backbone": "resnet_18", "dataset": "cars32"},
         label=label,
@@ -29,7 +42,7 @@ def _row(method: str, rank: int) -> Row:
             "data.name": "cars32-disjoint",
             "data.size": 96,
             "retrieval.loss": "cross_entropy",
-            "retrieval.ensemble": ensemble,
+            **heads,
             "epochs": EPOCHS,
             "batch_size": 32,
             "optim.lr": 0.02,
