@@ -70,11 +70,14 @@ class Measured:
     def show(self, teachers: Set[str | None]) -> rich.table.Table:
         """Published beside measured, over all seeds that are in the file with one of these teachers (SHA-256)."""
         cells = [cell for cell in self.cells() if cell["teacher_sha256"] in teachers]
-        shown = rich.table.Table("row", "metric", "published", "measured", "seeds", title=self.table.title)
+        is_printed = any(row.published is not None for row in self.table.rows.values())
+        columns = ("row", "metric", *(("published",) if is_printed else ()), "measured", "seeds")
+        shown = rich.table.Table(*columns, title=self.table.title)
         for name, row in self.table.rows.items():
             own = {cell["seed"]: cell["value"] for cell in cells if is_of(cell, row)}
             seeds = " ".join(map(str, sorted(own)))
-            shown.add_row(name, metric_name(row.metric), published(row), _mean(list(own.values()), row), seeds)
+            beside = (published(row),) if is_printed else ()
+            shown.add_row(name, metric_name(row.metric), *beside, _mean(list(own.values()), row), seeds)
         return shown
 
 

@@ -112,9 +112,8 @@ class News:
             if value is None:
                 self.without_number.append(f"{name}, seed {run.seed}: {run.folder} measured no {row.metric}")
             else:
-                self.tell(
-                    f"{name}, seed {run.seed}: {metric_name(row.metric)} {value:.2f} %, published {published(row)}"
-                )
+                beside = "" if row.published is None else f", published {published(row)}"
+                self.tell(f"{name}, seed {run.seed}: {metric_name(row.metric)} {value:.2f} %{beside}")
 
     def tell_what_is_missing(self, outcomes: dict[Path, Outcome]) -> bool:
         """Say what failed and why, and what was left; True where there is nothing to say."""
