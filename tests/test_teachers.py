@@ -112,6 +112,7 @@ def test_positions_are_the_first_members(make, pixels):
         assert all(name.removeprefix("before:").startswith("networks.0.") for name in found.taps[role])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kd", "ab", "ofd", "at", "fsp", "jacobian", "rkd", "bss", "nst"])
 def test_every_kind_of_method_learns_from_teachers(name, pixels):
     images, labels = normalised(pixels, MEAN, STD), torch.arange(4)

@@ -36,6 +36,7 @@ def input_gradient(forward, x, g, **how):
     return gradient
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_convolutions_gradients_agree_with_finite_differences(generator, layout):
     options = {"bias": False, **LAYOUTS[layout]}

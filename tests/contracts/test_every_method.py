@@ -106,6 +106,7 @@ def test_a_step_leaves_the_teacher_and_what_rests_as_they_were(name, index):
 
 
 @every_phase
+@pytest.mark.slow
 def test_a_lean_teacher_changes_neither_loss_nor_gradients(name, index):
     answers = []
     for is_lean in (False, True):
@@ -134,6 +135,7 @@ def test_gradient_norms_disturb_nothing(name, index):
 
 
 @students_phase
+@pytest.mark.slow
 def test_gradient_norms_are_those_of_each_term_alone(name, index):
     images, labels = batch()
     distiller = make(name, **without_sampling(name))
@@ -169,6 +171,7 @@ def term_gradients(name, index, wanted, images, labels):
 
 
 @students_phase
+@pytest.mark.slow
 def test_balanced_every_terms_gradient_has_the_ratio_asked_for(name, index):
     images, labels = batch()
     distiller = make(name, **without_sampling(name))
@@ -187,6 +190,7 @@ def test_balanced_every_terms_gradient_has_the_ratio_asked_for(name, index):
 
 
 @every_phase
+@pytest.mark.slow
 def test_the_order_of_the_batch_does_not_matter(name, index):
     images, labels = batch()
     keep, order = torch.tensor([1, 1, 0, 1, 0, 1]), torch.tensor([3, 1, 5, 0, 2, 4])
@@ -204,6 +208,7 @@ def test_the_order_of_the_batch_does_not_matter(name, index):
 
 
 @every_phase
+@pytest.mark.slow
 def test_compared_alone_a_term_that_relates_no_images_is_the_mean_over_them(name, index):
     images, labels = batch()
     distiller = make(name, **without_sampling(name))
@@ -224,6 +229,7 @@ def test_compared_alone_a_term_that_relates_no_images_is_the_mean_over_them(name
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (11, 8)], ids=lambda size: f"{size[0]}x{size[1]}")
 @every_method
+@pytest.mark.slow
 def test_finite_for_one_image_and_three_of_odd_sizes(name, size):
     distiller = make(name, size)
     for index in range(len(distiller.method.phases)):
