@@ -22,7 +22,7 @@ IN_TWO_PHASES = {"epochs": "24+16", "phases.train.lr": 0.01, "optim.milestones":
 IN_ONE_PHASE = {"epochs": "40", "optim.milestones": (0.6, 0.8)}
 
 # The authors' 10 times the mean over 1000 classes is as much for each class as this over 100; with 10, all runs at a
-# rate of 0.1 diverged. At its weight for CIFAR, 1000, AT's gradient was 60 to 77 times the labels' and diverged as well.
+# rate of 0.1 diverged. At its weight for CIFAR, 1000, AT's gradient was 60 to 77 times the labels', and diverged too.
 WEIGHTS = {"dtl": 1.0, "at": 20.0}
 
 
