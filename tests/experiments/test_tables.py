@@ -1,6 +1,7 @@
 """Published tables as data: what is kept of a run, and the page made from it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def finished(tmp_path):
         run = {
             "seed": seed,
             "teacher": {"sha256": teacher, "scores": {"error_pct": 8.4}, "weights": "somewhere/teacher.safetensors"},
+            "student": {"weights": None},
             "data": {"sha256": "d" * 64},
             "precision": {"dtype": "bfloat16", "device": "cpu", "compile": True, "channels_last": True},
             "versions": {"torch": "2.15.0"},
@@ -81,6 +83,18 @@ def test_a_cell_says_what_was_measured_and_how_to_do_it_again(finished):
     )
 
 
+def test_a_cell_says_what_its_student_began_with(finished):
+    folder = finished(14.0)
+    run = json.loads((folder / "run.json").read_text())
+    run |= {"teacher": None, "student": {"weights": "somewhere/runs/ofd-seed0/student.safetensors"}}
+    (folder / "run.json").write_text(json.dumps(run))
+    (folder / "weights.json").write_text(json.dumps({"student.weights": "f" * 64}))
+    row = TABLES["scenes15_transfer"].rows["cifar100_pretrained/5"]
+    cell = cell_of(replace(row, metric="error_percent"), folder)
+    assert "--student mobilenet-v1 --weights ofd-seed0/student.safetensors" in cell["command"]
+    assert cell["start_sha256"] == "f" * 64 and is_of(cell, replace(row, metric="error_percent"))
+
+
 def test_the_best_epoch_is_kept_where_it_was_chosen_on_held_out_images(finished):
     cells = [cell_of(ROWS["ab+kd/1+1"], finished(15.0, split=split)) for split in ("test", "validation")]
     assert cells[0]["best"] is None and cells[0]["headline"] == "accuracy_pct"
@@ -98,7 +112,8 @@ def test_a_metric_is_read_from_the_scores(finished):
 
 
 def test_a_teachers_own_row_is_a_run_of_train():
-    command = command_of(TABLES["nst_table1"].rows["teacher/cifar10"], {"seed": 0, "teacher": None})
+    run = {"seed": 0, "teacher": None, "student": {"weights": None}}
+    command = command_of(TABLES["nst_table1"].rows["teacher/cifar10"], run)
     assert command.startswith("understudy train --model preresnet1001 --data cifar10 --epochs 164 --seed 0")
 
 

@@ -12,7 +12,7 @@ Cell = dict[str, Any]
 # What a cell has beside the row's key columns.
 MEASURED = (
     "metric", "value", "best", "headline", "published", "published_budget", "seed", "command", "teacher_sha256",
-    "teacher_error_percent",
+    "teacher_error_percent", "start_sha256",
     "data_sha256", "student_sha256", "precision", "phases", "agreement", "selection", "versions", "hardware", "wall_s",
 )  # fmt: skip
 # Settings that have an option of their own on the command line.
@@ -20,6 +20,7 @@ OPTIONS = {
     "teacher.model": "--teacher",
     "teacher.weights": "--teacher-weights",
     "student.model": "--student",
+    "student.weights": "--weights",
     "method.name": "--method",
     "data.name": "--data",
     "epochs": "--epochs",
@@ -51,6 +52,7 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
         "command": command_of(row, run),
         "teacher_sha256": teacher["sha256"] if teacher else None,
         "teacher_error_percent": round(teacher["scores"]["error_pct"], 2) if teacher and teacher["scores"] else None,
+        **_start(folder),
         "data_sha256": run["data"]["sha256"],
         "student_sha256": summary["student_sha256"],
         "precision": run["precision"],
@@ -61,6 +63,13 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
         "hardware": run["hardware"],
         "wall_s": summary["wall_s"],
     }
+
+
+def _start(folder: Path) -> dict[str, str]:
+    """The fingerprint of the weights that the student began with, where there are any and it is known."""
+    known = folder / "weights.json"
+    began_with = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
+    return {"start_sha256": began_with["student.weights"]} if "student.weights" in began_with else {}
 
 
 def _best(summary: dict[str, Any]) -> dict[str, Any] | None:
@@ -75,16 +84,24 @@ def _best(summary: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def command_of(row: Row, run: dict[str, Any]) -> str:
-    """The command that does this one run again; the teacher's file goes by its name alone."""
+    """The command that does this one run again; files of weights go by their names, and by their folders' of runs."""
     settings: dict[str, object] = {**row.settings, "run.seed": run["seed"]}
     if run["teacher"]:
-        settings["teacher.weights"] = Path(run["teacher"]["weights"] or "TEACHER").name
+        settings["teacher.weights"] = _file_name(run["teacher"]["weights"] or "TEACHER")
+    if run["student"].get("weights"):
+        settings["student.weights"] = _file_name(run["student"]["weights"])
     options = [f"{flag} {_word(settings[key])}" for key, flag in OPTIONS.items() if key in settings]
     words = [f"{key}={_word(value)}" for key, value in settings.items() if key not in {*OPTIONS, "task"}]
     if row.settings.get("task") == "train":
         options = [option.replace("--student ", "--model ") for option in options]
         return " ".join(["understudy train", *options, *words])
     return " ".join(["understudy distill", *options, *words])
+
+
+def _file_name(path: str) -> str:
+    """TEACHER.safetensors; FOLDER/student.safetensors of a run's folder."""
+    file = Path(path)
+    return str(Path(file.parent.name, file.name)) if file.name == "student.safetensors" else file.name
 
 
 def _word(value: object) -> str:
