@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench gpu-tables clean
+.PHONY: help setup demo test check style types fast-tests bench gpu-tables clean
 
 help:
 	@echo "make demo    set up, then the whole job on data that ships with scikit-learn; prints the report's path"
@@ -24,10 +24,18 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --cov=understudy --cov-report=term
 
+# Side by side: the types take one core, and the tests wait for many an import.
 check: $(STAMP)
+	@$(MAKE) --no-print-directory -j2 -O style types fast-tests
+
+style: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+
+types: $(STAMP)
 	$(BIN)/pyright
+
+fast-tests: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses=8 -m "not slow and not browser"
 
 bench: $(STAMP)
