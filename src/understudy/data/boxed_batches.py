@@ -43,13 +43,12 @@ class BoxedBatches(DecodedBatches):
     ) -> None:
         check(len(files), CHANNELS, batch_size, mean, std)
         finish = _Finishing(mean, std, device, channels_last)
-        self.augment = fit if augment else None
         super().__init__(
             len(files),
             Decoding(BoxedDecoder(files, fit, keeps_difficult=False), workers=workers, pin=finish.is_on_cuda),
             finish,
             batch_size=batch_size,
-            augment=augment,
+            augment=fit if augment else None,
             seed=seed,
             views=views,
             epoch_images=epoch_images,

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from understudy.data.batches import check_step, check_view, order_of_epoch, view_of_epoch
+from understudy.data.crops import Crops
 from understudy.data.decoding import Decoding, Key
+from understudy.data.fit import Fit
 from understudy.data.sampling import ByClass
 
 # What was decoded and for which indices -> images on the device (B, C, H, W) and what is known of them.
@@ -29,7 +31,7 @@ class DecodedBatches:
         finish: Finish,
         *,
         batch_size: int,
-        augment: bool,
+        augment: Crops | Fit | None,
         seed: int,
         views: int = 0,
         epoch_images: int | None = None,
@@ -42,8 +44,8 @@ class DecodedBatches:
         self.seed = seed
         self.views = views
         self._num_images = num_images
-        self._num_views = views if augment else 1
-        self._augment = augment
+        self.augment = augment
+        self._num_views = 1 if augment is None else views
         self._by_class = by_class
         self._decoding = decoding
         self._finish = finish
@@ -103,7 +105,7 @@ class DecodedBatches:
 
     def _drawn_for(self, view: int | None, number: int) -> str | None:
         """From which words follows what is drawn for the images."""
-        if not self._augment:
+        if self.augment is None:
             return None
         what = f"epoch {number}" if view is None else f"view {view}"
         return f"{what} of seed {self.seed}"

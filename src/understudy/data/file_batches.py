@@ -41,14 +41,13 @@ class FileBatches(DecodedBatches):
     ) -> None:
         check(len(files), CHANNELS, batch_size, mean, std)
         finish = _Finishing(files.labels, mean, std, device, dtype, channels_last)
-        self.augment = crops if augment else None
         self.labels = finish.labels
         super().__init__(
             len(files),
             Decoding(CropDecoder(files, crops), workers=workers, pin=finish.is_on_cuda),
             finish,
             batch_size=batch_size,
-            augment=augment,
+            augment=crops if augment else None,
             seed=seed,
             views=views,
             epoch_images=epoch_images,
