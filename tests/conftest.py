@@ -1,6 +1,7 @@
 """What every test may ask for: one thread, a seeded generator, the folder with the data sets."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,29 @@ def data_folder() -> Callable[[str], Path]:
         return folder
 
     return folder_with
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Run `understudy WORDS` in an empty folder; (exit status, standard output, standard error)."""
+    from understudy import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["understudy", *map(str, words)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,8 +11,6 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from understudy import cli
-
 PAGE = Path(__file__).parents[1] / "docs" / "from_folder_to_onnx.md"
 NUM_TRAIN, NUM_VAL = 40, 10
 
@@ -33,9 +31,7 @@ def blocks(language):
 
 
 @pytest.mark.slow
-def test_the_walk_from_a_folder_of_images_to_onnx_ends_with_a_class(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
+def test_the_walk_from_a_folder_of_images_to_onnx_ends_with_a_class(call, tmp_path):
     draw_photos(tmp_path / "photos")
     Image.open(tmp_path / "photos/val/bell/41.jpg").save(tmp_path / "photo.jpg")
     printed = []
@@ -43,16 +39,10 @@ def test_the_walk_from_a_folder_of_images_to_onnx_ends_with_a_class(tmp_path, mo
         short = command.replace("--epochs 30", "--epochs 2").replace("--epochs 6+24", "--epochs 1+1")
         words = shlex.split(short)
         assert words[0] == "understudy"
-        monkeypatch.setattr(sys, "argv", words)
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        captured = capsys.readouterr()
+        status, out, err = call(*words[1:])
         # The doctor may find a teacher of two epochs ill.
-        assert status in ((0, 1) if words[1] == "doctor" else (0,)), f"{short}\n{captured.out}{captured.err}"
-        printed.append(captured.out)
+        assert status in ((0, 1) if words[1] == "doctor" else (0,)), f"{short}\n{out}{err}"
+        printed.append(out)
     assert (tmp_path / "confusion.svg").exists() and (tmp_path / "report.html").exists()
     assert any("held in memory" in text for text in printed)
     (program,) = blocks("python")

@@ -2,13 +2,11 @@
 
 import io
 import json
-import sys
 
 import pytest
 import torch
 from rich.console import Console
 
-from understudy import cli
 from understudy.data import load
 from understudy.engine import execute
 from understudy.engine.display import Display
@@ -41,22 +39,11 @@ def teacher(tmp_path_factory):
     return out
 
 
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
+@pytest.fixture(name="call")
+def call_doctor(call, monkeypatch):
     """Run `understudy doctor` in an empty folder; (exit status, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["understudy", "doctor", *map(str, words)])
-        try:
-            status = cli.main() or 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+    return lambda *words: call("doctor", *words)
 
 
 def test_a_healthy_run_is_status_0_and_trains_nothing(call, teacher, tmp_path):
