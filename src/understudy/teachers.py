@@ -63,6 +63,16 @@ class Teachers(nn.Module):
         self.taps = self._taps(example)
         self._check_classes(example)
 
+    @property
+    def first(self) -> nn.Module:
+        """The member whose features are read."""
+        return self.networks[0]
+
+    @property
+    def first_has_other_classes(self) -> bool:
+        """Whether its classifier has other rows than the student's classes, or in another order."""
+        return self.classes0 is not None
+
     def forward(self, images: Tensor) -> Tensor:
         logits = [self._logits(index, images) for index in range(len(self.networks))]
         return logits[0] if len(logits) == 1 else _weighted_sum(self.shares, logits)
@@ -80,7 +90,7 @@ class Teachers(nn.Module):
 
     def _taps(self, example: Tensor) -> dict[str, tuple[str, ...]]:
         """Role -> the first member's positions, by their names in here."""
-        first, seen = self.networks[0], self.seen(0, example)
+        first, seen = self.first, self.seen(0, example)
         found = {}
         for role in dict.fromkeys((*getattr(first, "taps", {}), *PROPOSED)):
             try:

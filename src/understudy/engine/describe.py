@@ -12,6 +12,9 @@ from understudy.methods import LOGITS
 from understudy.models import cut_of
 from understudy.precision import Precision
 
+# So many names of tensors that start random are told; run.json has all.
+SHOWN = 8
+
 
 def describe(plan: Plan, distiller: Distiller, batches: TrainingBatches, precision: Precision) -> dict[str, Any]:
     """All facts that are known before the first step; the teacher is measured for it."""
@@ -62,7 +65,28 @@ def _student(plan: Plan) -> dict[str, Any]:
         # The head is fresh where the file was the whole network's.
         was_whole = bool(cut.head) and set(cut.head) <= set(plan.left_random)
         facts |= {"cut_after": cut.after, "left_out": [*cut.dropped] if was_whole else []}
+    if wanted.from_teacher:
+        facts["from_teacher"] = True
     return {**facts, "left_random": plan.left_random}
+
+
+def beginning(student: dict[str, Any]) -> list[str]:
+    """How the student of run.json begins, in words: what of a file or of its teacher it has, and what is random."""
+    said, fresh = [], student.get("left_random", [])
+    if student.get("left_out"):
+        said.append(f"cut after {student['cut_after']}: {len(student['left_out'])} tensors of its file are left out")
+    if student.get("from_teacher"):
+        said.append("the student begins with evenly spaced parts of the teacher's weights")
+    if fresh:
+        because = (
+            "a fresh head"
+            if student.get("left_out")
+            else "not in the teacher"
+            if student.get("from_teacher")
+            else "weights of other classes"
+        )
+        said.append(f"{because}: {', '.join(fresh[:SHOWN])}{', ...' if len(fresh) > SHOWN else ''} start random")
+    return said
 
 
 def list_mislabelled(data: Dataset) -> list[dict[str, Any]]:

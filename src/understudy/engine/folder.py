@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from understudy.engine import facts
-from understudy.spec import NetworkSettings, Settings, TeacherSettings
+from understudy.spec import Settings, StudentSettings, TeacherSettings
 
 SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json", "student.safetensors"
 # The fingerprints of the files of weights that the run began with; not in folders from before there was this file.
@@ -102,7 +102,7 @@ def _other_weights(there: dict[str, Any], settings: Settings, began_with: dict[s
 def _differences(old: dict[str, Any], new: dict[str, Any], began_with: Collection[str]) -> list[str]:
     """Of the settings' values; files whose fingerprints are known may lie anywhere."""
     # A folder from before there was a setting was made with what is its default now.
-    defaults = flatten(as_plain(Settings(student=NetworkSettings(model=""), teacher=TeacherSettings(model=""))))
+    defaults = flatten(as_plain(Settings(student=StudentSettings(model=""), teacher=TeacherSettings(model=""))))
     old = {**{key: defaults[key] for key in new if key in defaults}, **old}
     moved = [key for key in began_with if old.get(key) is not None and new.get(key) is not None]
     keys = [key for key in {**old, **new} if key not in MAY_DIFFER and key not in moved]

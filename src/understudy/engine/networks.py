@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from understudy.data import Crops, Dataset, Loading
 from understudy.engine import folder
 from understudy.engine.refusal import check_size
-from understudy.models import Form, build, embed, end_of, load_weights, read_metadata
+from understudy.models import Form, build, embed, end_of, load_weights, read_metadata, select_weights
 from understudy.spec import NetworkSettings, TeacherSettings
 from understudy.teachers import Member, Teachers
 
@@ -66,6 +66,15 @@ def build_student(wanted: NetworkSettings, data: Dataset, adapt: Adapt) -> tuple
     # An embedding network has no classifier left, nor has a detector's backbone.
     kept = [name for name in left_random if any(f".{key}".endswith(f".{name}") for key in network.state_dict())]
     return network, kept if end_of(network) is None else []
+
+
+def begin_with_parts(student: nn.Module, teacher: nn.Module | None, data: Dataset, teacher_classes: int) -> list[str]:
+    """Fill the student with parts of the first teacher's weights; the names of what stays random."""
+    assert teacher is not None
+    first, knows_others = teacher, teacher_classes != data.num_classes
+    if isinstance(teacher, Teachers):
+        first, knows_others = teacher.first, knows_others or teacher.first_has_other_classes
+    return select_weights(student, first, num_classes=data.num_classes if knows_others else None)
 
 
 def build_teacher(wanted: Sequence[TeacherSettings], data: Dataset) -> nn.Module:

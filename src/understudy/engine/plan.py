@@ -8,7 +8,7 @@ from torch import nn
 
 from understudy.data import Dataset, Loading, load
 from understudy.engine import facts
-from understudy.engine.networks import build_student, build_teacher
+from understudy.engine.networks import begin_with_parts, build_student, build_teacher
 from understudy.engine.refusal import check_size
 from understudy.methods import Method, adjust, find
 from understudy.precision import Precision, choose
@@ -21,9 +21,9 @@ class Plan:
     """`epochs` has one count for each phase of the method; `sizes` the parameters and multiply-adds of each network.
 
     `objective` is what the labels ask of the student. `whole_teacher` is what is measured of the teacher, with what its
-    task adds; None where it knows other data. `left_random` names what the student's file of weights could not fill: a
-    classifier of other classes. `shapes` has the (channels, height, width) at which each network sees the images: the
-    teacher those of the data, the student `student.size`.
+    task adds; None where it knows other data. `left_random` names what the student's file of weights, or its teacher's,
+    could not fill, such as a classifier of other classes. `shapes` has the (channels, height, width) at which each
+    network sees the images: the teacher those of the data, the student `student.size`.
     """
 
     settings: Settings
@@ -110,6 +110,8 @@ def make_plan(
     }
     if whole_teacher is not None and not task.can_measure(outputs["teacher"][0], data):
         whole_teacher = None
+    if settings.student.from_teacher:
+        left_random = begin_with_parts(student, teacher, data, outputs["teacher"][1]["classes"])
     torch.manual_seed(settings.run.seed + 2)
     objective = task.make_objective(student, torch.zeros(2, *shapes["student"]), data)
     torch.manual_seed(settings.run.seed + 1)
@@ -142,6 +144,8 @@ def _check_teacher(settings: Settings, method: Method, given: nn.Module | None) 
         return
     if settings.teacher is None and method.needs_teacher:
         raise ValueError(f"method {settings.method.name} needs a teacher; give --teacher")
+    if settings.teacher is None and settings.student.from_teacher:
+        raise ValueError("student.from_teacher needs a teacher; give --teacher, or leave it out")
     for one in (settings.teacher, *settings.more_teachers):
         if one is not None and one.weights is None:
             raise ValueError(

@@ -14,7 +14,7 @@ from understudy.distiller import Distiller
 from understudy.engine import checkpoint, folder, rates
 from understudy.engine.auto_rates import AutoRates
 from understudy.engine.compile_cache import keep_compiled_code
-from understudy.engine.describe import describe, list_mislabelled
+from understudy.engine.describe import beginning, describe, list_mislabelled
 from understudy.engine.display import Display, silent
 from understudy.engine.doctor.quick import look_quickly, tell
 from understudy.engine.finish import finish
@@ -237,12 +237,8 @@ def _announce(display: Display, out: Path, run_facts: dict[str, Any], images: Da
         f"student {student['name']}: {student['parameters']:,} parameters, {run_facts['method']['title']}, "
         f"{data['name']} ({data['train_images']:,} images)"
     )
-    if student.get("left_out"):
-        display.say(f"cut after {student['cut_after']}: {len(student['left_out'])} tensors of its file are left out")
-    if student.get("left_random"):
-        because = "a fresh head" if student.get("left_out") else "weights of other classes"
-        display.say(f"{because}: {', '.join(student['left_random'])} start random")
     for text in (
+        *beginning(student),
         rates.in_words(run_facts.get("rates", [])),
         images.note,
         images.loading and f"images: {images.loading}",

@@ -22,13 +22,16 @@ IN_TWO_PHASES = {"epochs": "24+16", "phases.train.lr": 0.01, "optim.milestones":
 IN_ONE_PHASE = {"epochs": "40", "optim.milestones": (0.6, 0.8)}
 
 # The authors' 10 times the mean over 1000 classes is as much for each class as this over 100; with 10, all runs at a
-# rate of 0.1 diverged. At its weight for CIFAR, 1000, AT's gradient was 60 to 77 times the labels', and diverged too.
-WEIGHTS = {"dtl": 1.0, "at": 20.0}
+# rate of 0.1 diverged. At its weight for CIFAR, 1000, AT's gradient was 60 to 77 times the labels', and diverged too;
+# Jacobian matching has an AT term of its own.
+WEIGHTS = {"dtl": {"dtl": 1.0}, "at": {"at": 20.0}, "jacobian": {"jacobian_at": 20.0}}
 
 
 def _row(method: str, count: int) -> Row:
     is_alone = method in BASELINES
-    weights = {f"terms.{term}.weight": WEIGHTS[term] for term in method.split("+") if term in WEIGHTS}
+    weights = {
+        f"terms.{term}.weight": weight for part in method.split("+") for term, weight in WEIGHTS.get(part, {}).items()
+    }
     return Row(
         keys={
             "method": method,

@@ -6,6 +6,7 @@ from understudy.models.cut import cut_of
 from understudy.models.embed import embed
 from understudy.models.embedding import Form, Head, Unit, end_of
 from understudy.models.hdhe import HeadsOnTrunk, ensemble
+from understudy.models.selection import select_weights
 from understudy.models.weights import load_weights, read_metadata, save_weights
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "load_weights",
     "read_metadata",
     "save_weights",
+    "select_weights",
     "weights_by_block",
 ]

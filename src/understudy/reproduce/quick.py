@@ -11,7 +11,7 @@ from understudy.data.image_set import Images
 from understudy.engine.plan import load_data
 from understudy.experiments import Row, Table
 from understudy.methods import find
-from understudy.spec import NetworkSettings, Settings
+from understudy.spec import Settings, StudentSettings
 from understudy.spec.settings import DataSettings
 
 # Four steps in a phase. Methods that compare images, and retrieval, want several of a class.
@@ -43,7 +43,7 @@ def few_images(data: DataSettings) -> Dataset:
 # Kept for the next run: reading the whole set takes longer than the run.
 @functools.lru_cache(maxsize=4)
 def _read_few(data: str) -> Dataset:
-    whole = load_data(Settings(student=NetworkSettings(model=""), data=DataSettings.model_validate_json(data)))
+    whole = load_data(Settings(student=StudentSettings(model=""), data=DataSettings.model_validate_json(data)))
     return replace(
         whole,
         train=_few(whole.train),

@@ -11,6 +11,7 @@ from understudy.spec.settings import (
     OptimSettings,
     RunSettings,
     Settings,
+    StudentSettings,
     TeacherSettings,
     epochs_per_phase,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "RetrievalSettings",
     "RunSettings",
     "Settings",
+    "StudentSettings",
     "SettingsError",
     "TeacherSettings",
     "epochs_per_phase",

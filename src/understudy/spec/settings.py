@@ -84,6 +84,16 @@ class NetworkSettings(Section):
         description="parts of the names in the file of weights and what this network calls them: "
         "teacher.rename.linear=fc; an empty word takes the part out",
     )
+
+
+class StudentSettings(NetworkSettings):
+    """A student, and how it begins."""
+
+    from_teacher: bool = Field(
+        default=False,
+        description="begin with evenly spaced parts of the teacher's weights, where names agree "
+        "(docs/weight_selection.md)",
+    )
     size: Count | None = Field(
         default=None,
         description="height and width it sees images at, scaled down from the data's, which the teacher sees "
@@ -270,7 +280,7 @@ class Settings(Section):
     """A whole run, as it is written to settings.yaml in its folder."""
 
     task: Literal["train", "distill"] = Field(default="distill", description="train: on labels alone, no teacher")
-    student: NetworkSettings
+    student: StudentSettings
     teacher: TeacherSettings | None = None
     more_teachers: tuple[TeacherSettings, ...] = Field(
         default=(), description="teachers beside the first, whose logits are averaged with its own; as --teacher again"
@@ -303,6 +313,8 @@ class Settings(Section):
             raise ValueError("more_teachers stand beside a first one; give it as teacher")
         if self.task == "train" and (self.teacher is not None or self.method.name != "none"):
             raise ValueError("a train run has no teacher and no method; use distill")
+        if self.student.from_teacher and self.student.weights is not None:
+            raise ValueError("student.from_teacher and student.weights are two beginnings; leave out one")
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,60 @@
+"""Weight selection: a student that begins with parts of a larger network's weights."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+# Of a convolution's weights (out, in, height, width) only these can be thinned out; a kernel is taken whole.
+CHANNELS = 2
+
+
+def select_weights(student: nn.Module, larger: nn.Module, *, num_classes: int | None = None) -> list[str]:
+    """Fill the student with evenly spaced elements of the tensors that the larger network has under the same names.
+
+    Row i of a student's n is row floor(i N / n) of the larger network's N, and likewise in every dimension, so that
+    each layer keeps reading the channels that the one before keeps. Of a stage's blocks the first are taken, as their
+    names are the same. The answer names the student's tensors that stay as they are: those that the larger network
+    lacks or has smaller, and kernels of another size. With `num_classes`, what has one row for each of these classes
+    stays as well: the larger network knows others.
+
+    Raises ValueError where no weights of a layer (tensors of at least two dimensions) would be filled.
+
+    Source: Xu et al., Initializing Models with Larger Ones, ICLR 2024, section 3 (uniform selection, first-N layers).
+    """
+    own, there = student.state_dict(), larger.state_dict()
+    chosen = {
+        name: _evenly_spaced(there[name], value.shape)
+        for name, value in own.items()
+        if name in there and _is_part(value, there[name]) and not (value.ndim and value.shape[0] == num_classes)
+    }
+    if all(value.ndim < CHANNELS for value in chosen.values()):
+        raise ValueError(
+            f"no layer of {type(student).__name__} is a smaller one of {type(larger).__name__}: found "
+            f"{_few(own)} here and {_few(there)} there, expected equal names and no larger shapes"
+        )
+    student.load_state_dict({name: chosen.get(name, value) for name, value in own.items()})
+    return [name for name in own if name not in chosen]
+
+
+def _is_part(small: Tensor, large: Tensor) -> bool:
+    """Whether the shape can be had by leaving rows out, and whole kernels."""
+    is_kernel = small.ndim > CHANNELS + 1
+    return (
+        small.ndim == large.ndim
+        and all(a <= b for a, b in zip(small.shape, large.shape, strict=True))
+        and (not is_kernel or small.shape[CHANNELS:] == large.shape[CHANNELS:])
+    )
+
+
+def _evenly_spaced(large: Tensor, shape: torch.Size) -> Tensor:
+    for dimension, count in enumerate(shape):
+        rows = torch.arange(count, device=large.device) * large.shape[dimension] // max(count, 1)
+        large = large.index_select(dimension, rows)
+    return large
+
+
+def _few(state: Mapping[str, Tensor], shown: int = 3) -> str:
+    """'conv1.weight (16, 3, 3, 3), ...' of layers' weights."""
+    layers = [f"{name} {tuple(value.shape)}" for name, value in state.items() if value.ndim >= CHANNELS]
+    return ", ".join(layers[:shown]) + (", ..." if len(layers) > shown else "")
