@@ -21,8 +21,9 @@ setup: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/understudy demo
 
+# An idle process steals tests: handed out in blocks, all the slow ones would be with one.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --cov=understudy --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist worksteal --cov=understudy --cov-report=term
 
 # Side by side: the types take one core, and the tests wait for many an import.
 check: $(STAMP)
@@ -36,7 +37,7 @@ types: $(STAMP)
 	$(BIN)/pyright
 
 fast-tests: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses=8 -m "not slow and not browser"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses=8 --dist worksteal -m "not slow and not browser"
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

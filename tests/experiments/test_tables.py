@@ -1,19 +1,21 @@
 """Published tables as data: what is kept of a run, and the page made from it."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from understudy.experiments import TABLES
-from understudy.experiments.cells import cell_of, command_of, is_of, keep_cell, read_cells
+from understudy.experiments.cells import OPTIONS, cell_of, command_of, is_of, keep_cell, read_cells
 from understudy.experiments.page import write_page
 from understudy.experiments.value import value_of
 from understudy.methods import METHODS
 
 TABLE1 = TABLES["ab_table1"]
 ROWS = TABLE1.rows
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 @pytest.fixture
@@ -109,6 +111,32 @@ def test_a_metric_is_read_from_the_scores(finished):
     row = TABLES["ab_table7"].rows["ab/layer2"]
     assert value_of(row, {"scores": {}, "agreement": layers}) == 60.0
     assert value_of(row, {"scores": {}, "agreement": None}) is None
+
+
+def words_of(command, row):
+    """Setting -> value of a command; numbers as numbers, without files, and without a teacher that is only measured."""
+    flags, words = {value: key for key, value in OPTIONS.items()}, shlex.split(command)[2:]
+    pairs = [(flags[word], words[place + 1]) for place, word in enumerate(words) if word in flags]
+    pairs += [tuple(word.split("=", 1)) for word in words if "=" in word]
+    unread = {"teacher.weights", "student.weights", "run.eval_every", *([] if row.teacher else ["teacher.model"])}
+    return {key: _number(value) for key, value in pairs if key not in unread}
+
+
+def _number(word):
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if (RESULTS / f"{name}.json").exists()])
+def test_what_is_measured_is_of_the_rows_as_they_are(name):
+    """A number stays beside a row only as long as the row's settings are those of its run."""
+    for cell in read_cells(RESULTS / f"{name}.json"):
+        [row] = [row for row in TABLES[name].rows.values() if is_of(cell, row)]
+        run = {"seed": cell["seed"], "teacher": None, "student": {}}
+        wanted = words_of(command_of(row, run), row)
+        assert words_of(cell["command"], row) == wanted, f"measure {name} again: {cell['command']}"
 
 
 def test_a_teachers_own_row_is_a_run_of_train():

@@ -12,15 +12,13 @@ from understudy.experiments.row import Row, Table
 HELD_OUT = 0.1
 # Name -> what the row is called, the method, its epochs, and what is changed.
 RISE_AND_FALL: dict[str, object] = {"phases.train.sched": "onecycle"}
+IN_BOTH: dict[str, object] = {**RISE_AND_FALL, "phases.initialise.sched": "onecycle"}
+# The student begins with parts of the teacher's weights, and the rate rises and falls.
+SELECTED: dict[str, object] = {**RISE_AND_FALL, "student.from_teacher": True}
 CANDIDATES: dict[str, tuple[str, str, str, dict[str, object]]] = {
     "ab+kd": ("AB + KD, as in the paper", "ab+kd", "1+1", {}),
     "ab+kd/onecycle": ("one cycle of the rate in the training", "ab+kd", "1+1", RISE_AND_FALL),
-    "ab+kd/onecycle-in-both": (
-        "one cycle of the rate in both phases",
-        "ab+kd",
-        "1+1",
-        {**RISE_AND_FALL, "phases.initialise.sched": "onecycle"},
-    ),
+    "ab+kd/onecycle-in-both": ("one cycle of the rate in both phases", "ab+kd", "1+1", IN_BOTH),
     "ab+kd/margin-2": ("margin 2", "ab+kd", "1+1", {"terms.ab.margin": 2.0}),
     "ab+kd/margin-4": ("margin 4", "ab+kd", "1+1", {"terms.ab.margin": 4.0}),
     "ab+kd/strong": ("AB weighs four times as much", "ab+kd", "1+1", {"terms.ab.weight": 12e-3}),
@@ -32,6 +30,14 @@ CANDIDATES: dict[str, tuple[str, str, str, dict[str, object]]] = {
     "ofd/onecycle": ("OFD, one cycle of the rate", "ofd", "2", RISE_AND_FALL),
     "ofd+kd/onecycle": ("OFD + KD, one cycle of the rate", "ofd+kd", "2", RISE_AND_FALL),
     "ab+ofd/onecycle": ("AB, then OFD, one cycle of the rate", "ab+ofd", "1+1", RISE_AND_FALL),
+    "selected/none": ("weight selection, labels alone", "none", "2", SELECTED),
+    "selected/kd": ("weight selection, KD", "kd", "2", SELECTED),
+    "selected/kd/slow": ("weight selection, KD, rate 0.03", "kd", "2", {**SELECTED, "optim.lr": 0.03}),
+    "selected/kd/labels": ("weight selection, KD, with labels", "kd", "2", {**SELECTED, "method.labels": True}),
+    "selected/kd/small-batches": ("weight selection, KD, batches of 64", "kd", "2", {**SELECTED, "batch_size": 64}),
+    "selected/ab+kd": ("weight selection, AB + KD", "ab+kd", "1+1", {**SELECTED, **IN_BOTH}),
+    "selected/ofd+kd": ("weight selection, OFD + KD", "ofd+kd", "2", SELECTED),
+    "selected/ofd+kd/slow": ("weight selection, OFD + KD, rate 0.03", "ofd+kd", "2", {**SELECTED, "optim.lr": 0.03}),
 }
 
 

@@ -10,10 +10,15 @@ from understudy.experiments.found_wrong import found_wrong
 from understudy.experiments.grid import Grid, by_teacher, column_of, grid_of
 from understudy.experiments.row import Table
 
+# What metrics on images that are held out to choose by begin with.
+HELD_OUT = "validation_"
+
 
 def write_page(table: Table, cells: Sequence[Cell], path: Path) -> None:
     """The page beside the file of measured numbers: with the runs' speeds, and the floors where they were measured."""
-    parts = [f"# {table.name}", "Generated from the JSON file beside it. In per cent on the test images, last epoch."]
+    is_held_out = all(row.metric.startswith(HELD_OUT) for row in table.rows.values())
+    images = "images that were held out of the training ones" if is_held_out else "the test images"
+    parts = [f"# {table.name}", f"Generated from the JSON file beside it. In per cent on {images}, last epoch."]
     for (fingerprint, error), own in by_teacher(cells).items():
         parts += [
             heading(fingerprint, error),
