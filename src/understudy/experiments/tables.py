@@ -9,6 +9,7 @@ from understudy.experiments.ab_table5 import AB_TABLE5
 from understudy.experiments.ab_table6 import AB_TABLE6
 from understudy.experiments.ab_table7 import AB_TABLE7
 from understudy.experiments.ab_table8 import AB_TABLE8
+from understudy.experiments.best import BEST_TABLE
 from understudy.experiments.cars32_hdhe import CARS32_HDHE
 from understudy.experiments.faces38_selective import FACES38_SELECTIVE
 from understudy.experiments.finetune_layer_pruning import FINETUNE_LAYER_PRUNING
@@ -50,6 +51,7 @@ OWN = (
     METHODS_SMALL_DATA,
     METHODS_DIGITS,
     FRONTIER,
+    BEST_TABLE,
     SCENES15_MOBILENET,
     SCENES15_TRANSFER,
     FACES38_SELECTIVE,
