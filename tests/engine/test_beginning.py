@@ -51,7 +51,7 @@ def test_a_run_says_how_its_student_begins(settings, tmp_path, told):
 def test_it_is_told_what_of_the_student_the_teacher_lacks(settings, tmp_path, told):
     display, lines = told
     execute(settings("kd", **{**BEGUN, "student.model": "digits-3x4"}, epochs="1"), tmp_path / "run", display=display)
-    assert re.search(r"not in the teacher: stage1\.6\.weight, .*, \.\.\. start random", lines())
+    assert re.search(r"not in the teacher: stage1\.6, stage1\.7, .*, stage3\.7 start random", lines())
 
 
 def test_two_beginnings_and_none_are_refused(settings, teacher_file):

@@ -69,12 +69,12 @@ def test_the_first_blocks_of_a_deeper_network_are_taken():
 
 def test_what_does_not_fit_stays_as_it_is_and_is_named():
     torch.manual_seed(0)
-    student, teacher = wide(3, 8, 6, 10), wide(3, 4, 12, 10)
+    student, teacher = wide(3, 8, 6, 6, 6, 10), wide(3, 4, 12, 12, 12, 10)
     teacher[3] = nn.Conv2d(8, 12, 5)
     before = copy.deepcopy(student.state_dict())
     left = select_weights(student, teacher)
     assert {"0.weight", "1.running_mean", "3.weight"} <= set(left)
-    assert "3.bias" not in left and "8.weight" not in left
+    assert not {"3.bias", "6.weight", "9.weight", "14.weight"} & set(left)
     assert all(torch.equal(student.state_dict()[name], before[name]) for name in left)
 
 
@@ -93,6 +93,11 @@ def test_queries_keys_and_values_in_one_matrix_are_each_thinned_out():
         assert torch.equal(student.bias[4 * part : 4 * part + 4], teacher.bias[rows])
 
 
-def test_networks_without_a_layer_in_common_are_refused():
-    with pytest.raises(ValueError, match=r"no layer of WideResNet is a smaller one of Sequential: found conv"):
-        select_weights(build("wrn10-1", num_classes=10, in_channels=3), wide(3, 4, 10))
+@pytest.mark.parametrize(
+    ("larger", "filled"), [(wide(3, 4, 10), 0), (build("digits-2x16", num_classes=10, in_channels=3), 1)]
+)
+def test_networks_of_two_families_are_refused(larger, filled):
+    """A classifier is called fc in many a family."""
+    student = build("wrn10-1", num_classes=10, in_channels=3)
+    with pytest.raises(ValueError, match=rf"{filled} of the 10 layers of WideResNet are parts of \w+'s: found conv"):
+        select_weights(student, larger)

@@ -12,7 +12,7 @@ from understudy.methods import LOGITS
 from understudy.models import cut_of
 from understudy.precision import Precision
 
-# So many names of tensors that start random are told; run.json has all.
+# So many names of what starts random are told; run.json has all.
 SHOWN = 8
 
 
@@ -73,20 +73,21 @@ def _student(plan: Plan) -> dict[str, Any]:
 def beginning(student: dict[str, Any]) -> list[str]:
     """How the student of run.json begins, in words: what of a file or of its teacher it has, and what is random."""
     said, fresh = [], student.get("left_random", [])
+    because = "weights of other classes"
     if student.get("left_out"):
+        because = "a fresh head"
         said.append(f"cut after {student['cut_after']}: {len(student['left_out'])} tensors of its file are left out")
     if student.get("from_teacher"):
+        because, fresh = "not in the teacher", _layers_of(fresh)
         said.append("the student begins with evenly spaced parts of the teacher's weights")
     if fresh:
-        because = (
-            "a fresh head"
-            if student.get("left_out")
-            else "not in the teacher"
-            if student.get("from_teacher")
-            else "weights of other classes"
-        )
         said.append(f"{because}: {', '.join(fresh[:SHOWN])}{', ...' if len(fresh) > SHOWN else ''} start random")
     return said
+
+
+def _layers_of(tensors: list[str]) -> list[str]:
+    """The modules' names, each once: stage1.7.weight and stage1.7.bias are of stage1.7."""
+    return list(dict.fromkeys(name.rpartition(".")[0] or name for name in tensors))
 
 
 def list_mislabelled(data: Dataset) -> list[dict[str, Any]]:

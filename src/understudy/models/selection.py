@@ -18,7 +18,8 @@ def select_weights(student: nn.Module, larger: nn.Module, *, num_classes: int | 
     lacks or has smaller, and kernels of another size. With `num_classes`, what has one row for each of these classes
     stays as well: the larger network knows others.
 
-    Raises ValueError where no weights of a layer (tensors of at least two dimensions) would be filled.
+    Raises ValueError where fewer than half of the student's layers (tensors of at least two dimensions) would be
+    filled: the networks are of two families.
 
     Source: Xu et al., Initializing Models with Larger Ones, ICLR 2024, section 3 (uniform selection, first-N layers).
     """
@@ -28,10 +29,13 @@ def select_weights(student: nn.Module, larger: nn.Module, *, num_classes: int | 
         for name, value in own.items()
         if name in there and _is_part(value, there[name]) and not (value.ndim and value.shape[0] == num_classes)
     }
-    if all(value.ndim < CHANNELS for value in chosen.values()):
+    layers = [name for name, value in own.items() if value.ndim >= CHANNELS]
+    filled = sum(name in chosen for name in layers)
+    if 2 * filled < len(layers):
         raise ValueError(
-            f"no layer of {type(student).__name__} is a smaller one of {type(larger).__name__}: found "
-            f"{_few(own)} here and {_few(there)} there, expected equal names and no larger shapes"
+            f"{filled} of the {len(layers)} layers of {type(student).__name__} are parts of {type(larger).__name__}'s: "
+            f"found {_few(own)} here and {_few(there)} there, expected equal names and no larger shapes; weight "
+            f"selection is for two networks of one family"
         )
     student.load_state_dict({name: chosen.get(name, value) for name, value in own.items()})
     return [name for name in own if name not in chosen]
