@@ -20,6 +20,15 @@ def test_rows_are_chosen_by_name_or_by_a_part_of_it():
     assert len(choose_rows("ab_table1", []).rows) == 42
 
 
+def test_a_whole_name_is_the_row_itself_and_not_those_that_have_it_as_a_part():
+    assert list(choose_rows("frontier", ["ab+kd", "ofd+kd"]).rows) == [
+        "ab+kd",
+        "ofd+kd/onecycle",
+        "selected/ofd+kd",
+        "selected/ofd+kd/slow",
+    ]
+
+
 def test_rows_come_in_the_order_in_which_they_are_asked_for():
     assert list(choose_rows("methods_small_data", ["ofd", "kd"]).rows) == ["ofd", "kd"]
 

@@ -28,6 +28,7 @@ CANDIDATES: dict[str, tuple[str, str, str, dict[str, object]]] = {
     "ab+kd/strong-kd": ("KD with its factor T^2", "ab+kd", "1+1", {"terms.kd.weight": 1.0}),
     "ab+kd/small-batches": ("batches of 64", "ab+kd", "1+1", {"batch_size": 64}),
     "ab+kd/as-they-are": ("without augmentation", "ab+kd", "1+1", {"data.augment": False}),
+    "kd/onecycle": ("KD, one cycle of the rate", "kd", "2", RISE_AND_FALL),
     "ofd": ("OFD", "ofd", "2", {}),
     "ofd/onecycle": ("OFD, one cycle of the rate", "ofd", "2", RISE_AND_FALL),
     "ofd+kd/onecycle": ("OFD + KD, one cycle of the rate", "ofd+kd", "2", RISE_AND_FALL),

@@ -8,8 +8,8 @@ from understudy.experiments import TABLES, Table
 
 
 def choose_rows(table: str, wanted: Sequence[str]) -> Table:
-    """The table with the rows whose name, or a part of it between slashes, is wanted, in the order asked; all where
-    none is.
+    """The table with the rows that are wanted, in the order asked: the row of that name, or else all whose names have
+    it as a part between slashes. All rows where none is wanted.
 
     ValueError for a misfit.
     """
@@ -18,16 +18,16 @@ def choose_rows(table: str, wanted: Sequence[str]) -> Table:
         nearest = f"; nearest: {near[0]}" if near else ""
         raise ValueError(f"there is no table {table!r}; there are {', '.join(TABLES)}{nearest}")
     whole = TABLES[table]
-    unknown = [name for name in wanted if not any(_fits(row, name) for row in whole.rows)]
+    unknown = [name for name in wanted if not _fitting(name, whole)]
     if unknown:
         raise ValueError(f"{table} has no row {', '.join(unknown)}{_nearest(unknown[0], whole)}")
     if not wanted:
         return whole
-    return replace(whole, rows={name: whole.rows[name] for part in wanted for name in whole.rows if _fits(name, part)})
+    return replace(whole, rows={name: whole.rows[name] for one in wanted for name in _fitting(one, whole)})
 
 
-def _fits(name: str, wanted: str) -> bool:
-    return wanted == name or wanted in name.split("/")
+def _fitting(wanted: str, table: Table) -> list[str]:
+    return [wanted] if wanted in table.rows else [name for name in table.rows if wanted in name.split("/")]
 
 
 def _nearest(name: str, table: Table) -> str:
