@@ -8,6 +8,7 @@ from understudy.data import BoxedImages, Dataset, TrainingBatches
 from understudy.distiller import Distiller
 from understudy.engine import facts, rates
 from understudy.engine.plan import Plan
+from understudy.engine.teacher_scores import teacher_scores
 from understudy.methods import LOGITS
 from understudy.models import cut_of
 from understudy.precision import Precision
@@ -148,15 +149,8 @@ def _teacher(plan: Plan, precision: Precision) -> dict[str, Any] | None:
         **plan.sizes["teacher"],
         "weights": " + ".join(map(str, files)) or None,
         "sha256": facts.sha256(files[0]) if is_one_file else facts.state_sha256(plan.teacher),
-        "scores": _scores(plan, precision),
+        "scores": teacher_scores(plan, precision),
     }
-
-
-def _scores(plan: Plan, precision: Precision) -> dict[str, float] | None:
-    """The teacher's numbers on the test images; None where it knows other classes than these."""
-    if plan.whole_teacher is None:
-        return None
-    return plan.task.measure(plan.whole_teacher, plan.data.test, plan.data, precision)
 
 
 def _text(path: Path | None) -> str | None:

@@ -26,6 +26,7 @@ from understudy.engine.record import Record
 from understudy.engine.selection import select_images
 from understudy.engine.student_size import images_scaled
 from understudy.engine.teacher_cache import TeacherCache
+from understudy.engine.teacher_scores import is_known
 from understudy.engine.variation import Variation
 from understudy.methods import Method
 from understudy.models import load_weights
@@ -111,7 +112,7 @@ def _train(
     record, saved = Record(out), checkpoint.load(out, precision.device)
     if saved is None:
         record.start()
-        if plan.teacher is not None:
+        if not is_known(plan, precision):
             display.say("measuring the teacher ...")
         run_facts = describe(plan, distiller, batches, precision)
         run_facts["findings"] = look_quickly(plan, run_facts["teacher"])
