@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from understudy.tasks import recall
+from understudy.tasks import index, recall
 from understudy.tasks.recall import ranks_of_nearest, recall_pct
 
 
@@ -84,6 +84,65 @@ def test_length_and_a_rotation_of_the_embeddings_change_nothing():
     turn = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3)))[0]
     scale = torch.linspace(0.1, 9.0, 40, dtype=torch.float64)[:, None]
     assert torch.equal(ranks_of_nearest(vectors @ turn * scale, labels), ranks_of_nearest(vectors, labels))
+
+
+@pytest.fixture
+def through_the_index(monkeypatch):
+    """All sets are large ones; how many queries the index left to be settled."""
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(index, "FROM", 0)
+    left, settle = [], recall.ranks_by_index
+
+    def count(*given, **options):
+        ranks, unsettled = settle(*given, **options)
+        left.append(len(unsettled))
+        return ranks, unsettled
+
+    monkeypatch.setattr(recall, "ranks_by_index", count)
+    return left
+
+
+@pytest.mark.parametrize("ks", [(1,), (1, 2, 4), (1, 59), (1, 200)])
+def test_the_index_finds_what_sorting_finds(ks, through_the_index):
+    vectors, labels = drawn(60, 7)
+    found = recall_pct(vectors.float(), labels, ks)
+    assert found == {k: pytest.approx(brute_force(vectors, labels, min(k, 59))) for k in ks}
+    queries, own = drawn(20, 9, seed=2)
+    found = recall_pct(queries.float(), own, ks, vectors.float(), labels)
+    assert found == {k: pytest.approx(brute_force(queries, own, min(k, 60), vectors, labels)) for k in ks}
+    assert through_the_index == [0, 0]
+
+
+def test_ranks_through_the_index_are_the_blocks_own(through_the_index):
+    vectors, labels = drawn(300, 40)
+    labels[7] = 40
+    by_blocks = ranks_of_nearest(vectors.float(), labels)
+    by_index = ranks_of_nearest(vectors.float(), labels, below=20)
+    assert torch.equal(by_index.clamp(max=20), by_blocks.clamp(max=20)) and by_index[7] == -1
+    assert len(through_the_index) == 1
+
+
+def test_more_equals_than_the_index_looks_at_are_settled_by_brute_force(through_the_index):
+    """Twelve of the own class and thirty others at one point: those of the own class may fill what is looked at."""
+    vectors = torch.cat([torch.ones(42, 3), torch.randn(60, 3, generator=torch.Generator().manual_seed(0))])
+    labels = torch.cat([torch.zeros(12), torch.ones(30), torch.arange(2, 62)]).long()
+    ranks = ranks_of_nearest(vectors, labels, below=5)
+    assert torch.equal(ranks[:12], torch.full((12,), 30)) and through_the_index[0] > 0
+    assert recall_pct(vectors[:12].repeat(4, 1), torch.arange(48) % 4, (1, 5, 36, 37)) == {
+        1: 0.0,
+        5: 0.0,
+        36: 0.0,
+        37: 100.0,
+    }
+
+
+def test_doubles_and_small_sets_do_not_need_the_index(monkeypatch):
+    vectors, labels = drawn(60, 7)
+    assert not index.is_of_use(vectors.float(), vectors.float())
+    monkeypatch.setattr(index, "FROM", 0)
+    assert not index.is_of_use(vectors, vectors)
+    monkeypatch.setattr(index.importlib.util, "find_spec", lambda name: None)
+    assert not index.is_of_use(vectors.float(), vectors.float())
 
 
 def test_misfits_and_broken_embeddings_are_said():

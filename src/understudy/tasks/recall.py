@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from understudy.ops import full_precision
+from understudy.tasks.index import is_of_use, ranks_by_index
 
 # Similarities are looked at so many at a time, whatever the size of the set.
 MOST_SIMILARITIES = 2**24
@@ -33,7 +34,7 @@ def recall_pct(
     as near as the nearest of the query's own counts as nearer: a network that maps all images to one point finds
     nothing. Queries whose class has no other image cannot be answered, and are left out; ValueError where none is left.
     """
-    ranks = ranks_of_nearest(embeddings_Qd, labels_Q, gallery_Nd, gallery_labels_N)
+    ranks = ranks_of_nearest(embeddings_Qd, labels_Q, gallery_Nd, gallery_labels_N, below=max(ks))
     ranks = ranks[ranks >= 0]
     if not len(ranks):
         raise ValueError(f"Recall@K: none of {len(labels_Q)} queries has another image of its class to be found")
@@ -46,38 +47,44 @@ def ranks_of_nearest(
     labels_Q: Tensor,
     gallery_Nd: Tensor | None = None,
     gallery_labels_N: Tensor | None = None,
+    below: int | None = None,
 ) -> Tensor:
     """How many images of other classes are as near to a query as the nearest of its own, or nearer: (Q,).
 
     This rank says all: one of the K nearest is of the query's class where it is below K. -1 where there is none at all.
+    With `below` larger ranks need not be told apart, and large sets are searched through an index.
     """
     _check(embeddings_Qd, labels_Q, gallery_Nd, gallery_labels_N)
     query_Qd = F.normalize(embeddings_Qd, dim=1)
     found_Nd, found_labels_N = query_Qd, labels_Q
     if gallery_Nd is not None and gallery_labels_N is not None:
         found_Nd, found_labels_N = F.normalize(gallery_Nd, dim=1), gallery_labels_N
+    own_place_Q = torch.arange(len(query_Qd), device=query_Qd.device) if gallery_Nd is None else None
     margin = ROUNDINGS * torch.finfo(query_Qd.dtype).eps
-    step = max(1, MOST_SIMILARITIES // len(found_Nd))
-    ranks = []
-    for first in range(0, len(query_Qd), step):
-        rows = slice(first, first + step)
+    unsettled = torch.arange(len(query_Qd), device=query_Qd.device)
+    ranks = torch.empty_like(unsettled)
+    if below is not None and is_of_use(query_Qd, found_Nd):
+        ranks, unsettled = ranks_by_index(
+            query_Qd, labels_Q, found_Nd, found_labels_N, below=below, margin=margin, own_place_Q=own_place_Q
+        )
+    for rows in unsettled.split(max(1, MOST_SIMILARITIES // len(found_Nd))):
         with full_precision(query_Qd):
             similarity_BN = query_Qd[rows] @ found_Nd.T
         of_class_BN = labels_Q[rows, None] == found_labels_N
-        nearest_B = _nearest(similarity_BN, of_class_BN, first if gallery_Nd is None else None)
+        nearest_B = _nearest(similarity_BN, of_class_BN, None if own_place_Q is None else own_place_Q[rows])
         nearer_BN = (similarity_BN >= nearest_B[:, None] - margin) & ~of_class_BN
-        ranks.append(torch.where(nearest_B.isinf(), -1, nearer_BN.sum(dim=1)))
-    return torch.cat(ranks)
+        ranks[rows] = torch.where(nearest_B.isinf(), -1, nearer_BN.sum(dim=1))
+    return ranks
 
 
-def _nearest(similarity_BN: Tensor, of_class_BN: Tensor, first: int | None) -> Tensor:
+def _nearest(similarity_BN: Tensor, of_class_BN: Tensor, own_place_B: Tensor | None) -> Tensor:
     """The largest similarity to an image of the query's class, (B,), -inf where there is none.
 
-    `first` is the place of the block's first query where the queries are searched among themselves.
+    `own_place_B` says where the queries themselves stand among those to be found.
     """
     of_class = similarity_BN.masked_fill(~of_class_BN, -torch.inf)
-    if first is not None:
-        of_class.diagonal(first).fill_(-torch.inf)
+    if own_place_B is not None:
+        of_class.scatter_(1, own_place_B[:, None], -torch.inf)
     return of_class.amax(dim=1)
 
 
