@@ -10,12 +10,12 @@ from understudy.connectors import Conv1x1BN
 from understudy.data import load
 from understudy.engine.doctor import problems
 from understudy.engine.doctor.examine import make_case
-from understudy.engine.doctor.live_bytes import peak_bytes
 from understudy.engine.doctor.memory import free_bytes, line, memory
 from understudy.engine.doctor.positions import positions
 from understudy.engine.doctor.reach import reach
 from understudy.engine.doctor.steps import try_steps
 from understudy.engine.doctor.terms import terms
+from understudy.engine.live_bytes import peak_bytes
 from understudy.engine.plan import make_plan
 from understudy.methods import METHODS, Method, Phase, Term
 from understudy.models import build

@@ -24,6 +24,8 @@ from understudy.engine.memory import keep_freed_memory
 from understudy.engine.plan import Plan, make_plan
 from understudy.engine.record import Record
 from understudy.engine.selection import select_images
+from understudy.engine.student_memory import in_words as memory_in_words
+from understudy.engine.student_memory import student_memory
 from understudy.engine.student_size import images_scaled
 from understudy.engine.teacher_cache import TeacherCache
 from understudy.engine.teacher_scores import is_known
@@ -105,6 +107,8 @@ def _train(
     until: float | None,
 ) -> dict[str, Any]:
     example = torch.zeros(2, *plan.data.image_shape, device=precision.device)
+    # Before anything reads the networks, and before they go to the device.
+    memory = student_memory(plan.student, plan.shapes["student"])
     distiller = Distiller(plan.student, plan.teacher, plan.method, example, plan.objective)
     rates.freeze(distiller, plan.settings.optim.rates)
     precision.place(distiller)
@@ -115,6 +119,7 @@ def _train(
         if not is_known(plan, precision):
             display.say("measuring the teacher ...")
         run_facts = describe(plan, distiller, batches, precision)
+        run_facts["student"]["memory"] = memory
         run_facts["findings"] = look_quickly(plan, run_facts["teacher"])
         folder.write_json(out / folder.FACTS, run_facts)
         if plan.data.mislabelled:
@@ -239,6 +244,7 @@ def _announce(display: Display, out: Path, run_facts: dict[str, Any], images: Da
         f"{data['name']} ({data['train_images']:,} images)"
     )
     for text in (
+        memory_in_words(student.get("memory")),
         *beginning(student),
         rates.in_words(run_facts.get("rates", [])),
         images.note,

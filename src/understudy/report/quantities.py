@@ -1,5 +1,7 @@
 """Numbers as a reader wants them: 83.60, 0.69 M, 3 min 50 s. What was not measured is a dash."""
 
+from understudy.spec.sizes import size_in_words
+
 NOT_MEASURED = "–"
 
 
@@ -22,6 +24,11 @@ def three_figures(value: float) -> str:
     """234, 23.4, 2.34: never an exponent."""
     places = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
     return f"{value:.{places}f}"
+
+
+def memory(value_bytes: float | None) -> str:
+    """29.2 KiB, 5.38 MiB."""
+    return NOT_MEASURED if value_bytes is None else size_in_words(value_bytes)
 
 
 def duration(value_s: float | None) -> str:

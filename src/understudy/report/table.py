@@ -37,6 +37,7 @@ class Row:
     teacher_score: float | None = None
     parameters: int | None = None
     multiply_adds: int | None = None
+    training_bytes: int | None = None
     agreement_fraction: float | None = None
     agreement_by_layer: dict[str, float] | None = None
     wall_s: float | None = None
@@ -102,6 +103,7 @@ COLUMNS = (
     Column(heading="seed", cell=lambda row: _text(row.seed), rank=5, only_if_varied=True),
     Column(heading="parameters", cell=lambda row: quantities.count(row.parameters), rank=7),
     Column(heading="multiply-adds", cell=lambda row: quantities.count(row.multiply_adds), rank=12),
+    Column(heading="memory an image", cell=lambda row: quantities.memory(row.training_bytes), rank=14),
     Column(heading="time", cell=lambda row: quantities.duration(row.wall_s), rank=6),
     Column(heading="images/s", cell=_images_per_s, rank=11),
 )
@@ -161,6 +163,7 @@ def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
         teacher_score=teacher_score(run),
         parameters=student.get("parameters"),
         multiply_adds=student.get("multiply_adds"),
+        training_bytes=(student.get("memory") or {}).get("training_bytes"),
         agreement_fraction=sum(agreement.values()) / len(agreement) if agreement else None,
         agreement_by_layer=agreement,
         wall_s=found.get("wall_s"),

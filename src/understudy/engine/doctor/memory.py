@@ -7,7 +7,8 @@ import torch
 
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.finding import Finding
-from understudy.engine.doctor.live_bytes import peak_bytes
+from understudy.engine.live_bytes import peak_bytes
+from understudy.spec.sizes import size_in_words
 
 CHECK = "memory"
 # Kept free: what kernels take within an operator, and what the allocator cannot join.
@@ -32,15 +33,15 @@ def memory(case: Case, available: Callable[[torch.device], int]) -> list[Finding
         return momentum + max(fixed + slope * batch_size for fixed, slope in lines)
 
     whole = needed(case.batch_size)
-    told = f"a step of {case.batch_size} images takes about {_gib(whole)}"
+    told = f"a step of {case.batch_size} images takes about {size_in_words(whole)}"
     if whole <= there:
-        return [Finding(check=CHECK, severity="fine", found=f"{told} of {_gib(there / MARGIN)}")]
+        return [Finding(check=CHECK, severity="fine", found=f"{told} of {size_in_words(there / MARGIN)}")]
     fitting = [size for size in (2**power for power in range(20)) if size < case.batch_size and needed(size) <= there]
     return [
         Finding(
             check=CHECK,
             severity="error",
-            found=f"{told}, and {_gib(there / MARGIN)} are free on {case.precision.device}.",
+            found=f"{told}, and {size_in_words(there / MARGIN)} are free on {case.precision.device}.",
             why="The run would end for want of memory.",
             do=f"--batch-size {fitting[-1]}" if fitting else "take smaller images or networks, or another device",
         )
@@ -79,7 +80,3 @@ def free_bytes(device: torch.device) -> int:
     if not limit.exists() or limit.read_text(encoding="utf-8").strip() == "max":
         return machine
     return min(machine, int(limit.read_text(encoding="utf-8")) - int(used.read_text(encoding="utf-8")))
-
-
-def _gib(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.0f} MiB"
