@@ -65,6 +65,10 @@ def test_the_first_blocks_of_a_deeper_network_are_taken():
     torch.manual_seed(0)
     student, teacher = (build(name, num_classes=10, in_channels=3) for name in ("wrn16-2", "wrn22-4"))
     assert select_weights(student, teacher) == []
+    rows, columns = kept(64, 128), kept(64, 128)
+    for block in range(2):
+        own, there = (network.block2.layer[block].conv2.weight for network in (student, teacher))
+        assert torch.equal(own, there[rows][:, columns])
 
 
 def test_what_does_not_fit_stays_as_it_is_and_is_named():

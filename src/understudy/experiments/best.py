@@ -5,29 +5,24 @@ WRN 22-4 teaches WRN 16-2 on all of CIFAR-10. Beside each number stands the pape
 Run:    understudy reproduce best 1+1 1+5 --teacher-weights FILE
 """
 
+from dataclasses import replace
+
 from understudy.experiments.ab_cifar import CITATION, LABELS
-from understudy.experiments.ab_table1 import BUDGETS, PUBLISHED
+from understudy.experiments.ab_table1 import AB_TABLE1
 from understudy.experiments.frontier import CANDIDATES, candidate_settings
 from understudy.experiments.row import Row, Table
 
 BEST = "selected/kd"
+PAPERS = "ab+kd"
 
 
-def _row(init: int, train: int, published: float) -> Row:
-    return Row(
-        keys={
-            "method": CANDIDATES[BEST][1],
-            "teacher": "wrn_22_4",
-            "student": "wrn_16_2",
-            "dataset": "cifar10",
-            "epochs_init": init,
-            "epochs_train": train,
-            "percent_data": 100,
-            "recipe": BEST,
-        },
+def _row(papers: Row) -> Row:
+    """The recipe at the budget of the paper's row, beside its number."""
+    init, train = (papers.keys[name] for name in ("epochs_init", "epochs_train"))
+    return replace(
+        papers,
+        keys={**papers.keys, "method": CANDIDATES[BEST][1], "recipe": BEST},
         label="Best recipe",
-        published=published,
-        teacher="wrn22-4",
         settings=candidate_settings(BEST, f"{init}+{train}"),
     )
 
@@ -35,13 +30,14 @@ def _row(init: int, train: int, published: float) -> Row:
 BEST_TABLE = Table(
     name="best",
     title="The lowest error at each budget: CIFAR-10 by a recipe found on held-out images",
-    citation=f"a table of our own, beside {LABELS['ab+kd']} in {CITATION}, table 1",
+    citation=f"a table of our own, beside {LABELS[PAPERS]} in {CITATION}, table 1",
     rows={
-        f"{init}+{train}": _row(init, train, published)
-        for (init, train), published in zip(BUDGETS, PUBLISHED["ab+kd"], strict=True)
+        name.removeprefix(f"{PAPERS}/"): _row(row)
+        for name, row in AB_TABLE1.rows.items()
+        if row.keys["method"] == PAPERS
     },
     across=("epochs_init", "epochs_train"),
     lower_is_better=True,
     notes=f"The recipe: {CANDIDATES[BEST][0]}, one cycle of the rate, for the sum of both numbers of epochs; "
-    f"published: {LABELS['ab+kd']}.",
+    f"published: {LABELS[PAPERS]}.",
 )

@@ -46,7 +46,6 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
         "outcome": outcome(rows),
         "tiles": tiles(rows),
         "columns": shown,
-        "headings": [column.heading for column in shown],
         "best": best_of(finished).label if len(finished) > 1 else None,
         "rows": [(row, [column.cell(row) for column in shown]) for row in rows],
         "legend": _legend([names[run.folder] for run in drawn], drawn_looks),

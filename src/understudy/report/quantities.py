@@ -1,6 +1,6 @@
 """Numbers as a reader wants them: 83.60, 0.69 M, 3 min 50 s. What was not measured is a dash."""
 
-from understudy.spec.sizes import size_in_words
+from understudy.spec.sizes import size_in_words, three_figures
 
 NOT_MEASURED = "–"
 
@@ -18,12 +18,6 @@ def count(value: float | None) -> str:
         if value >= 0.9995 * size:
             return f"{three_figures(value / size)} {letter}"
     return f"{value:g}"
-
-
-def three_figures(value: float) -> str:
-    """234, 23.4, 2.34: never an exponent."""
-    places = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
-    return f"{value:.{places}f}"
 
 
 def memory(value_bytes: float | None) -> str:
