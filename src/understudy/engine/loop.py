@@ -16,7 +16,7 @@ from understudy.engine.auto_rates import AutoRates
 from understudy.engine.display import Display
 from understudy.engine.pull import in_words, look
 from understudy.engine.rates import base_rate, groups
-from understudy.engine.record import Record
+from understudy.engine.record import Record, check_weights
 from understudy.engine.schedule import make_optimizer, make_schedule
 from understudy.engine.stop import StopRequest
 from understudy.engine.teacher_cache import TeacherCache
@@ -94,7 +94,8 @@ class Loop:
     def run(self, saved: dict[str, Any] | None) -> Place:
         """Train all phases, from the checkpoint's place where there is one.
 
-        Raises StoppedError at a signal or when the time is up, after saving; NotFiniteError for a loss that is not so.
+        Raises StoppedError at a signal or when the time is up, after saving; NotFiniteError for a loss or a weight
+        that is not so.
         """
         if saved is not None:
             self._restore_networks(saved)
@@ -279,6 +280,8 @@ class Loop:
     def _save(self, batch_size: int, epoch: int) -> None:
         assert self.optimizer is not None and self.schedule is not None
         self._note(batch_size, epoch)
+        # What is saved can be gone on with, and what is finished was saved.
+        check_weights(self.distiller, f"at step {self.place.step} (epoch {epoch}, phase {self.distiller.phase.name})")
         self._lap()
         now = time.perf_counter()
         self.place.wall_s, self.wall_clock = self.place.wall_s + now - self.wall_clock, now

@@ -8,6 +8,7 @@ from torch import nn
 
 from understudy.data import Dataset, Loading, load
 from understudy.engine import facts
+from understudy.engine.narrow import find_narrow_convolution
 from understudy.engine.networks import begin_with_parts, build_student, build_teacher
 from understudy.engine.refusal import check_size
 from understudy.methods import Method, adjust, find
@@ -59,7 +60,10 @@ class Plan:
         return self.settings.data.epoch_images or len(self.data.train)
 
     def choose_precision(self) -> Precision:
-        """What the settings' `auto` means for these networks on this machine."""
+        """What the settings' `auto` means for these networks on this machine.
+
+        Raises ValueError for settings that cannot be carried out on it.
+        """
         # Backward costs twice the forward; the teacher only goes forward.
         of_image = self._multiply_adds()
         per_image = 3 * of_image["student"]
@@ -70,7 +74,21 @@ class Plan:
             multiply_adds=max(of_image.values()),
             phase_multiply_adds=float(max(self.epochs) * self.epoch_images * per_image),
         )
+        if found.dtype == torch.bfloat16 and found.device.type == "cpu":
+            found = self._without_narrow_convolutions(found)
         return found if self.task.compiles else replace(found, compile=False)
+
+    def _without_narrow_convolutions(self, found: Precision) -> Precision:
+        """In float32 where the student's gradients cannot be computed in bfloat16."""
+        reason = find_narrow_convolution(self.student, torch.zeros(1, *self.shapes["student"]))
+        if reason is None:
+            return found
+        if self.settings.run.precision == "bfloat16":
+            raise ValueError(
+                f"run.precision=bfloat16: {reason} in the student, whose gradient the processor does not compute in "
+                f"bfloat16; use run.precision=float32, a larger data.size, or a student with fewer strides"
+            )
+        return replace(found, dtype=torch.float32, channels_last=False)
 
 
 def make_plan(

@@ -1,4 +1,4 @@
-"""The log of a run: one JSON object a line, and the check that losses are finite."""
+"""The log of a run: one JSON object a line, and the checks that losses and weights are finite."""
 
 import json
 import math
@@ -7,13 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 FILE = "metrics.jsonl"
+_ADVICE = "Lower optim.lr or the term's weight (terms.NAME.weight=...), or try --precision float32"
 
 
 class NotFiniteError(RuntimeError):
-    """A loss became infinite or not a number."""
+    """A loss, or a weight, became infinite or not a number."""
+
+
+def check_weights(network: nn.Module, where: str) -> None:
+    """Raises NotFiniteError that names the first trained weight which is not finite."""
+    trained = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+    # One reading of the device for all of them.
+    if not trained or nn.utils.get_total_norm(trained.values()).isfinite():
+        return
+    # The squares of large weights overflow before the weights do.
+    broken = [name for name, weight in trained.items() if not weight.isfinite().all()]
+    if broken:
+        raise NotFiniteError(f"the weights {broken[0]} are not finite {where}. {_ADVICE}")
 
 
 class Record:
@@ -93,7 +106,4 @@ class Record:
         named = (
             ", ".join(f"term {name} is {value}" for name, value in terms.items()) or f"their sum is {values['loss']}"
         )
-        raise NotFiniteError(
-            f"the loss is not finite at step {step} ({where}): {named}. "
-            f"Lower optim.lr or the term's weight (terms.NAME.weight=...), or try --precision float32"
-        )
+        raise NotFiniteError(f"the loss is not finite at step {step} ({where}): {named}. {_ADVICE}")
