@@ -65,7 +65,6 @@ def test_a_dry_run_prints_settings_that_can_be_given_back(call, tmp_path):
         (["distill", "--student", "digits-1x4", "--method", "ab"], "needs a teacher"),
         (["distill", "--student", "digits-1x4", "--teacher", "digits-1x6", "--method", "ab"], "no weights"),
         (["distill", "--student", "digits-1x4", "--teacher", ".", "--method", "ab"], "no finished run"),
-        (["distill", "--student", "digits-1x4", "--method", "kd", "--teacher-cache", "answers"], "add data.views=8"),
         (["train", "--model", "digits-1x4", "--data", "digts"], "digits"),
         (["evaluate", "nothing.safetensors"], "there is no file nothing.safetensors"),
         (["evaluate", "digits-1x4"], "give a run's folder"),

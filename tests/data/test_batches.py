@@ -121,12 +121,15 @@ def test_every_batch_of_an_epoch_has_its_own_augmentation(image_set):
     assert len(images.flatten(1).unique(dim=0)) > 30
 
 
-def test_without_views_an_epoch_draws_order_and_augmentation_one_after_the_other(image_set):
-    digest = hashlib.sha256(b"epoch 3 of seed 7").digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
-    order = torch.randperm(60, generator=generator)
+def test_the_third_epoch_is_the_set_in_its_own_order_and_the_third_view_of_it(image_set):
+    def drawn_from(words: bytes) -> torch.Generator:
+        digest = hashlib.sha256(words).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
+
+    order = torch.randperm(60, generator=drawn_from(b"epoch 3 of seed 7"))
     augment = Augment(pad=2)
-    expected = augment.apply(image_set.images[order], *augment.plan(60, generator)).float()
+    crops = [of_image[order] for of_image in augment.plan(60, drawn_from(b"view 2 of seed 7"))]
+    expected = augment.apply(image_set.images[order], *crops).float()
     expected = (expected - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     assert torch.equal(joined(batches(image_set).epoch(3))[0], expected[:56])
 
@@ -169,13 +172,29 @@ def test_a_view_depends_on_seed_and_its_number_not_on_how_many_there_are(image_s
     assert not torch.equal(torch.cat(list(batches(image_set, views=2, seed=8).in_view(1))), rows)
 
 
-def test_images_that_are_not_augmented_have_one_view_and_freshly_drawn_ones_none(image_set):
+def test_epochs_whose_views_never_come_again_are_those_of_more_views_than_epochs(image_set):
+    own, many = batches(image_set), batches(image_set, views=5)
+    assert [own.view(number) for number in (1, 2, 5, 6)] == [0, 1, 4, 5]
+    for number in range(1, 6):
+        assert torch.equal(joined(own.epoch(number))[0], joined(many.epoch(number))[0])
+    assert not torch.equal(joined(own.epoch(6))[0], joined(many.epoch(6))[0])
+    assert torch.equal(torch.cat(list(own.in_view(3))), torch.cat(list(many.in_view(3))))
+
+
+def test_images_that_are_not_augmented_have_one_view_and_those_an_epoch_shows_again_none(image_set):
     plain = batches(image_set, augment=None)
     assert [plain.view(number) for number in (1, 2)] == [0, 0]
     assert torch.equal(torch.cat(list(plain.in_view(0)))[10], by_image(plain, 5)[10])
-    assert batches(image_set).view(1) is None
-    for made, view in ((batches(image_set), 0), (batches(image_set, views=2), 2), (plain, 1)):
-        with pytest.raises(ValueError, match=f"no view {view}: the images have . fixed views"):
+    again = {"epoch_images": 61}
+    assert batches(image_set, **again).view(1) is None and batches(image_set, **again, views=2).view(4) == 1
+    assert batches(image_set, images_per_class=2).view(1) is None and batches(image_set, epoch_images=60).view(1) == 0
+    for made, view, why in (
+        (batches(image_set), -1, "one for each epoch"),
+        (batches(image_set, views=2), 2, "the images have 2"),
+        (batches(image_set, **again), 0, "draws an image anew each time"),
+        (plain, 1, "the images have 1"),
+    ):
+        with pytest.raises(ValueError, match=f"no view {view}: .*{why}"):
             made.in_view(view)
     with pytest.raises(ValueError, match="views must be 0"):
         batches(image_set, views=-1)

@@ -161,10 +161,23 @@ def test_with_views_an_image_looks_the_same_every_so_many_epochs_while_the_order
     assert torch.equal(rows[30:], rows[:2]) and all(torch.equal(rows[index], second[index]) for index in second)
 
 
-def test_images_that_are_not_augmented_have_one_view_and_freshly_drawn_ones_none():
-    assert batches(augment=False).view(9) == 0 and batches().view(1) is None
-    for made, view in ((batches(), 0), (batches(views=2), 2), (batches(augment=False), 1)):
-        with pytest.raises(ValueError, match=f"no view {view}: the images have . fixed views"):
+def test_epochs_whose_views_never_come_again_are_those_of_more_views_than_epochs():
+    own, many = batches(), batches(views=4)
+    assert [own.view(number) for number in (1, 2, 5)] == [0, 1, 4]
+    assert all(torch.equal(joined(own.epoch(number))[0], joined(many.epoch(number))[0]) for number in range(1, 5))
+    assert torch.equal(torch.cat(list(own.in_view(2))), torch.cat(list(many.in_view(2))))
+
+
+def test_images_that_are_not_augmented_have_one_view_and_those_an_epoch_shows_again_none():
+    again = batches(noise(5), epoch_images=24)
+    assert batches(augment=False).view(9) == 0 and again.view(1) is None
+    for made, view, why in (
+        (again, 0, "draws an image anew each time"),
+        (batches(), -1, "one for each epoch"),
+        (batches(views=2), 2, "the images have 2"),
+        (batches(augment=False), 1, "the images have 1"),
+    ):
+        with pytest.raises(ValueError, match=f"no view {view}: .*{why}"):
             made.in_view(view)
 
 

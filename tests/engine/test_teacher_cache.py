@@ -86,7 +86,7 @@ class Setting:
 
     def fill(self, phase=0):
         self.distiller.enter(phase)
-        for view in range(self.batches.views if self.batches.augment else 1):
+        for view in sorted({self.batches.view(epoch) for epoch in range(1, VIEWS + 1)}):
             self.cache.open(view)
         return self
 
@@ -360,15 +360,49 @@ def test_a_phase_whose_answers_are_not_an_images_own_asks_the_live_teacher(tmp_p
     assert files(tmp_path / "cache") == []
 
 
-def test_a_cache_of_images_that_never_come_again_is_a_mistake(teacher_file, tmp_path):
-    options = {"student.model": "digits-1x4", "run.teacher_cache": str(tmp_path / "cache")}
-    with pytest.raises(ValueError, match=r"run.teacher_cache stores.*add data.views=8.*or data.augment=false"):
-        read_settings(options=options)
-    for word in ("data.views=1", "data.augment=false"):
-        read_settings(options=options, words=[word])
+def test_a_file_in_the_folders_place_is_a_mistake(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"run.teacher_cache=.*file is a file; give the name of a folder"):
         Setting(tmp_path / "file")
+
+
+# Views of every epoch's own ---------------------------------------------------------------------------------------
+
+
+def test_views_that_never_come_again_are_found_by_another_run(run, tmp_path):
+    """Another method of the same seed; what it learns is what the live teacher teaches it."""
+    cache = {"cache": tmp_path / "cache"}
+    kd, live = (
+        execute(run("kd", "epochs=4", "data.views=0", **one), tmp_path / name)
+        for name, one in (("kd", cache), ("live", {}))
+    )
+    assert kd.summary["student_sha256"] == live.summary["student_sha256"]
+    there = {path: path.stat().st_mtime_ns for path in files(tmp_path / "cache")}
+    assert [path.name for path in there] == [f"view{view}.npy" for view in range(4)]
+    other = [execute(run("ab+kd", "data.views=0", **one), tmp_path / f"ab{len(one)}") for one in (cache, {})]
+    assert other[0].summary["student_sha256"] == other[1].summary["student_sha256"]
+    # The boundaries of the first two epochs are new, the logits of the third and the fourth are there.
+    assert {path: path.stat().st_mtime_ns for path in files(tmp_path / "cache") if path in there} == there
+    assert epochs_of(tmp_path / "ab1") == [("initialise", True)] * 2 + [("train", True)] * 2
+
+
+def test_a_run_that_gains_nothing_by_its_cache_says_so_once(tmp_path):
+    told = "each view is shown once, so other runs gain by it, not this one (data.views=8: eight, in turn)"
+    first = Setting(tmp_path / "cache", views=0)
+    assert first.said.count(told) == 1
+    first.fill()
+    assert told not in Setting(tmp_path / "cache", views=0).said
+    assert told not in Setting(tmp_path / "other", epochs=(2 * VIEWS,)).said
+
+
+def test_images_that_an_epoch_draws_several_times_are_for_the_live_teacher(tmp_path, run):
+    made = Setting(tmp_path / "cache", views=0, epoch_images=100)
+    assert made.cache.stores == {} and made.batches.view(1) is None
+    (line,) = made.said
+    assert "the live teacher answers, because an epoch shows an image several times" in line and "data.views=8" in line
+    again = ("data.views=0", "data.epoch_images=100")
+    results = [execute(run("kd", *again, **one), tmp_path / f"{len(one)}") for one in ({}, {"cache": tmp_path / "c"})]
+    assert results[0].summary["student_sha256"] == results[1].summary["student_sha256"]
 
 
 # Interrupted and at once ------------------------------------------------------------------------------------------

@@ -95,6 +95,21 @@ def test_after_the_time_limit_a_run_saves_and_the_same_command_ends_in_the_same_
     assert student("cut") == student("whole")
 
 
+def test_runs_share_the_teachers_answers_and_learn_the_same_from_them(carry_out, small, tmp_path):
+    small(kd_again={"data.mixup": 0.4})
+    live, stored = ({"runs": tmp_path / place, "results": tmp_path / place} for place in ("live", "stored"))
+    names, cache = ("kd", "at", "kd_again", "none"), tmp_path / "answers"
+    assert carry_out(*names, **live)[0] and carry_out(*names, teacher_cache=cache, **stored)[0]
+    assert len(list(cache.glob("*/view0.npy"))) > 1
+    students = {path.parent.name: path.read_bytes() for path in (tmp_path / "live").glob("*/student.safetensors")}
+    assert len(students) == 4
+    assert students == {
+        path.parent.name: path.read_bytes() for path in (tmp_path / "stored").glob("*/student.safetensors")
+    }
+    # A finished run is one, whoever answered in it.
+    assert "4 rows, 5 runs, 5 finished" in carry_out(*names, is_dry_run=True, **stored)[1]
+
+
 def test_a_run_that_another_process_holds_is_waited_for(carry_out, tmp_path):
     carry_out("none", is_dry_run=True)
     place = tmp_path / "runs" / "teachers" / ".claims"

@@ -40,7 +40,7 @@ TeacherCacheOption = Annotated[
     Path | None,
     typer.Option(
         "--teacher-cache",
-        help="store the teacher's answers in this folder, and find them again; wants data.views=V",
+        help="store the teacher's answers in this folder, and find them again (docs/cache.md)",
         show_default=False,
     ),
 ]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from understudy.cli.app import app, console
+from understudy.cli.options import TeacherCacheOption
 
 
 @app.command()
@@ -42,6 +43,7 @@ def reproduce(
     form: Annotated[
         str, typer.Option("--format", help="of the table that is written: markdown, latex, csv or html")
     ] = "markdown",
+    teacher_cache: TeacherCacheOption = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="a few steps on a few images, to see that the table's runs work")
     ] = False,
@@ -65,6 +67,7 @@ def reproduce(
         ray=ray,
         minutes=minutes,
         form=form,
+        teacher_cache=teacher_cache,
         is_quick=quick,
         is_dry_run=dry_run,
         runs=runs,

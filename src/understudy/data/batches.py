@@ -9,6 +9,7 @@ from understudy.data.augment import Augment
 from understudy.data.image_set import ImageSet
 from understudy.data.sampling import ByClass, by_class
 from understudy.data.seeds import seed_of
+from understudy.data.views import Views
 
 
 class Batches:
@@ -18,13 +19,13 @@ class Batches:
     the processor, so it is the same on every device and no random state has to be saved to resume in its
     middle. `mean` and `std` are in units of 0..255, one a channel. `augment=None` leaves images as they are.
 
-    `views=0` draws every epoch's augmentation anew. With V = 1 or more views, each image has V augmented versions that
-    depend on seed, view and image alone, and the epochs 1, 2, ... show the views 0, 1, ..., V - 1, 0, ... in turn; the
-    order is another in every epoch all the same.
+    `views=0` augments every epoch in its own way. With V = 1 or more views, each image has V augmented versions, which
+    the epochs show in turn (`Views`); the order is another in every epoch all the same.
 
     With `epoch_images`, an epoch shows this many images in place of each one once: the set is gone through again and
     again, in another order every time, and the last time only as far as is needed. With `images_per_class`, a batch has
-    so many images of each of its classes: of the smaller ones some come again.
+    so many images of each of its classes: of the smaller ones some come again. Without views, an image that comes again
+    in an epoch is drawn anew.
     """
 
     def __init__(
@@ -44,8 +45,6 @@ class Batches:
         images_per_class: int = 0,
     ) -> None:
         check(len(image_set), image_set.images.shape[1], batch_size, mean, std)
-        if views < 0:
-            raise ValueError(f"views must be 0 (every epoch anew) or more, found {views}")
         if augment is not None:
             augment.check(*image_set.images.shape[2:])
         self.epoch_images = epoch_images or len(image_set)
@@ -53,7 +52,8 @@ class Batches:
         self._by_class = by_class(image_set.labels, self.batch_size, images_per_class)
         self.augment = augment
         self.seed = seed
-        self.views = views
+        comes_again = self._by_class is not None or self.epoch_images > len(image_set)
+        self._views = Views.of(views, is_augmented=augment is not None, comes_again=comes_again)
         self.images = image_set.images.to(device)
         self.labels = image_set.labels.to(device)
         self._mean_C11, self._std_C11 = constants(mean, std, self.images.device)
@@ -88,15 +88,15 @@ class Batches:
         return order[step * self.batch_size : (step + 1) * self.batch_size]
 
     def view(self, number: int) -> int | None:
-        """Which view of every image an epoch shows, 0 where there is no augmentation; None where it is drawn anew."""
-        return view_of_epoch(number, self.views if self.augment is not None else 1)
+        """Which view of every image an epoch shows; None where they are drawn anew each time."""
+        return self._views.of_epoch(number)
 
     def in_view(self, view: int) -> Iterator[Tensor]:
         """A view of all images in the set's order, in whole batches (B, C, H, W).
 
         The last batch is filled up with the first images. Raises ValueError for a view that no epoch shows.
         """
-        check_view(view, self.views if self.augment is not None else 1)
+        self._views.check(view)
         num_images = len(self.images)
         num_steps = -(-num_images // self.batch_size)
         order = torch.arange(num_steps * self.batch_size) % num_images
@@ -143,17 +143,6 @@ def check_step(first_step: int, steps_per_epoch: int, batch_size: int) -> None:
         raise ValueError(
             f"an epoch has {steps_per_epoch} steps of {batch_size} images, so it cannot go on at step {first_step}"
         )
-
-
-def check_view(view: int, num_views: int) -> None:
-    """ValueError where there is no such view."""
-    if not 0 <= view < num_views:
-        raise ValueError(f"there is no view {view}: the images have {num_views} fixed views")
-
-
-def view_of_epoch(number: int, num_views: int) -> int | None:
-    """Which of the views epoch 1, 2, ... shows, in turn; None where there are none, and all is drawn anew."""
-    return (number - 1) % num_views if num_views else None
 
 
 def in_order(

@@ -6,22 +6,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from understudy.data.batches import check_step, check_view, order_of_epoch, view_of_epoch
+from understudy.data.batches import check_step, order_of_epoch
 from understudy.data.crops import Crops
 from understudy.data.decoding import Decoding, Key
 from understudy.data.fit import Fit
 from understudy.data.sampling import ByClass
+from understudy.data.views import Views
 
 # What was decoded and for which indices -> images on the device (B, C, H, W) and what is known of them.
 Finish = Callable[[Any, Tensor], tuple[Tensor, Any]]
 
 
 class DecodedBatches:
-    """Training batches. What is shown of image i in epoch e is a pure function of (seed, e, i), down to the bit.
+    """Training batches. What is shown of an image is a pure function of seed, view and image, down to the bit.
 
-    With `views` = V, of (seed, (e - 1) mod V, i). With `epoch_images` an epoch shows this many images, as `Batches`
-    does, and so with `by_class`; without views an image is then drawn anew each time that an epoch shows it. The number
-    of workers, how far they are ahead and where an epoch is entered change nothing.
+    `views`, `epoch_images` and `by_class` mean what they do for `Batches`. The number of workers, how far they are
+    ahead and where an epoch is entered change nothing.
     """
 
     def __init__(
@@ -37,15 +37,13 @@ class DecodedBatches:
         epoch_images: int | None = None,
         by_class: ByClass | None = None,
     ) -> None:
-        if views < 0:
-            raise ValueError(f"views must be 0 (every epoch anew) or more, found {views}")
         self.epoch_images = epoch_images or num_images
         self.batch_size = min(batch_size, self.epoch_images)
         self.seed = seed
-        self.views = views
         self._num_images = num_images
         self.augment = augment
-        self._num_views = 1 if augment is None else views
+        comes_again = by_class is not None or self.epoch_images > num_images
+        self._views = Views.of(views, is_augmented=augment is not None, comes_again=comes_again)
         self._by_class = by_class
         self._decoding = decoding
         self._finish = finish
@@ -74,15 +72,15 @@ class DecodedBatches:
         return self._shown(number, step) % self._num_images
 
     def view(self, number: int) -> int | None:
-        """Which view of every image an epoch shows, 0 where there is no augmentation; None where it is drawn anew."""
-        return view_of_epoch(number, self._num_views)
+        """Which view of every image an epoch shows; None where they are drawn anew each time."""
+        return self._views.of_epoch(number)
 
     def in_view(self, view: int) -> Iterator[Tensor]:
         """A view of all images in the set's order, in whole batches (B, C, H, W).
 
         The last batch is filled up with the first images. Raises ValueError for a view that no epoch shows.
         """
-        check_view(view, self._num_views)
+        self._views.check(view)
         order = torch.arange(-(-self._num_images // self.batch_size) * self.batch_size) % self._num_images
         keys = [(indices, self._drawn_for(view, 0)) for indices in order.split(self.batch_size)]
         return (images for images, _ in self._batches(keys))

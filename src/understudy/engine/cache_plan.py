@@ -81,7 +81,7 @@ def plan_stores(
             continue  # the teacher is not asked
         distiller.enter(index)
         stores, files = {}, {}
-        reason = obstacle(distiller.method, phase)
+        reason = obstacle(distiller.method, phase) or _lack_of_views(batches)
         if not reason:
             images = next(batches.in_view(0))
             answers = ask(distiller, images, precision)
@@ -98,6 +98,8 @@ def plan_stores(
         planned |= files
         what = f"{', '.join(stores)}, {_count(len(views))} of {len(data.train):,} images"
         say(f"teacher cache, phase {phase.name}: {what}, {_sizes(files)} in {root}")
+        if len(views) == epochs[index] and not all(path.exists() for path in files):
+            say("each view is shown once, so other runs gain by it, not this one (data.views=8: eight, in turn)")
     distiller.enter(0)
     return plan
 
@@ -106,6 +108,13 @@ def _views(batches: TrainingBatches, first: int, count: int) -> list[int]:
     """The views that `count` epochs from the `first` one on show."""
     shown = {batches.view(epoch) for epoch in range(first, first + count)}
     return sorted(view for view in shown if view is not None)
+
+
+def _lack_of_views(batches: TrainingBatches) -> str:
+    """Why answers to images like these would never be wanted again, in words; empty where they can be."""
+    if batches.view(1) is not None:
+        return ""
+    return "an epoch shows an image several times, drawn anew each time; with data.views=8 eight versions come again"
 
 
 def obstacle(method: Method, phase: Phase) -> str:

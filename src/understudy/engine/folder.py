@@ -17,7 +17,8 @@ SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json",
 WEIGHTS = "weights.json"
 # Only where data.mislabel gave some images a wrong label: which.
 MISLABELLED = "mislabelled.json"
-# These change where files lie or how often something is written, never a bit of the result.
+# These change where files lie, how often something is written, or whom the teacher's answers come from: never what is
+# learnt. Never a bit of it, but for stored answers in a compiled step, which rounds otherwise.
 MAY_DIFFER = (
     "data.folder",
     "data.download",
@@ -26,6 +27,8 @@ MAY_DIFFER = (
     "run.gradients_every",
     "run.eval_every",
     "run.checkpoint_every",
+    "run.teacher_cache",
+    "run.teacher_cache_gb",
 )
 
 

@@ -257,10 +257,9 @@ class Loop:
 
     def _open_view(self, epoch: int) -> None:
         """Have the teacher's answers to the epoch's images ready; the time is the epoch's, but no step's."""
-        if self.cache is None:
-            return
         view = self.batches.view(epoch)
-        assert view is not None
+        if self.cache is None or view is None:
+            return
         self.cache.open(view, between=lambda: self._stop_if_asked(epoch))
         self._lap()
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -33,12 +33,14 @@ def reproduce(
     ray: str | None = None,
     minutes: float | None = None,
     form: str = "markdown",
+    teacher_cache: Path | None = None,
     is_quick: bool = False,
     is_dry_run: bool = False,
 ) -> bool:
     """Carry out the runs that these rows need, keeping each number as soon as it is there; True when all are there.
 
-    Finished runs are only read, and those that were stopped go on. After `minutes` those under way save and stop.
+    Finished runs are only read, and those that were stopped go on. After `minutes` those under way save and stop. Runs
+    of one seed share the teacher's answers in the folder `teacher_cache`.
     """
     if form not in ENDINGS:
         raise ValueError(f"found format {form!r}, expected {', '.join(ENDINGS)}")
@@ -56,7 +58,7 @@ def reproduce(
         if run.is_finished:
             news.keep(run)
     with _pool(console, num_workers, ray) as pool:
-        schedule = Schedule(planned, pool, _job_maker(until, is_quick), until=until, tell=news.hear)
+        schedule = Schedule(planned, pool, _job_maker(until, is_quick, teacher_cache), until=until, tell=news.hear)
         outcomes = schedule.carry_out()
     console.print(measured.show(_fingerprints(planned)))
     news.tell(f"table: {measured.write(form)}")
@@ -69,13 +71,21 @@ def _pool(console: Console, num_workers: int | None, ray: str | None) -> context
     return in_processes(num_workers) if num_workers and num_workers > 1 else in_this_process(console)
 
 
-def _job_maker(until: float | None, is_quick: bool) -> Callable[[Run], Job]:
+def _job_maker(until: float | None, is_quick: bool, teacher_cache: Path | None) -> Callable[[Run], Job]:
     place = Path.cwd()
 
     def make(run: Run) -> Job:
-        return Job(settings=run.settings, folder=run.folder, place=place, until=until, is_quick=is_quick)
+        settings = run.settings if teacher_cache is None else _with_cache(run.settings, teacher_cache)
+        return Job(settings=settings, folder=run.folder, place=place, until=until, is_quick=is_quick)
 
     return make
+
+
+def _with_cache(settings: Mapping[str, object], teacher_cache: Path) -> Mapping[str, object]:
+    """With the folder of the teacher's answers, unless the run has its own, or images that no other run sees."""
+    if "teacher.weights" not in settings or settings.get("data.mixup") or settings.get("data.cutmix"):
+        return settings
+    return {"run.teacher_cache": str(teacher_cache), **settings}
 
 
 def _fingerprints(planned: Sequence[Run]) -> set[str | None]:

@@ -151,7 +151,7 @@ class DataSettings(Section):
     augment: bool = Field(default=True, description="crop and flip as is usual for the set")
     views: Annotated[int, Field(ge=0)] = Field(
         default=0,
-        description="fixed augmented views of each image, which the epochs show in turn; 0: every epoch draws anew",
+        description="fixed augmented views of each image, which the epochs show in turn; 0: every epoch its own",
     )
     epoch_images: Count | None = Field(
         default=None,
@@ -319,11 +319,6 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _cached_images_come_again(self) -> "Settings":
-        if self.run.teacher_cache is not None and self.data.augment and self.data.views == 0:
-            raise ValueError(
-                "run.teacher_cache stores the teacher's answers to images that come again, and augmentation draws new "
-                "ones in every epoch; add data.views=8, eight fixed views of each image, or data.augment=false"
-            )
         if self.run.teacher_cache is not None and (self.data.mixup or self.data.cutmix):
             raise ValueError(
                 "run.teacher_cache stores the teacher's answers to images that come again, and data.mixup and "
