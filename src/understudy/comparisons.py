@@ -175,7 +175,7 @@ class Comparison(nn.Module):
         if function is None or isinstance(function, type):
             return feature
         try:
-            return function(feature)
+            return function(feature, **chosen_options(function, self.term))
         except ValueError as error:
             raise ValueError(f"{self._where(site)}: {error}") from error
 

@@ -8,7 +8,13 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
-from understudy.losses.at import attention, attention_gradient, attention_map
+from understudy.losses.at import (
+    attention,
+    attention_energy,
+    attention_gradient,
+    attention_map,
+    attention_to_energy,
+)
 
 
 @pytest.fixture
@@ -140,6 +146,20 @@ def test_averages_the_energy_of_the_larger_map_down_to_the_smaller(generator, si
         return small
 
     assert attention(student, teacher).item() == pytest.approx(by_hand(shrunk(student), shrunk(teacher)), rel=1e-12)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0, 3.0])
+def test_the_teachers_energy_is_enough(maps, power):
+    student, teacher = maps[0].clone().requires_grad_(), maps[1].clone().requires_grad_()
+    energy = attention_energy(teacher, power)
+    assert energy.shape == (len(teacher), *teacher.shape[2:])
+    assert energy[1, 0, 2].item() == pytest.approx(sum(abs(value) ** power for value in teacher[1, :, 0, 2].tolist()))
+    found, wanted = attention_to_energy(student, energy, power), attention(student, teacher, power)
+    assert torch.equal(found, wanted)
+    found.backward()
+    assert teacher.grad is None and student.grad.any()
+    with pytest.raises(ValueError, match=r"shape \(2, 3\), expected \(B, C, H, W\)"):
+        attention_energy(torch.zeros(2, 3))
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0, 3.0])

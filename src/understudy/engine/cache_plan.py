@@ -75,6 +75,7 @@ def plan_stores(
     """
     plan: dict[int, Stores] = {}
     planned: dict[Path, int] = {}
+    gains = False
     common = _what_answers_depend_on(distiller, batches, data, precision)
     for index, phase in enumerate(distiller.method.phases):
         if not phase.terms and not phase.guides:
@@ -98,8 +99,9 @@ def plan_stores(
         planned |= files
         what = f"{', '.join(stores)}, {_count(len(views))} of {len(data.train):,} images"
         say(f"teacher cache, phase {phase.name}: {what}, {_sizes(files)} in {root}")
-        if len(views) == epochs[index] and not all(path.exists() for path in files):
-            say("each view is shown once, so other runs gain by it, not this one (data.views=8: eight, in turn)")
+        gains = gains or len(views) < epochs[index] or any(path.exists() for path in files)
+    if plan and not gains:
+        say("each view is shown once, so other runs gain by it, not this one (data.views=8: eight, in turn)")
     distiller.enter(0)
     return plan
 
@@ -159,7 +161,8 @@ def _lack_of_room(root: Path, files: dict[Path, int], planned: dict[Path, int], 
     room, where = (allowed, f"of run.teacher_cache_gb={limit_gb:g}") if needed > allowed else (free, f"on {root}")
     fitting = int(room // (sum(files.values()) / num_views))
     advice = f"data.views={fitting} would fit" if fitting else "not one view fits"
-    return f"{_count(num_views)} need {_size(needed)}, and {_size(room)} {where} are left; {advice}"
+    need = "needs" if num_views == 1 else "need"
+    return f"{_count(num_views)} {need} {_size(needed)}, and {_size(room)} {where} are left; {advice}"
 
 
 # Fingerprints ---------------------------------------------------------------------------------------------------------
@@ -184,8 +187,7 @@ def _store(root: Path, common: dict[str, Any], distiller: Distiller, name: str, 
         "shape": [site.teacher.shape[1:], site.teacher_shape[1:], rows.shape],
         "stored": [str(rows.dtype), rows.channels_last, rows.is_bits],
         "transform": None if transform is None else [transform.__module__, _name_of(transform)],
-        # A function is called with the tensor alone; a class is built with options, and may have numbers.
-        "options": dict(chosen_options(transform, term)) if isinstance(transform, type) else {},
+        "options": {} if transform is None else chosen_options(transform, term),
         "numbers": facts.state_sha256(comparison.teachers[index]),
     }
     fingerprint = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

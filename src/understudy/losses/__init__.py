@@ -1,7 +1,7 @@
 """One function per distance: student first, teacher second, a scalar out, averaged over the batch."""
 
 from understudy.losses.ab import activation_agreement, activation_boundary
-from understudy.losses.at import attention, attention_gradient, attention_map
+from understudy.losses.at import attention, attention_energy, attention_gradient, attention_map, attention_to_energy
 from understudy.losses.bss import boundary_batch, boundary_samples
 from understudy.losses.dtl import dtl
 from understudy.losses.fitnet import hint
@@ -25,9 +25,11 @@ __all__ = [
     "activation_agreement",
     "activation_boundary",
     "attention",
+    "attention_energy",
     "attention_gradient",
     "attention_map",
     "attention_peak",
+    "attention_to_energy",
     "boundary_batch",
     "boundary_samples",
     "dtl",

@@ -25,7 +25,23 @@ def attention_map(feature_BCHW: Tensor, power: float = 2.0) -> Tensor:
     not change it; for power 2 neither does an orthogonal mixing of the channels. A feature of all zeros maps to zeros
     with a zero gradient.
     """
-    return _unit(_energy(feature_BCHW, power))
+    return _unit(attention_energy(feature_BCHW, power))
+
+
+def attention_energy(feature_BCHW: Tensor, power: float = 2.0) -> Tensor:
+    """sum_c |f_c|^power: (B, C, H, W) -> (B, H, W), a number for each position instead of C.
+
+    Raises ValueError for a feature without positions and for a power below 1.
+    """
+    if feature_BCHW.ndim != 4:
+        raise ValueError(
+            f"attention is a map over positions; found a feature of shape {tuple(feature_BCHW.shape)}, expected "
+            "(B, C, H, W): read it before the positions are pooled away"
+        )
+    if power < 1:
+        raise ValueError(f"power {power} has an infinite gradient at 0; use a power of 1 or more")
+    values_BCHW = at_least_float32(feature_BCHW)
+    return _SquaredNorm.apply(values_BCHW) if power == 2 else values_BCHW.abs().pow(power).sum(dim=1)
 
 
 def attention(student: Tensor, teacher: Tensor, power: float = 2.0) -> Tensor:
@@ -34,7 +50,15 @@ def attention(student: Tensor, teacher: Tensor, power: float = 2.0) -> Tensor:
     (B, C_student, H, W), (B, C_teacher, H', W') -> (), in [0, 2], since no map has a negative entry. Widths may
     differ. Where sizes differ, the energy of the larger is averaged down before it becomes a unit vector.
     """
-    student_BHW, teacher_BHW = _energy(student, power), _energy(teacher.detach(), power)
+    return attention_to_energy(student, attention_energy(teacher.detach(), power), power)
+
+
+def attention_to_energy(student: Tensor, teacher_BHW: Tensor, power: float = 2.0) -> Tensor:
+    """`attention` to a teacher of which its `attention_energy` is known, a C-th of the feature to keep or to store.
+
+    (B, C, H, W), (B, H', W') -> ().
+    """
+    student_BHW, teacher_BHW = attention_energy(student, power), teacher_BHW.detach()
     if student_BHW.shape != teacher_BHW.shape:
         size = min(student_BHW.shape[1], teacher_BHW.shape[1]), min(student_BHW.shape[2], teacher_BHW.shape[2])
         student_BHW, teacher_BHW = (F.adaptive_avg_pool2d(energy, size) for energy in (student_BHW, teacher_BHW))
@@ -56,18 +80,6 @@ def attention_gradient(
     if squared:
         return difference_BJ.square().sum() / images.shape[0]
     return torch.linalg.vector_norm(difference_BJ, dim=1).mean()  # torch's norm has the gradient 0 at 0
-
-
-def _energy(feature_BCHW: Tensor, power: float) -> Tensor:
-    if feature_BCHW.ndim != 4:
-        raise ValueError(
-            f"attention is a map over positions; found a feature of shape {tuple(feature_BCHW.shape)}, expected "
-            "(B, C, H, W): read it before the positions are pooled away"
-        )
-    if power < 1:
-        raise ValueError(f"power {power} has an infinite gradient at 0; use a power of 1 or more")
-    values_BCHW = at_least_float32(feature_BCHW)
-    return _SquaredNorm.apply(values_BCHW) if power == 2 else values_BCHW.abs().pow(power).sum(dim=1)
 
 
 class _SquaredNorm(torch.autograd.Function):

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from understudy.connectors import Conv1x1BN, LinearHead, MatchLength, MatchWidth
 from understudy.losses.ab import activation_boundary, signs
-from understudy.losses.at import attention, attention_gradient
+from understudy.losses.at import attention_energy, attention_gradient, attention_to_energy
 from understudy.losses.bss import boundary_batch, boundary_weight, clean_weight
 from understudy.losses.dtl import dtl
 from understudy.losses.fitnet import hint
@@ -130,7 +130,8 @@ OFD = Term(
 AT = Term(
     name="at",
     tap="group_end",
-    distance=attention,
+    teacher=attention_energy,
+    distance=attention_to_energy,
     over="positions",
     weight=1e3,
     options={"power": 2.0},
