@@ -27,6 +27,7 @@ MAY_DIFFER = (
     "run.gradients_every",
     "run.eval_every",
     "run.checkpoint_every",
+    "run.trackers",
     "run.teacher_cache",
     "run.teacher_cache_gb",
 )

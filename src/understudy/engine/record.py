@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,12 @@ class Record:
     """Terms of every step, kept on the device and read once every `log_every` steps.
 
     Reading a value waits for the device, so it happens rarely; a loss that is not finite is still reported with the
-    very step at which it arose.
+    very step at which it arose. `send` is called with each line that is written.
     """
 
     def __init__(self, folder: Path):
         self.path = folder / FILE
+        self.send: Callable[[dict[str, Any]], None] = lambda line: None
         self.names: tuple[str, ...] = ()
         self.pending: list[Tensor] = []
         self.epoch_sum: list[float] = []
@@ -77,8 +79,10 @@ class Record:
 
     def write(self, kind: str, **values: Any) -> None:
         """Append one line."""
+        line = {"kind": kind, **values}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"kind": kind, **values}) + "\n")
+            file.write(json.dumps(line) + "\n")
+        self.send(line)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint has to hold for the log to go on as if nothing had happened."""

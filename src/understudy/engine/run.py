@@ -29,6 +29,7 @@ from understudy.engine.student_memory import student_memory
 from understudy.engine.student_size import images_scaled
 from understudy.engine.teacher_cache import TeacherCache
 from understudy.engine.teacher_scores import is_known
+from understudy.engine.trackers import check_trackers, open_trackers
 from understudy.engine.variation import Variation
 from understudy.methods import Method
 from understudy.models import load_weights
@@ -77,6 +78,7 @@ def execute(
     """
     display = display or silent()
     finished = folder.is_finished(out, settings)
+    check_trackers(settings.run.trackers)
     plan = make_plan(settings, student, teacher, data, method)
     if finished:
         summary = _read_finished(plan, out, display)
@@ -157,10 +159,13 @@ def _train(
         auto_rates=AutoRates(plan.student) if plan.settings.optim.auto_rates else None,
         until=until,
     )
-    try:
-        place = loop.run(saved)
-    finally:
-        display.stop()
+    first_step = saved["place"]["step"] if saved is not None else 0
+    with open_trackers(plan.settings, out, first_step, display.say) as trackers:
+        record.send = trackers.send
+        try:
+            place = loop.run(saved)
+        finally:
+            display.stop()
     return finish(out, plan, precision, place, run_facts, agreement)
 
 

@@ -44,6 +44,11 @@ def _switch(value: object) -> object:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
+def _list(value: object) -> object:
+    """'tensorboard,wandb' -> ('tensorboard', 'wandb'); lists as they are."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
 def _names(value: object) -> object:
     """[3, 5] -> ('3', '5'): YAML reads names that look like numbers as numbers."""
     return tuple(map(str, value)) if isinstance(value, list | tuple) else value
@@ -267,6 +272,9 @@ class RunSettings(Section):
     )
     log_every: Count = Field(
         default=50, description="steps between lines of the log, and between checks that losses are finite"
+    )
+    trackers: Annotated[tuple[str, ...], BeforeValidator(_list)] = Field(
+        default=(), description="what else gets the log: tensorboard, wandb, mlflow, ... (docs/tracking.md)"
     )
     teacher_cache: Path | None = Field(
         default=None, description="a folder in which the teacher's answers are stored and found again (docs/cache.md)"
