@@ -10,7 +10,7 @@ from understudy.data import Dataset, Loading, load
 from understudy.engine import facts
 from understudy.engine.narrow import find_narrow_convolution
 from understudy.engine.networks import begin_with_parts, build_student, build_teacher
-from understudy.engine.refusal import check_size
+from understudy.engine.refusal import check_batch_of_one, check_size
 from understudy.methods import Method, adjust, find
 from understudy.precision import Precision, choose
 from understudy.spec import Settings, epochs_per_phase
@@ -126,6 +126,8 @@ def make_plan(
     outputs = {
         role: _ask(role, network, shapes[role], data, task) for role, network in _networks(student, teacher).items()
     }
+    if min(settings.batch_size, settings.data.epoch_images or len(data.train)) == 1:
+        check_batch_of_one(student, torch.zeros(1, *shapes["student"]))
     if whole_teacher is not None and not task.can_measure(outputs["teacher"][0], data):
         whole_teacher = None
     if settings.student.from_teacher:

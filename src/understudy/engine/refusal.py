@@ -1,5 +1,7 @@
 """What a network says against images, and which sizes it takes instead."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -39,3 +41,17 @@ def check_size(what: str, setting: str, network: nn.Module, images: Tensor) -> N
     size = fitting_size(network, images.shape[1])
     advice = f"; it takes {size}x{size}: add {setting}={size}" if size is not None else ""
     raise ValueError(f"{what} does not take images of {'x'.join(map(str, images.shape[1:]))} ({problem}){advice}")
+
+
+@torch.no_grad()
+def check_batch_of_one(network: nn.Module, image: Tensor) -> None:
+    """ValueError where a batch of this image (1, C, H, W) leaves a BatchNorm of the network a single value a channel."""
+    try:
+        copy.deepcopy(network).train()(image)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ValueError(
+            "batches have one image, and a BatchNorm of the student sees one value a channel of it, which has no "
+            "variance; found batch_size=1 or one training image, give 2 or more"
+        ) from error
