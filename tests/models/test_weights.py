@@ -63,6 +63,18 @@ def test_every_misfit_is_named_and_nothing_is_loaded(network, tmp_path):
     assert torch.equal(network[0].weight, before)
 
 
+def test_a_classifier_of_other_classes_is_told_with_the_setting_for_it(tmp_path):
+    network, path = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3)), tmp_path / "five.safetensors"
+    for there, words in (
+        (nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 5)), "it knows 5 classes: .* add teacher.num_classes=5"),
+        (nn.Sequential(nn.Linear(4, 6), nn.Linear(7, 5)), r"expected \(3,\)$"),
+        (nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3)), r"expected \(3, 6\)$"),
+    ):
+        save_weights(there, path, {})
+        with pytest.raises(ValueError, match=words):
+            load_weights(network, path)
+
+
 def test_plain_state_dicts_are_read_and_pickles_are_not_run(network, tmp_path):
     torch.save(network.state_dict(), tmp_path / "plain.pt")
     load_weights(network, tmp_path / "plain.pt")

@@ -45,7 +45,7 @@ def check_size(what: str, setting: str, network: nn.Module, images: Tensor) -> N
 
 @torch.no_grad()
 def check_batch_of_one(network: nn.Module, image: Tensor) -> None:
-    """ValueError where a batch of this image (1, C, H, W) leaves a BatchNorm of the network a single value a channel."""
+    """ValueError where one image (1, C, H, W) leaves a BatchNorm of the network a single value a channel."""
     try:
         copy.deepcopy(network).train()(image)
     except ValueError as error:

@@ -156,7 +156,20 @@ def _advice(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
     ]
     rename = propose(*shapes)
     words = " ".join(f"teacher.rename.{word}" for word in as_words(rename).split())
-    return f"; all shapes fit when renamed: add {words} (student.rename for a student)" if rename else ""
+    if rename:
+        return f"; all shapes fit when renamed: add {words} (student.rename for a student)"
+    classes = _classes_there(own, state)
+    return f"; it knows {classes} classes: for a teacher of those, add teacher.num_classes={classes}" if classes else ""
+
+
+def _classes_there(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> int | None:
+    """How many classes the file's network knows, where it differs by the rows of a classifier alone."""
+    if own.keys() != state.keys():
+        return None
+    other = [(own[name].shape, state[name].shape) for name in own if own[name].shape != state[name].shape]
+    rows = {(here[:1], there[:1]) for here, there in other}
+    is_classifier = len(other) <= 2 and len(rows) == 1 and all(here[1:] == there[1:] for here, there in other)
+    return other[0][1][0] if is_classifier and other[0][1] else None
 
 
 def _few(names: list[str], shown: int = 4) -> str:
