@@ -160,6 +160,18 @@ def test_layers_of_a_pair_shows_what_would_connect_them(call):
     assert status == 0 and out.count("none: equal widths") == 3
 
 
+def test_layers_of_a_pair_that_sees_images_of_two_sizes(call):
+    words = ("layers", "wrn10-2", "--student", "wrn10-1", "--role", "group_end", "--size", 64)
+    status, out, _ = call(*words, "--student-size", 16)
+    (line,) = [line for line in out.splitlines() if line.startswith("block1 ")]
+    assert status == 0 and line.split()[:4] == ["block1", "16x16x16", "block1", "32x64x64"]
+    assert line.endswith("1x1 conv + BN at 16x16")
+    status, _, error = call("layers", "wrn10-2", "--student", "torchvision:resnet18", "--student-size", 0)
+    assert status == 2 and "--student-size" in error
+    status, _, error = call("layers", "wrn10-2", "--student-size", 16)
+    assert status == 2 and "give --student, or --size" in error
+
+
 def test_layers_ends_with_the_roles_and_how_others_are_named(call):
     status, out, _ = call("layers", "torchvision:resnet18", "--size", 64)
     end = out[out.index("What methods read") :]

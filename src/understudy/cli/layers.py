@@ -18,6 +18,12 @@ def layers(
     ] = None,
     role: Annotated[str, typer.Option("--role", help="which positions are paired")] = "before_relu",
     size: Annotated[int, typer.Option("--size", help="height and width of the images")] = 32,
+    student_size: Annotated[
+        int | None,
+        typer.Option(
+            "--student-size", help="of the images that the student sees [default: --size]", show_default=False
+        ),
+    ] = None,
     channels: Annotated[int, typer.Option("--channels", help="channels of the images")] = 3,
     classes: Annotated[int, typer.Option("--classes", help="classes of the classifier")] = 10,
 ) -> None:
@@ -31,5 +37,10 @@ def layers(
     from understudy.engine.layers import show_layers, show_pairs
 
     shape = (channels, size, size)
-    table = show_layers(model, shape, classes) if student is None else show_pairs(model, student, role, shape, classes)
+    if student is None:
+        if student_size is not None:
+            raise ValueError("--student-size is a student's; give --student, or --size for the network itself")
+        table = show_layers(model, shape, classes)
+    else:
+        table = show_pairs(model, student, role, shape, classes, student_size)
     console().print(table)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from understudy.comparisons import Site, site_of
 from understudy.engine.refusal import fitting_size, refusal
+from understudy.engine.student_size import images_scaled
 from understudy.models import build
 from understudy.taps import Position, named_positions, pairs, positions
 from understudy.taps.positions import DryRun
@@ -59,13 +60,26 @@ def _summary(network: nn.Module, roles: dict[str, tuple[str, ...]], images: Tens
     return table
 
 
-def show_pairs(teacher: str, student: str, role: str, shape: tuple[int, int, int], num_classes: int) -> Group:
-    """The pairs of positions that play `role`, and what connects them."""
-    (own_network, images), (other_network, _) = (_built(name, shape, num_classes) for name in (student, teacher))
+def show_pairs(
+    teacher: str,
+    student: str,
+    role: str,
+    shape: tuple[int, int, int],
+    num_classes: int,
+    student_size: int | None = None,
+) -> Group:
+    """The pairs of positions that play `role`, and what connects them.
+
+    `shape` is what the teacher sees, and the student too unless it sees the same images scaled to `student_size`.
+    """
+    other_network, images = _built(teacher, shape, num_classes)
+    own_shape = shape if student_size is None else (shape[0], student_size, student_size)
+    own_network, _ = _built(student, own_shape, num_classes, "--size" if student_size is None else "--student-size")
     table = _table(
         f"{role}: {student} learns from {teacher}", "student", "shape", "teacher", "shape", "activations", "connector"
     )
-    found = pairs(own_network, other_network, role, images)
+    with images_scaled(own_network, student_size):
+        found = pairs(own_network, other_network, role, images)
     for own, wanted in found:
         table.add_row(
             own.name,
@@ -92,7 +106,9 @@ def _activations(own: Position, wanted: Position) -> str:
     return ", ".join(dict.fromkeys(place.activation for place in (own, wanted) if place.activation))
 
 
-def _built(model: str, shape: tuple[int, int, int], num_classes: int) -> tuple[nn.Module, Tensor]:
+def _built(
+    model: str, shape: tuple[int, int, int], num_classes: int, option: str = "--size"
+) -> tuple[nn.Module, Tensor]:
     """The network and two images that it takes. Raises ValueError where it does not, with a size that it does."""
     network = build(model, num_classes=num_classes, in_channels=shape[0]).eval()
     images = torch.zeros(2, *shape)
@@ -100,7 +116,7 @@ def _built(model: str, shape: tuple[int, int, int], num_classes: int) -> tuple[n
     if problem is None:
         return network, images
     fitting = fitting_size(network, shape[0])
-    advice = "give other --size or --channels" if fitting is None else f"give --size {fitting}"
+    advice = f"give other {option} or --channels" if fitting is None else f"give {option} {fitting}"
     raise ValueError(f"{model} does not take images of {_shape(images.shape)} ({problem}); {advice}")
 
 
