@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from understudy.processes import is_launched, local_rank
 from understudy.spec import RunSettings
 
 # Below this, compiling costs more than it saves: multiply-adds of a whole phase. On two cores with AVX512-BF16 and
@@ -64,9 +65,14 @@ def threads_for(multiply_adds: float) -> Iterator[None]:
 
 
 def choose_device(wanted: str) -> torch.device:
-    """`auto` is the first CUDA device, else the processor. Raises ValueError for a device that is not there."""
+    """`auto` is the first CUDA device, else the processor. Raises ValueError for a device that is not there.
+
+    Of several processes on a machine each has its own CUDA device.
+    """
+    if wanted == "auto" and torch.cuda.is_available():
+        return torch.device("cuda", local_rank() % torch.cuda.device_count()) if is_launched() else torch.device("cuda")
     if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     try:
         device = torch.device(wanted)
     except RuntimeError as error:

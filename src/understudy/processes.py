@@ -3,7 +3,9 @@
 Everything here is the identity in a single process.
 """
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,8 +14,86 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
+@contextlib.contextmanager
+def joined() -> Iterator[None]:
+    """Together with the processes that torchrun started beside this one; alone where it did not.
+
+    Whoever has joined processes before is left to it.
+    """
+    if not is_launched() or dist.is_initialized():
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_rank() % torch.cuda.device_count())
+    dist.init_process_group()  # gloo between processors, and NCCL between CUDA devices
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def is_launched() -> bool:
+    """Whether torchrun started this process."""
+    return dist.is_available() and dist.is_torchelastic_launched()
+
+
+def local_rank() -> int:
+    """Which of this machine's processes it is, from 0."""
+    return int(os.environ.get("LOCAL_RANK", "0")) if is_launched() else 0
+
+
 def num_processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes; alone it is."""
+    return num_processes() == 1 or dist.get_rank() == 0
+
+
+def wait_for_all() -> None:
+    if num_processes() > 1:
+        dist.barrier()
+
+
+def own_part(size: int) -> slice:
+    """Which of the `size` images of a batch are this process's: an equal share, one process after the other."""
+    share = size // num_processes()
+    first = share * dist.get_rank() if num_processes() > 1 else 0
+    return slice(first, first + share)
+
+
+def is_true_anywhere(here: bool) -> bool:
+    """Whether it is true in any of the processes, in all of which it is asked."""
+    if num_processes() == 1:
+        return here
+    answer = torch.tensor(float(here))
+    dist.all_reduce(answer, dist.ReduceOp.MAX)
+    return bool(answer)
+
+
+def mean_of_all(values: Tensor) -> Tensor:
+    """The mean over the processes of tensors of one shape, without gradients."""
+    if num_processes() > 1:
+        values = values.clone()
+        dist.all_reduce(values)
+        values /= num_processes()
+    return values
+
+
+def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """The mean of each parameter's gradient over the processes: that of a batch is the mean of its parts'.
+
+    Those without a gradient have none in any process. They travel together, for each journey costs.
+    """
+    if num_processes() == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return
+    means = mean_of_all(torch.cat([gradient.flatten() for gradient in gradients]))
+    for gradient, mean in zip(gradients, means.split([one.numel() for one in gradients]), strict=True):
+        gradient.copy_(mean.view(gradient.shape))
 
 
 def of_all_processes(values: Tensor) -> Tensor:

@@ -143,9 +143,9 @@ def test_services_find_a_run_again_by_its_id(settings, tmp_path, monkeypatch, na
 
     monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, name, Service)
     monkeypatch.setattr(Service, "made", [])
-    wanted = settings("kd", f"run.trackers={name}")
+    wanted = settings("kd")
     for first_step in (0, 12):
-        with trackers.open_trackers(wanted, tmp_path, first_step, print) as opened:
+        with trackers.open_trackers((name,), wanted, tmp_path, first_step, print) as opened:
             opened.send({"kind": "steps", "step": first_step + 1, "terms": {"kd": 0.5}, "phase": "train", "done": True})
     first, second = Service.made
     key = {"wandb": "id", "mlflow": "run_id"}[name]

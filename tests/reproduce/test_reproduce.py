@@ -64,6 +64,12 @@ def test_an_unknown_format_is_told_before_anything_runs(carry_out, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_torchrun_is_refused(carry_out, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    with pytest.raises(ValueError, match="leave out torchrun, and give --workers N"):
+        carry_out("none")
+
+
 def test_a_run_that_fails_is_told_with_its_reason_and_the_rest_goes_on(carry_out, small, tmp_path):
     small(kd={"optim.lr": 1e30})
     is_complete, said = carry_out("kd", "at")

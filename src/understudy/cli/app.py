@@ -17,7 +17,9 @@ app = typer.Typer(
 
 
 def console() -> Console:
-    """The terminal; as wide as it is, or 120 columns where there is none."""
+    """The terminal, as wide as it is, or 120 columns where there is none; of several processes the first one has it."""
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK") != "0":
+        return Console(quiet=True)
     out = Console()
     return out if out.is_terminal or "COLUMNS" in os.environ else Console(width=120)
 

@@ -10,10 +10,13 @@ from understudy.data.image_set import ImageSet
 from understudy.data.sampling import ByClass, by_class
 from understudy.data.seeds import seed_of
 from understudy.data.views import Views
+from understudy.processes import own_part
 
 
 class Batches:
     """Training batches. An epoch is a pure function of (seed, epoch number), down to the bit.
+
+    Of several processes (`understudy.processes`) each gets its part of the epoch's batches; `batch_size` is the whole.
 
     The uint8 images live on `device` and are augmented there; what is drawn for an epoch is drawn at once on
     the processor, so it is the same on every device and no random state has to be saved to resume in its
@@ -73,7 +76,7 @@ class Batches:
         """Batches `first_step`, `first_step + 1`, ... of an epoch: images (B, C, H, W) and labels (B,)."""
         check_step(first_step, self.steps_per_epoch, self.batch_size)
         order, plan = self._drawn(number)
-        return self._batches(order, plan, first_step)
+        return self._batches(order, plan, first_step, own_part(self.batch_size))
 
     def batch(self, number: int, step: int) -> tuple[Tensor, Tensor]:
         """A step of an epoch by itself."""
@@ -85,7 +88,7 @@ class Batches:
     def chosen(self, number: int, step: int) -> Tensor:
         """Which images of the set make up a step of an epoch: their indices (B,), on the processor."""
         order, _ = self._drawn(number)
-        return order[step * self.batch_size : (step + 1) * self.batch_size]
+        return order[step * self.batch_size : (step + 1) * self.batch_size][own_part(self.batch_size)]
 
     def view(self, number: int) -> int | None:
         """Which view of every image an epoch shows; None where they are drawn anew each time."""
@@ -100,7 +103,8 @@ class Batches:
         num_images = len(self.images)
         num_steps = -(-num_images // self.batch_size)
         order = torch.arange(num_steps * self.batch_size) % num_images
-        return (images for images, _ in self._batches(order, self._plan_of_view(view, order), 0))
+        whole = slice(0, self.batch_size)
+        return (images for images, _ in self._batches(order, self._plan_of_view(view, order), 0, whole))
 
     def _drawn(self, number: int) -> tuple[Tensor, list[Tensor] | None]:
         """An epoch's images in order and what happens to the image at each place of it; the last epoch's is kept."""
@@ -123,12 +127,14 @@ class Batches:
         generator = torch.Generator().manual_seed(seed_of("view", view, "of seed", self.seed))
         return [drawn[order] for drawn in self.augment.plan(len(self.images), generator)]
 
-    def _batches(self, order: Tensor, plan: list[Tensor] | None, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The images at these indices of the set, in whole batches."""
+    def _batches(
+        self, order: Tensor, plan: list[Tensor] | None, first_step: int, part: slice
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of the images at these indices of the set, in whole batches, this part of each batch."""
         device = self.images.device
         order, plan = order.to(device), plan and [drawn.to(device) for drawn in plan]
         for step in range(first_step, len(order) // self.batch_size):
-            rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
+            rows = slice(step * self.batch_size + part.start, step * self.batch_size + part.stop)
             chosen = order[rows]
             images = self.images[chosen]
             if self.augment is not None and plan is not None:

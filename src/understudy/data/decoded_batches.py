@@ -12,6 +12,7 @@ from understudy.data.decoding import Decoding, Key
 from understudy.data.fit import Fit
 from understudy.data.sampling import ByClass
 from understudy.data.views import Views
+from understudy.processes import own_part
 
 # What was decoded and for which indices -> images on the device (B, C, H, W) and what is known of them.
 Finish = Callable[[Any, Tensor], tuple[Tensor, Any]]
@@ -90,11 +91,11 @@ class DecodedBatches:
         self._decoding.close()
 
     def _shown(self, number: int, step: int) -> Tensor:
-        """What a step shows, as `order_of_epoch` counts: an image's second time in an epoch is told from its first."""
+        """What a step shows this process, as `order_of_epoch` counts: an image's second time is told from its first."""
         if self._last_order is None or self._last_order[0] != number:
             order, _ = order_of_epoch(number, self.seed, self._num_images, self.epoch_images, self._by_class)
             self._last_order = number, order
-        return self._last_order[1][step * self.batch_size : (step + 1) * self.batch_size]
+        return self._last_order[1][step * self.batch_size : (step + 1) * self.batch_size][own_part(self.batch_size)]
 
     def _key(self, number: int, step: int) -> Key:
         view = self.view(number)

@@ -22,6 +22,7 @@ from understudy.engine.stop import StopRequest
 from understudy.engine.teacher_cache import TeacherCache
 from understudy.engine.variation import Variation
 from understudy.precision import Precision
+from understudy.processes import average_gradients, is_true_anywhere, num_processes
 from understudy.spec import Settings
 
 
@@ -143,14 +144,14 @@ class Loop:
             self._step(images, labels, self._kept(epoch), self._known(epoch))
             epoch_ends = self.place.phase_step % self.batches.steps_per_epoch == 0
             if epoch_ends or self.place.step % every.log_every == 0:
-                self._note(len(images), epoch)
+                self._note(epoch)
             if every.gradients_every and self.place.phase_step % every.gradients_every == 0 and not epoch_ends:
                 self._look_at_gradients(None)
             if epoch_ends:
-                self._end_epoch(epoch, len(images))
+                self._end_epoch(epoch)
             self._stop_if_asked(epoch)
             if self.place.step % every.checkpoint_every == 0 or self.place.phase_step == self._phase_steps():
-                self._save(len(images), epoch)
+                self._save(epoch)
 
     def _mixed(self, epoch: int, first_step: int) -> Iterator[tuple[torch.Tensor, Any]]:
         """The epoch's batches from this step on, mixed where the run mixes them."""
@@ -169,6 +170,7 @@ class Loop:
             losses = self.distiller(images, labels, keep, known)
         self.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
+        average_gradients(parameter for group in self.optimizer.param_groups for parameter in group["params"])
         self.optimizer.step()
         self.record.add(losses)
         self.place.phase_step += 1
@@ -186,7 +188,7 @@ class Loop:
             "compile", phase=self.distiller.phase.name, step=self.place.step, compile_s=round(first_step_s, 2)
         )
 
-    def _note(self, batch_size: int, epoch: int) -> None:
+    def _note(self, epoch: int) -> None:
         """Read the terms since the last note, check them, and write them down."""
         assert self.optimizer is not None
         num_steps = len(self.record.pending)
@@ -194,7 +196,7 @@ class Loop:
         means = self.record.read(last_step=self.place.step, where=where)
         if not means:
             return
-        speed = num_steps * batch_size / self._lap()
+        speed = num_steps * self.batches.batch_size / self._lap()
         self.record.write(
             "steps",
             phase=self.distiller.phase.name,
@@ -206,7 +208,7 @@ class Loop:
         )
         self.display.status(f"loss {means['loss']:<8.4g} {speed:,.0f} images/s")
 
-    def _end_epoch(self, epoch: int, batch_size: int) -> None:
+    def _end_epoch(self, epoch: int) -> None:
         train_s, self.place.epoch_train_s = self.place.epoch_train_s, 0.0
         self._note_weights(epoch)
         self.record.write(
@@ -216,7 +218,7 @@ class Loop:
             step=self.place.step,
             terms=self.record.end_epoch(),
             train_s=round(train_s, 2),
-            images_per_s=round(batch_size * self.batches.steps_per_epoch / max(train_s, 1e-9), 1),
+            images_per_s=round(self.batches.batch_size * self.batches.steps_per_epoch / max(train_s, 1e-9), 1),
             **({"teacher": "stored"} if self.cache and self.cache.serves() else {}),
             **(self.measure() if self._is_measured() else {"scores": None, "agreement": None}),
         )
@@ -260,7 +262,9 @@ class Loop:
         view = self.batches.view(epoch)
         if self.cache is None or view is None:
             return
-        self.cache.open(view, between=lambda: self._stop_if_asked(epoch))
+        # One process fills while others wait: they would not ask together whether to stop.
+        alone = num_processes() == 1
+        self.cache.open(view, between=lambda: self._stop_if_asked(epoch) if alone else None)
         self._lap()
 
     def _known(self, epoch: int) -> Wanted | None:
@@ -276,9 +280,9 @@ class Loop:
 
     # Stopping and going on ------------------------------------------------------------------------------------------
 
-    def _save(self, batch_size: int, epoch: int) -> None:
+    def _save(self, epoch: int) -> None:
         assert self.optimizer is not None and self.schedule is not None
-        self._note(batch_size, epoch)
+        self._note(epoch)
         # What is saved can be gone on with, and what is finished was saved.
         check_weights(self.distiller, f"at step {self.place.step} (epoch {epoch}, phase {self.distiller.phase.name})")
         self._lap()
@@ -327,10 +331,12 @@ class Loop:
 
     def _stop_if_asked(self, epoch: int) -> None:
         reason = self.stop.reason
-        if reason is None:
+        if not is_true_anywhere(reason is not None):
             return
-        self._save(self.batches.batch_size, epoch)
-        raise StoppedError(f"stopped by {reason} at step {self.place.step}; the same command goes on from there")
+        self._save(epoch)
+        raise StoppedError(
+            f"stopped by {reason or 'another process'} at step {self.place.step}; the same command goes on from there"
+        )
 
     # Counting -------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from understudy.processes import mean_of_all
+
 FILE = "metrics.jsonl"
 _ADVICE = "Lower optim.lr or the term's weight (terms.NAME.weight=...), or try --precision float32"
 
@@ -61,7 +63,7 @@ class Record:
         """
         if not self.pending:
             return {}
-        rows = torch.stack(self.pending).cpu()
+        rows = mean_of_all(torch.stack(self.pending)).cpu()
         self.pending = []
         bad = (~rows.isfinite()).nonzero()
         if len(bad):

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from understudy.engine.auto_rates import AutoRates
 from understudy.engine.compile_cache import keep_compiled_code
 from understudy.engine.describe import beginning, describe, list_mislabelled
 from understudy.engine.display import Display, silent
+from understudy.engine.distributed import check_processes, own_folder
 from understudy.engine.doctor.quick import look_quickly, tell
 from understudy.engine.finish import finish
 from understudy.engine.loop import Loop
@@ -34,6 +35,7 @@ from understudy.engine.variation import Variation
 from understudy.methods import Method
 from understudy.models import load_weights
 from understudy.precision import Precision, threads_for
+from understudy.processes import is_first, joined, num_processes
 from understudy.spec import Settings
 from understudy.spec.scores import in_words
 
@@ -75,8 +77,25 @@ def execute(
     Networks, data and a method that are not given are what the settings name. Raises ValueError for settings that
     cannot be carried out, before anything is trained; StoppedError at a signal, or at `until` (a time of
     `time.time()`), after saving.
+
+    Processes that torchrun started carry it out together, and all of them have the result.
     """
-    display = display or silent()
+    with joined(), own_folder(out) as place:
+        shown = display if display is not None and is_first() else silent()
+        result = _execute(settings, place, student, teacher, data, method, shown, until)
+    return replace(result, folder=out)
+
+
+def _execute(
+    settings: Settings,
+    out: Path,
+    student: nn.Module | None,
+    teacher: nn.Module | None,
+    data: Dataset | None,
+    method: Method | None,
+    display: Display,
+    until: float | None,
+) -> Result:
     finished = folder.is_finished(out, settings)
     check_trackers(settings.run.trackers)
     plan = make_plan(settings, student, teacher, data, method)
@@ -97,6 +116,9 @@ def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> 
         if network is not None:
             precision.place(network)
     with contextlib.closing(_make_batches(plan, precision)) as batches:
+        shared = check_processes(plan.task, batches.batch_size)
+        if shared is not None:
+            display.say(shared)
         return _train(plan, out, precision, batches, display, until)
 
 
@@ -122,6 +144,7 @@ def _train(
             display.say("measuring the teacher ...")
         run_facts = describe(plan, distiller, batches, precision)
         run_facts["student"]["memory"] = memory
+        run_facts["processes"] = num_processes()
         run_facts["findings"] = look_quickly(plan, run_facts["teacher"])
         folder.write_json(out / folder.FACTS, run_facts)
         if plan.data.mislabelled:
@@ -160,7 +183,8 @@ def _train(
         until=until,
     )
     first_step = saved["place"]["step"] if saved is not None else 0
-    with open_trackers(plan.settings, out, first_step, display.say) as trackers:
+    names = plan.settings.run.trackers if is_first() else ()
+    with open_trackers(names, plan.settings, out, first_step, display.say) as trackers:
         record.send = trackers.send
         try:
             place = loop.run(saved)

@@ -79,14 +79,16 @@ def check_trackers(names: tuple[str, ...]) -> None:
 
 
 @contextlib.contextmanager
-def open_trackers(settings: Settings, out: Path, first_step: int, say: Say) -> Iterator[Trackers]:
-    """The trackers that the settings name, from a run's `first_step` on; closed at the end.
+def open_trackers(
+    names: tuple[str, ...], settings: Settings, out: Path, first_step: int, say: Say
+) -> Iterator[Trackers]:
+    """The trackers of these names, from a run's `first_step` on; closed at the end.
 
     Raises ValueError for one that cannot be opened.
     """
     opened = Trackers({}, say)
     try:
-        for name in settings.run.trackers:
+        for name in names:
             opened.trackers[name] = _open(name, settings, out, first_step)
         yield opened
     finally:

@@ -10,6 +10,7 @@ from rich.console import Console
 from understudy.engine import facts
 from understudy.experiments import Table
 from understudy.experiments.grid import metric_name
+from understudy.processes import is_launched
 from understudy.reproduce.cluster import on_ray
 from understudy.reproduce.job import Job, Outcome, log_of
 from understudy.reproduce.measured import ENDINGS, Measured, published
@@ -42,6 +43,8 @@ def reproduce(
     Finished runs are only read, and those that were stopped go on. After `minutes` those under way save and stop. Runs
     of one seed share the teacher's answers in the folder `teacher_cache`.
     """
+    if is_launched():
+        raise ValueError("reproduce starts processes of its own: leave out torchrun, and give --workers N")
     if form not in ENDINGS:
         raise ValueError(f"found format {form!r}, expected {', '.join(ENDINGS)}")
     until = None if minutes is None else time.time() + 60 * minutes
