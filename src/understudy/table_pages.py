@@ -27,7 +27,7 @@ def table_text(table: Table, form: str, results: Path) -> str:
         return csv_lines(table, cells)
     if form == "latex":
         parts = by_teacher(cells).items()
-        return "\n\n".join(f"% {_heading(*teacher)}\n{latex(grid_of(table, own))}" for teacher, own in parts) + "\n"
+        return "\n\n".join(f"% {_heading(teacher, own)}\n{latex(grid_of(table, own))}" for teacher, own in parts) + "\n"
     if form == "html":
         return _html(table, cells)
     raise ValueError(f"found format {form!r}, expected {', '.join(FORMATS)}")
@@ -73,14 +73,14 @@ def _html(table: Table, cells: Sequence[Cell]) -> str:
         citation=table.citation,
         notes=[note for note in notes if note],
         pictures=[table_picture(table, own) for own in parts.values()],
-        headings=[_heading(*teacher) if cells else "Not measured yet" for teacher in parts],
+        headings=[_heading(*part) if cells else "Not measured yet" for part in parts.items()],
         columns=grids[0].columns,
         tables=[_words(grid) for grid in grids],
     )
 
 
-def _heading(fingerprint: str | None, error: float | None) -> str:
-    return heading(fingerprint, error).removeprefix("## ")
+def _heading(fingerprint: str | None, cells: Sequence[Cell]) -> str:
+    return heading(fingerprint, cells).removeprefix("## ")
 
 
 def _words(grid: Grid) -> dict[str, list[tuple[str, str, bool]]]:

@@ -168,6 +168,9 @@ def test_the_page_shows_measured_beside_published_and_what_was_not_run(finished,
     assert "| ab+kd | train | 489 | 502 | 1.03 (1.00 to 1.09) |" in text
     assert "| AB + KD | **16.00** +- 1.41, n=2 (16.39) | not run (11.16)" in text
     assert "8.40 % error" in text and "437" in text
+    # A teacher is one by its fingerprint, whatever another machine measures of it.
+    write_page(TABLE1, [cells[0], {**cells[1], "teacher_error_percent": 8.39}], tmp_path / "page.md")
+    assert (tmp_path / "page.md").read_text().count("## Teacher with 8.39 to 8.40 % error") == 1
 
 
 def test_kept_numbers_are_those_of_rows():

@@ -45,7 +45,7 @@ def csv_lines(table: Table, cells: Sequence[Cell]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, ["row", *keys, *results], lineterminator="\n")
     writer.writeheader()
-    for (teacher, _), own in by_teacher(cells).items():
+    for teacher, own in by_teacher(cells).items():
         for name, row in table.rows.items():
             [entry] = grid_of(replace(table, rows={name: row}), own).entries
             writer.writerow(

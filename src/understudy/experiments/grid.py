@@ -90,15 +90,20 @@ def metric_name(metric: str) -> str:
     return METRICS.get(metric, metric.removesuffix("_percent").replace("_", " "))
 
 
-def by_teacher(cells: Sequence[Cell]) -> dict[tuple[str | None, float | None], list[Cell]]:
-    """(fingerprint, error in per cent) of each teacher -> its cells and those that have none; the worst teacher first.
+def by_teacher(cells: Sequence[Cell]) -> dict[str | None, list[Cell]]:
+    """The fingerprint of each teacher -> its cells and those that have none; the worst teacher first.
 
-    Without any teacher, all cells under (None, None).
+    Without any teacher, all cells under None.
     """
     alone = [cell for cell in cells if cell["teacher_sha256"] is None]
-    taught: dict[tuple[str | None, float | None], list[Cell]] = {}
+    taught: dict[str | None, list[Cell]] = {}
     for cell in cells:
         if cell["teacher_sha256"] is not None:
-            taught.setdefault((cell["teacher_sha256"], cell["teacher_error_percent"]), []).append(cell)
-    in_order = sorted(taught.items(), key=lambda pair: -(pair[0][1] or 0.0))
-    return {teacher: [*alone, *own] for teacher, own in in_order} or {(None, None): alone}
+            taught.setdefault(cell["teacher_sha256"], []).append(cell)
+    in_order = sorted(taught.items(), key=lambda pair: -max(teacher_errors(pair[1]), default=0.0))
+    return {teacher: [*alone, *own] for teacher, own in in_order} or {None: alone}
+
+
+def teacher_errors(cells: Sequence[Cell]) -> list[float]:
+    """What was measured of the cells' teacher, in per cent, least first: two machines may differ in the last digit."""
+    return sorted({cell["teacher_error_percent"] for cell in cells if cell["teacher_error_percent"] is not None})

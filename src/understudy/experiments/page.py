@@ -7,7 +7,7 @@ from pathlib import Path
 from understudy.experiments.cells import Cell
 from understudy.experiments.formats import markdown
 from understudy.experiments.found_wrong import found_wrong
-from understudy.experiments.grid import Grid, by_teacher, column_of, grid_of
+from understudy.experiments.grid import Grid, by_teacher, column_of, grid_of, teacher_errors
 from understudy.experiments.row import Table
 
 # What metrics on images that are held out to choose by begin with.
@@ -19,9 +19,9 @@ def write_page(table: Table, cells: Sequence[Cell], path: Path) -> None:
     is_held_out = all(row.metric.startswith(HELD_OUT) for row in table.rows.values())
     images = "images that were held out of the training ones" if is_held_out else "the test images"
     parts = [f"# {table.name}", f"Generated from the JSON file beside it. In per cent on {images}, last epoch."]
-    for (fingerprint, error), own in by_teacher(cells).items():
+    for fingerprint, own in by_teacher(cells).items():
         parts += [
-            heading(fingerprint, error),
+            heading(fingerprint, own),
             _numbers(table, grid_of(table, own)),
             *found_wrong(table, own),
             _speeds(table, own),
@@ -36,18 +36,20 @@ def table_page(table: Table, cells: Sequence[Cell], picture: str) -> str:
     """The page of a table in the documentation: title, source, picture, and the numbers by teacher."""
     parts = [f"# {table.title}", f"{table.citation}. `understudy reproduce {table.name}` measures it.", table.notes]
     parts.append(f"![Published and measured numbers of {table.name}]({picture})")
-    for (fingerprint, error), own in by_teacher(cells).items():
-        parts += [heading(fingerprint, error) if cells else "", _numbers(table, grid_of(table, own))]
+    for fingerprint, own in by_teacher(cells).items():
+        parts += [heading(fingerprint, own) if cells else "", _numbers(table, grid_of(table, own))]
     missing = dict.fromkeys(row.missing for row in table.rows.values() if row.missing)
     parts += [f"Cannot be run yet, because this is missing: {'; '.join(map(str, missing))}." if missing else ""]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def heading(fingerprint: str | None, error: float | None) -> str:
-    """Which teacher the numbers below are of."""
+def heading(fingerprint: str | None, cells: Sequence[Cell]) -> str:
+    """Which teacher the cells are of."""
     if fingerprint is None:
         return "## Without a teacher"
-    said = "an error that was not measured" if error is None else f"{error:.2f} % error"
+    errors = [f"{error:.2f}" for error in teacher_errors(cells)]
+    between = " to ".join(dict.fromkeys((errors[0], errors[-1]))) if errors else ""
+    said = f"{between} % error" if between else "an error that was not measured"
     return f"## Teacher with {said} (sha256 {fingerprint[:12]})"
 
 
