@@ -9,11 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from understudy.engine import execute
+from understudy.engine import distributed, execute
 from understudy.models import build, save_weights
 from understudy.spec import read_settings
-
-pytestmark = pytest.mark.slow
+from understudy.tasks import choose_task
 
 # `plain` has no BatchNorm, which would see half a batch, and draws nothing: two processes are to learn the same but for
 # rounding. While there is a file `stop`, the second process is asked to stop in its 14th step.
@@ -88,10 +87,11 @@ def lines(folder, kind):
     return [line for line in found if line["kind"] == kind]
 
 
-# Terms of images alone, and of images with each other; adapters have BatchNorms.
-@pytest.mark.parametrize("method", ["kd+rkd", "at"])
-def test_two_processes_learn_what_one_does(launch, tmp_path, monkeypatch, method):
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(launch, tmp_path, monkeypatch):
+    """By terms of images alone, and of images with each other; adapters would have BatchNorms."""
     monkeypatch.chdir(tmp_path)
+    method = "kd+rkd"
     out, _ = ended(launch(*words(method, "both")))
     assert out.count("on the test images") == 1 and "2 processes with 15 images of each batch" in out
     options = {"teacher.model": "digits-2x6", "teacher.weights": "t.safetensors", "student.model": "plain_nets:plain"}
@@ -107,6 +107,7 @@ def test_two_processes_learn_what_one_does(launch, tmp_path, monkeypatch, method
     assert json.loads((tmp_path / "both" / "run.json").read_text())["processes"] == 2
 
 
+@pytest.mark.slow
 def test_when_one_process_is_stopped_all_save_and_go_on_to_the_same_bits(launch, tmp_path):
     more = ("--epochs", "1+2", "--student", "plain_nets:dropping")
     ended(launch(*words("ab+kd", "whole", *more)))
@@ -121,14 +122,16 @@ def test_when_one_process_is_stopped_all_save_and_go_on_to_the_same_bits(launch,
     assert students[0] == students[1]
 
 
-def test_batches_that_cannot_be_shared_are_refused(launch):
-    _, err = launch(*words("kd", "run", "--batch-size", 31)).communicate(timeout=100)
-    assert "2 processes cannot share a batch of 31 images" in err
-
-
-def test_losses_of_pairs_are_refused(launch):
-    _, err = launch(
-        *["train", "--model", "plain_nets:plain", "--data", "digits", "--epochs", 1, "--out", "run"],
-        *["retrieval.loss=triplet", "--batch-size", 32],
-    ).communicate(timeout=100)
-    assert "losses of pairs of images are no mean over images" in err
+@pytest.mark.parametrize(
+    ("batch_size", "options", "told"),
+    [
+        (31, {}, "2 processes cannot share a batch of 31 images"),
+        (32, {"retrieval.loss": "triplet"}, "losses of pairs of images are no mean over images"),
+    ],
+)
+def test_what_two_processes_would_learn_otherwise_is_refused(settings, monkeypatch, batch_size, options, told):
+    monkeypatch.setattr(distributed, "num_processes", lambda: 2)
+    wanted = settings("none", **{"epochs": 1, **options})
+    with pytest.raises(ValueError, match=told):
+        distributed.check_processes(choose_task(wanted), batch_size)
+    assert "16 images of each batch" in str(distributed.check_processes(choose_task(settings("none")), 32))
