@@ -18,7 +18,14 @@ from understudy.distiller import Distiller
 from understudy.losses.bss import choose_bases
 from understudy.methods import METHODS, adjust, find
 from understudy.models import build
-from understudy.processes import mean_over_processes, of_all_processes
+from understudy.processes import (
+    average_gradients,
+    is_first,
+    is_true_anywhere,
+    mean_over_processes,
+    of_all_processes,
+    own_part,
+)
 
 NAMES = (*METHODS, "kd+nst", "ofd+ab", "ft+mhgd", "rkd+at")
 PHASES = [(name, index) for name in NAMES for index in range(len(find(name).phases))]
@@ -76,7 +83,23 @@ def exchanged() -> dict[str, Tensor]:
     ((everyone + of_all_processes(other.requires_grad_())) * torch.arange(1.0, 7.0)).sum().backward()
     mean, none = mean_over_processes([own.detach().clone(), None])
     assert own.grad is not None and other.grad is not None and mean is not None and none is None
-    return {"everyone": everyone.detach(), "own": own.grad, "other": other.grad, "mean": mean}
+    # Maps with the channels last lie in another order than their numbers are read.
+    weights = [torch.nn.Parameter(torch.zeros(shape)) for shape in ((2, 2, 1, 2), (3,), (1,))]
+    weights[0].grad = (torch.arange(8.0) + dist.get_rank()).view(2, 2, 1, 2).to(memory_format=torch.channels_last)
+    weights[1].grad = torch.full((3,), 4.0 * dist.get_rank())
+    average_gradients(weights)
+    assert weights[0].grad is not None and weights[1].grad is not None and weights[2].grad is None
+    part, asked = own_part(7), [is_true_anywhere(dist.get_rank() == 1), is_true_anywhere(False)]
+    return {
+        "everyone": everyone.detach(),
+        "own": own.grad,
+        "other": other.grad,
+        "mean": mean,
+        "averaged": torch.cat([weights[0].grad.flatten(), weights[1].grad]),
+        "part": torch.tensor([part.start, part.stop]),
+        "asked": torch.tensor(asked),
+        "first": torch.tensor(is_first()),
+    }
 
 
 def main(folder: Path, rank: int) -> None:
@@ -187,8 +210,20 @@ def test_gradients_are_averaged_and_those_that_are_none_stay_none(halves):
         assert half["exchanged"]["mean"].tolist() == [5.0, 6.0, 7.0]
 
 
+def test_the_parameters_gradients_are_averaged_whatever_their_layout(halves):
+    for half in halves:
+        assert half["exchanged"]["averaged"].tolist() == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 2.0, 2.0, 2.0]
+
+
+def test_processes_share_a_batch_and_ask_each_other(halves):
+    assert [half["exchanged"]["part"].tolist() for half in halves] == [[0, 3], [3, 6]]
+    assert [half["exchanged"]["first"].item() for half in halves] == [True, False]
+    assert all(half["exchanged"]["asked"].tolist() == [True, False] for half in halves)
+
+
 def test_a_single_process_exchanges_nothing():
     values = torch.ones(3, requires_grad=True)
     assert of_all_processes(values) is values
     gradient, none = mean_over_processes([values, None])
     assert gradient is values and none is None
+    assert own_part(7) == slice(0, 7) and is_first() and is_true_anywhere(True) and not is_true_anywhere(False)
