@@ -84,7 +84,8 @@ def mean_of_all(values: Tensor) -> Tensor:
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """The mean of each parameter's gradient over the processes: that of a batch is the mean of its parts'.
 
-    Those without a gradient have none in any process. They travel together, for each journey costs.
+    Those without a gradient have none in any process. They travel together, for each journey costs. (torch's
+    DistributedDataParallel wants to know once which parameters every step uses; here each phase trains others.)
     """
     if num_processes() == 1:
         return
@@ -125,9 +126,4 @@ class _Gather(torch.autograd.Function):
 
 def mean_over_processes(gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
     """Each tensor averaged over the processes; those that are None must be None everywhere."""
-    if num_processes() > 1:
-        for gradient in gradients:
-            if gradient is not None:
-                dist.all_reduce(gradient)
-                gradient /= num_processes()
-    return list(gradients)
+    return [None if gradient is None else mean_of_all(gradient) for gradient in gradients]

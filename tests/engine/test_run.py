@@ -148,7 +148,9 @@ def test_a_mistake_is_told_before_anything_is_written(settings, tmp_path, method
 @pytest.mark.parametrize("options", [{"batch_size": 1}, {"data.epoch_images": 1}])
 def test_a_batchnorm_that_sees_a_single_value_is_told_with_what_to_do(settings, tmp_path, options):
     """Images of 4x4 come to 1x1 in the last stage; digits as they are to 2x2, which is enough for a batch of one."""
-    with pytest.raises(ValueError, match="one value a channel.*found batch_size=1 or one training image, give 2"):
+    with pytest.raises(
+        ValueError, match=r"one value a channel.*found batch_size=1 or one training image \(for each process\), give 2"
+    ):
         execute(settings("none", **options, **{"student.size": 4}), tmp_path / "run")
     plan = make_plan(settings("none", **options))
     assert not any(module.num_batches_tracked for module in plan.student.modules() if hasattr(module, "running_var"))

@@ -18,6 +18,7 @@ app = typer.Typer(
 
 def console() -> Console:
     """The terminal, as wide as it is, or 120 columns where there is none; of several processes the first one has it."""
+    # As `processes.is_launched` has it, without torch, which no command waits for to say that it was misspelt.
     if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK") != "0":
         return Console(quiet=True)
     out = Console()

@@ -44,6 +44,6 @@ def check_processes(task: Task, batch_size: int) -> str | None:
         )
     if batch_size % count:
         raise ValueError(
-            f"{count} processes cannot share a batch of {batch_size} images; give a batch_size that is a multiple of it"
+            f"{count} processes cannot share a batch of {batch_size} images; give a multiple of {count} as batch_size"
         )
     return f"{count} processes with {batch_size // count} images of each batch; a BatchNorm sees those of its process"

@@ -2,8 +2,8 @@
 
 Where an image is narrower than the stride, such as one of 1x1 under a stride of 2, oneDNN's kernel for the gradient of
 the weights reads memory that nobody wrote (seen with torch 2.15.0 on AVX512-BF16). Most often it holds zeros or
-numbers that are multiplied by zero, sometimes something that is not a number, and then so are the weights: a run in ten
-of a timm ResNet on images of 8x8 was lost without a word. The height does not matter, nor float32.
+numbers that are multiplied by zero, sometimes something that is not a number, and then so are the weights: runs of a
+timm ResNet on images of 8x8 were lost without a word. The height does not matter, nor float32.
 """
 
 from typing import Any

@@ -13,6 +13,7 @@ from understudy.engine.networks import begin_with_parts, build_student, build_te
 from understudy.engine.refusal import check_batch_of_one, check_size
 from understudy.methods import Method, adjust, find
 from understudy.precision import Precision, choose
+from understudy.processes import num_processes
 from understudy.spec import Settings, epochs_per_phase
 from understudy.tasks import Objective, Task, choose_task
 
@@ -126,7 +127,7 @@ def make_plan(
     outputs = {
         role: _ask(role, network, shapes[role], data, task) for role, network in _networks(student, teacher).items()
     }
-    if min(settings.batch_size, settings.data.epoch_images or len(data.train)) == 1:
+    if min(settings.batch_size, settings.data.epoch_images or len(data.train)) <= num_processes():
         check_batch_of_one(student, torch.zeros(1, *shapes["student"]))
     if whole_teacher is not None and not task.can_measure(outputs["teacher"][0], data):
         whole_teacher = None

@@ -53,5 +53,5 @@ def check_batch_of_one(network: nn.Module, image: Tensor) -> None:
             raise
         raise ValueError(
             "batches have one image, and a BatchNorm of the student sees one value a channel of it, which has no "
-            "variance; found batch_size=1 or one training image, give 2 or more"
+            "variance; found batch_size=1 or one training image (for each process), give 2 or more"
         ) from error

@@ -132,7 +132,7 @@ def _is_same(row: dict[str, nn.Module], images: Tensor, wanted: Tensor) -> bool:
     try:
         found = sequence(_example(images))
     except (RuntimeError, NotImplementedError):
-        return False
+        return False  # the rows do not even run as a chain, so they are not what the network computes
     finally:
         for module, mode in modes:
             module.train(mode)

@@ -43,6 +43,7 @@ def _tail(network: nn.Module, graph: fx.Graph, end: fx.Node) -> list[fx.Node]:
     tail: list[fx.Node] = []
     matrices = 0
     for node in reversed([node for node in graph.nodes if node.op != "output"]):
+        # torch.fx's names of an input, and of a tensor that the forward uses by itself.
         if node is end or node.op in ("placeholder", "get_attr"):
             break
         if node.op == "call_module":

@@ -326,7 +326,7 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _cached_images_come_again(self) -> "Settings":
+    def _cached_images_are_not_mixed(self) -> "Settings":
         if self.run.teacher_cache is not None and (self.data.mixup or self.data.cutmix):
             raise ValueError(
                 "run.teacher_cache stores the teacher's answers to images that come again, and data.mixup and "
