@@ -98,7 +98,7 @@ def test_measuring_the_file_gives_the_runs_own_numbers(trained):
 
 
 def test_the_report_holds_a_picture_of_what_was_found(trained, tmp_path):
-    assert (trained.folder / "detections.jpg").is_file()
+    assert (trained.folder / "detections.jpg").is_file() and not (trained.folder / "seen.npz").exists()
     page = write_page([read_run(trained.folder)], tmp_path / "page.html").read_text()
     assert '<img src="data:image/jpeg;base64,' in page and "mAP %" in page
 

@@ -13,6 +13,7 @@ from understudy.engine.measure import agree
 from understudy.engine.networks import student_metadata
 from understudy.engine.plan import Plan
 from understudy.engine.record import FILE
+from understudy.engine.seen import keep_seen
 from understudy.models import save_weights
 from understudy.precision import Precision
 from understudy.tasks import Task
@@ -35,6 +36,7 @@ def finish(
     said = student_metadata(run_facts["student"]["name"], data, student, plan.shapes["student"])
     save_weights(student, out / folder.STUDENT, said | plan.task.metadata(student))
     plan.task.draw(student, data, exact, out)
+    keep_seen(plan, exact, out)
     lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
     summary = {
         "scores": scores,

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from . import figures, quantities
+from . import figures, quantities, seen
 from .headline import best_of, finished_students, headline, outcome, tiles
 from .palette import DARK, LIGHT, Look, looks
 from .progress import progress_text, result, score_title
@@ -53,6 +53,7 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
         "score": Markup(figures.score_chart(drawn, drawn_looks)),
         "agreement": Markup(figures.agreement_chart(drawn, drawn_looks)),
         "variation": Markup(figures.variation_chart(drawn, drawn_looks)),
+        "seen": _seen(drawn, names),
         "layers": _layers(drawn, names),
         "gradients": [row for run in drawn for row in _gradients(run, names[run.folder])],
         "selections": [row for run in drawn for row in _selections(run, names[run.folder])],
@@ -66,6 +67,21 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
 def _legend(names: Sequence[str], drawn_looks: Sequence[Look]) -> list[tuple[Markup, str]]:
     marks = [figures.legend_mark(look, f"mark{index}") for index, look in enumerate(drawn_looks)]
     return [(Markup(mark), name) for mark, name in zip(marks, names, strict=True)]
+
+
+def _seen(runs: Sequence[Run], names: dict[Path, str]) -> list[dict[str, Any]]:
+    """What networks make of the same images: sheets of pictures, and charts of how they arrange them."""
+    groups = []
+    for index, group in enumerate(seen.seers(runs, [names[run.folder] for run in runs])):
+        marks, charts = seen.neighbours(group, f"neighbours{index}")
+        groups.append(
+            {
+                "sheets": seen.sheets(group),
+                "classes": [(Markup(mark), name) for mark, name in marks],
+                "neighbours": [(Markup(svg), words) for svg, words in charts],
+            }
+        )
+    return groups
 
 
 def _layers(runs: Sequence[Run], names: dict[Path, str]) -> dict[str, Any]:
