@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from understudy.distiller import Distiller, set_teacher_mode
-from understudy.losses import activation_boundary
+from understudy.losses import activation_boundary, attention
 from understudy.methods import METHODS, adjust, find
 from understudy.models import build
 
@@ -175,6 +175,69 @@ def test_compiled_it_answers_the_same_in_both_phases():
             answer["loss"].backward()
         for own, wanted in zip(compiled.parameters(), plain.parameters(), strict=True):
             torch.testing.assert_close(own.grad, wanted.grad)
+
+
+class Narrow(torch.nn.Module):
+    """Its maps end at a single place, where a batch of one has no statistics."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = torch.nn.Conv2d(1, 6, 8), torch.nn.BatchNorm2d(6)
+        self.fc = torch.nn.Linear(6, 5)
+
+    def forward(self, images):
+        return self.fc(self.norm(self.conv(images)).relu().flatten(1))
+
+
+def test_a_single_boundary_image_is_read_on_running_statistics():
+    torch.manual_seed(0)
+    student, teacher = Narrow(), Narrow()
+    distiller = make("bss", (student, teacher))
+    images, _ = batch()
+    seen = teacher.eval()(images).argmax(dim=1)
+    distiller.train()
+    # Both are right about the first image, the teacher is wrong about all others.
+    labels = (seen + 1) % 5
+    labels[0] = seen[0]
+    with torch.no_grad():
+        student.fc.weight.zero_()
+        student.fc.bias.copy_(torch.eye(5)[seen[0]])
+    before = student.norm.num_batches_tracked.clone()
+    answer = distiller(images, labels)
+    assert answer["bss"] > 0 and student.norm.num_batches_tracked == before + 1
+    assert student.norm.training
+
+
+def test_stored_answers_do_not_serve_a_term_that_makes_its_own_images():
+    distiller = make("bss")
+    images, labels = batch()
+    with pytest.raises(ValueError, match="bss asks the teacher about images that it makes itself"):
+        distiller(images, labels, known=distiller.wanted(images))
+
+
+def test_adapters_have_the_images_precision():
+    student, teacher = (network.double() for network in pair())
+    distiller = Distiller(student, teacher, find("ofd"), torch.zeros(2, *SHAPE, dtype=torch.float64))
+    images, labels = batch()
+    assert distiller(images.double(), labels)["loss"].dtype == torch.float64
+
+
+def test_maps_of_two_sizes_are_compared_as_the_distance_compares_them():
+    torch.manual_seed(0)
+    student, teacher = (
+        build("digits-1x4", num_classes=5, in_channels=1),
+        build("digits-2x6", num_classes=5, in_channels=1),
+    )
+    words = "stage2=stage1"
+    distiller = make("at", (student, teacher), terms={"at": {"positions": words}})
+    images, labels = batch()
+    found = {}
+    for name, network in (("stage2", student), ("stage1", teacher)):
+        getattr(network, name).register_forward_hook(lambda *args, name=name: found.__setitem__(name, args[2]))
+    term = distiller(images, labels)["at"]
+    positions = min(found["stage2"].shape[-1], found["stage1"].shape[-1]) ** 2
+    expected = 1000.0 / positions * attention(found["stage2"], found["stage1"])
+    torch.testing.assert_close(term, expected.detach())
 
 
 def test_a_method_without_its_teacher_is_an_error():

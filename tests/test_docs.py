@@ -38,7 +38,7 @@ def test_the_composed_method_trains(tmp_path, monkeypatch, capsys):
     exec(compile(program[1], "docs/compose.md", "exec"), names)
     assert float(capsys.readouterr().out) == names["run"].accuracy_pct > 50.0
     # As the page says, its term is changed as any other's.
-    assert adjust(names["METHOD"], terms={"mine": {"weight": 10.0, "margin": 2.0}}).terms[0].options == {"margin": 2.0}
+    assert adjust(names["METHOD"], terms={"mine": {"form": "authors"}}).terms[0].options == {"form": "authors"}
     networks = [build(name, num_classes=10, in_channels=1) for name in ("digits-2x8", "digits-2x16")]
-    method = adjust(names["METHOD"], terms={"mine": {"margin": 2.0}})
+    method = adjust(names["METHOD"], terms={"mine": {"weight": 3.0, "form": "authors"}})
     Distiller(*networks, method, torch.zeros(2, 1, 8, 8))

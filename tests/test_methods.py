@@ -54,6 +54,20 @@ def test_a_term_can_be_there_only_once(name):
         find(name)
 
 
+@pytest.mark.parametrize("name", ["jacobian+at", "at+jacobian", "jacobian+at+kd_only"])
+def test_what_two_methods_bring_under_two_names_counts_once(name):
+    terms = [replace(term, name="") for term in find(name).terms]
+    assert terms.count(replace(METHODS["at"].terms[0], name="")) == 1
+    assert len(terms) == len(METHODS["jacobian"].terms) + ("kd" in name)
+
+
+def test_terms_of_one_name_are_one_term():
+    later = replace(METHODS["kd"].terms[0], weight=5.0)
+    phases = (METHODS["kd"].phases[0], Phase(name="later", terms=(later,)))
+    with pytest.raises(ValueError, match="Mine has two terms 'kd' that are not the same.*'kd_later'"):
+        Method(title="Mine", paper="ours", phases=phases)
+
+
 def test_the_teachers_mode_is_that_of_the_one_method_that_asks_for_one():
     assert combine([METHODS["ofd"], METHODS["kd"], METHODS["ab"]]).teacher_mode == "batch"
 

@@ -40,8 +40,9 @@ class Distiller(nn.Module):
     themselves are not wrapped: after training, `distiller.student` is the plain network.
 
     In several processes (torch.distributed), each with its share of the batch, terms that compare images with each
-    other exchange theirs; averaged gradients are then those of the whole batch, but for BatchNorm's statistics and for
-    BSS, whose mean is over the images that each process's networks classify rightly.
+    other exchange theirs; averaged gradients are then those of the whole batch, but for BatchNorm's statistics, for
+    BSS, whose mean is over the images that each process's networks classify rightly, and for OFD's margins on a teacher
+    without BatchNorm, which are those of each process's images.
 
     Raises ValueError where the method needs a teacher and there is none, or positions cannot be compared.
     """
@@ -67,7 +68,7 @@ class Distiller(nn.Module):
         self.teacher = teacher if method.needs_teacher else None
         if self.teacher is not None:
             self.teacher.requires_grad_(False)
-        self.comparisons = find_comparisons(method, student, self.teacher, images).to(images.device)
+        self.comparisons = find_comparisons(method, student, self.teacher, images).to(images)
         self.term_names = [term.name for term in method.terms]
         self.register_buffer("scales", torch.ones(len(self.term_names), device=images.device))
         self.register_buffer("progress", torch.zeros((), device=images.device), persistent=False)
@@ -289,7 +290,10 @@ class Distiller(nn.Module):
             if term.inputs is None:
                 terms[term.name] = self._weighed(term, student, wanted[term.name], extras)
                 continue
-            assert teacher_logits is not None
+            if teacher_logits is None:
+                raise ValueError(
+                    f"{term.name} asks the teacher about images that it makes itself; call without `known`"
+                )
             own, others = self._read_inputs(term, images, labels, student[LOGITS], teacher_logits)
             terms[term.name] = self._weighed(term, own, self.comparison(term.name).wanted(others), extras)
         # Detached: as a differentiable output it would give unused parameters zero gradients when compiled, and weight
@@ -330,7 +334,9 @@ class Distiller(nn.Module):
             return {LOGITS: student_logits[:1] * 0.0}, {LOGITS: teacher_logits[:1] * 0.0}
         with torch.no_grad():
             wanted = self.teacher(made)
-        return {LOGITS: self.student(made)}, {LOGITS: wanted}
+        # One image has no statistics of its own where a map is a single place.
+        with running_statistics(self.student) if len(made) == 1 else nullcontext():
+            return {LOGITS: self.student(made)}, {LOGITS: wanted}
 
     # Looking at gradients ---------------------------------------------------------------------------------------------
 
@@ -386,6 +392,19 @@ class Distiller(nn.Module):
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Averaged over the batch: labels are classes (B,), or soft ones (B, K) that sum to one."""
     return F.cross_entropy(at_least_float32(logits), labels)
+
+
+@contextmanager
+def running_statistics(network: nn.Module) -> Iterator[None]:
+    """The network's BatchNorms as in evaluation mode, the rest of it in the mode that it is in."""
+    norms = [module for module in network.modules() if isinstance(module, BATCH_NORMS) and module.training]
+    for module in norms:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module in norms:
+            module.train()
 
 
 def _is_eager(term: Term) -> bool:

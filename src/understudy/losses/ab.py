@@ -16,8 +16,11 @@ def activation_boundary(student: Tensor, teacher: Tensor, margin: float = 1.0) -
     (B, ...), (B, ...) -> (), both before the activation, averaged over the batch. Only the teacher's signs count: any
     positive scale of it changes nothing, and `signs` of it are as good. Zero exactly where
     every neuron is on the teacher's side by the margin; never below margin^2 times the number of neurons on the wrong
-    side.
+    side. Raises ValueError for unequal shapes and for a negative margin.
     """
+    _check_shapes(student, teacher)
+    if margin < 0:
+        raise ValueError(f"margin is {margin}; it has to be 0 or more, such as 1")
     values, sign = at_least_float32(student.detach()), signs(teacher).to(student.dtype)
     residual = -sign * (margin - sign * values).clamp(min=0.0)
     return sum_of_squares(student, residual) / student.shape[0]
@@ -36,6 +39,15 @@ def signs(teacher: Tensor) -> Tensor:
 def activation_agreement(student: Tensor, teacher: Tensor) -> Tensor:
     """The fraction of neurons that are active in both or in neither: (B, ...), (B, ...) -> (), in [0, 1].
 
-    A measure, not a loss: it has no gradient. Active means strictly above zero.
+    A measure, not a loss: it has no gradient. Active means strictly above zero. Raises ValueError for unequal shapes.
     """
-    return ((student > 0) == (teacher > 0)).float().mean()
+    _check_shapes(student, teacher)
+    return ((student > 0) == (teacher > 0)).to(at_least_float32(student).dtype).mean()
+
+
+def _check_shapes(student: Tensor, teacher: Tensor) -> None:
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"boundaries are compared neuron by neuron; found the student's {tuple(student.shape)} and the teacher's "
+            f"{tuple(teacher.shape)}; pass the student's through a 1x1 convolution to the teacher's shape first"
+        )

@@ -5,7 +5,7 @@ via Attention Transfer", ICLR 2017, sections 3.1 (activation-based) and 3.2 (gra
 
 Differs from the paper: the distance of two maps is squared, as in the authors' code, and summed over positions, where
 their code averages; the distance of two gradients is squared unless asked for otherwise. The factor 1/2 is left to the
-weight. Maps of unequal size are averaged down to the smaller one.
+weight. Features of unequal size are averaged down to the smaller one.
 """
 
 import torch
@@ -48,20 +48,25 @@ def attention(student: Tensor, teacher: Tensor, power: float = 2.0) -> Tensor:
     """Squared L2 distance of the two attention maps, averaged over the batch.
 
     (B, C_student, H, W), (B, C_teacher, H', W') -> (), in [0, 2], since no map has a negative entry. Widths may
-    differ. Where sizes differ, the energy of the larger is averaged down before it becomes a unit vector.
+    differ. Where sizes differ, the larger feature is averaged down first, as it is for every method.
     """
+    if student.ndim == teacher.ndim == 4 and student.shape[2:] != teacher.shape[2:]:
+        size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
+        student, teacher = (F.adaptive_avg_pool2d(feature, size) for feature in (student, teacher))
     return attention_to_energy(student, attention_energy(teacher.detach(), power), power)
 
 
 def attention_to_energy(student: Tensor, teacher_BHW: Tensor, power: float = 2.0) -> Tensor:
     """`attention` to a teacher of which its `attention_energy` is known, a C-th of the feature to keep or to store.
 
-    (B, C, H, W), (B, H', W') -> ().
+    (B, C, H, W), (B, H, W) -> ().
     """
     student_BHW, teacher_BHW = attention_energy(student, power), teacher_BHW.detach()
     if student_BHW.shape != teacher_BHW.shape:
-        size = min(student_BHW.shape[1], teacher_BHW.shape[1]), min(student_BHW.shape[2], teacher_BHW.shape[2])
-        student_BHW, teacher_BHW = (F.adaptive_avg_pool2d(energy, size) for energy in (student_BHW, teacher_BHW))
+        raise ValueError(
+            f"attention is compared image by image and place by place; found maps of {tuple(student_BHW.shape)} of the "
+            f"student and {tuple(teacher_BHW.shape)} of the teacher"
+        )
     return (_unit(student_BHW) - _unit(teacher_BHW)).square().sum() / student.shape[0]
 
 

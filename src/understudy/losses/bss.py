@@ -5,9 +5,12 @@ section 3. Training adds to the task a CE_T(images) + b CE_T(moved images), CE_T
 teacher's softened classes (T = 3, without the factor T^2) and a, b `clean_weight` and `boundary_weight`.
 
 Differs from the paper, as the authors' code does: an image stops as soon as it leaves its class, whichever it enters.
-Differs from the code: a gradient of exactly zero moves nothing, where the code divides by zero; a single candidate is
-a batch of one, where the code fails; progress e / E is expected with e counted in fractions of an epoch, where the
-code counts whole epochs from 1.
+Differs from the code: a gradient of exactly zero moves nothing, where the code divides by zero; a single candidate,
+where the code fails, is read on the student's running statistics, since a batch of one may have none; progress e / E is
+expected with e counted in fractions of an epoch, where the code counts whole epochs from 1.
+
+As in the code, the moved images go through the student in a forward of their own: its BatchNorms normalise them by
+their own statistics, and move towards these as well.
 """
 
 from collections.abc import Callable

@@ -33,15 +33,19 @@ def nst(student: Tensor, teacher: Tensor, kernel: str = "polynomial") -> Tensor:
     if kernel not in KERNELS:
         near = get_close_matches(kernel, KERNELS, n=1, cutoff=0.0)
         raise ValueError(f"there is no kernel {kernel!r}; known: {', '.join(KERNELS)}; nearest: {near[0]}")
-    if student.ndim != 4 or teacher.ndim != 4 or student.shape[2:] != teacher.shape[2:]:
+    if student.ndim != 4 or teacher.ndim != 4 or _without_channels(student) != _without_channels(teacher):
         raise ValueError(
-            f"channels are compared over the same positions; found {tuple(student.shape)} of the student and "
-            f"{tuple(teacher.shape)} of the teacher, expected (B, C, H, W) with equal H x W: pool the larger map to "
-            "the size of the smaller first"
+            f"channels are compared over the same positions of the same images; found {tuple(student.shape)} of the "
+            f"student and {tuple(teacher.shape)} of the teacher, expected (B, C, H, W) with equal B and H x W: pool "
+            "the larger map to the size of the smaller first"
         )
     student_BCP, teacher_BDP = _unit_channels(student), _unit_channels(teacher.detach())
     with full_precision(student):
         return KERNELS[kernel](student_BCP, teacher_BDP).mean()
+
+
+def _without_channels(feature_BCHW: Tensor) -> tuple[int, ...]:
+    return feature_BCHW.shape[0], *feature_BCHW.shape[2:]
 
 
 def _unit_channels(feature_BCHW: Tensor) -> Tensor:

@@ -79,7 +79,10 @@ def combine(methods: Sequence[Method]) -> Method:
 
 
 def _merge(phases: Sequence[Phase]) -> Phase:
-    """Several methods' phases of one name as one: all terms, and the labels if any of them uses labels."""
+    """Several methods' phases of one name as one: all terms, and the labels if any of them uses labels.
+
+    What two of them bring under different names, as `jacobian` and `at` bring attention, is there once.
+    """
     terms = tuple(term for phase in phases for term in phase.terms)
     repeated = sorted({term.name for term in terms if [other.name for other in terms].count(term.name) > 1})
     if repeated:
@@ -92,12 +95,17 @@ def _merge(phases: Sequence[Phase]) -> Phase:
     staged = [phase for phase in phases if phase.share < 1.0] or list(phases)
     return replace(
         phases[0],
-        terms=terms,
+        terms=tuple(term for index, term in enumerate(terms) if not _is_among(term, terms[:index])),
         guides=tuple(term for phase in phases for term in phase.guides),
         labels=max(phase.labels for phase in phases),
         share=staged[0].share,
         optim=optim,
     )
+
+
+def _is_among(term: Term, others: Sequence[Term]) -> bool:
+    """Whether one of the others is this very comparison, whatever it is called."""
+    return any(replace(other, name=term.name) == term for other in others)
 
 
 def adjust(

@@ -114,6 +114,18 @@ class Method:
     teacher_mode: TeacherMode = "eval"
     notes: str = ""
 
+    def __post_init__(self) -> None:
+        """ValueError where terms of one name differ: what is built for a term serves all phases that it is in."""
+        for name, term in ((one.name, one) for phase in self.phases for one in phase.guides + phase.terms):
+            if term != self._term(name):
+                raise ValueError(
+                    f"{self.title} has two terms {name!r} that are not the same; give one of them another name, as in "
+                    f"replace(term, name={name + '_later'!r})"
+                )
+
+    def _term(self, name: str) -> "Term":
+        return next(term for term in self.terms if term.name == name)
+
     @property
     def needs_teacher(self) -> bool:
         return any(phase.terms or phase.guides for phase in self.phases)

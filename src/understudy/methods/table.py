@@ -5,6 +5,7 @@ from dataclasses import replace
 from understudy.methods.declare import Method, Phase
 from understudy.methods.terms import (
     AB,
+    AB_OF_SCENES,
     AT,
     AT_GRADIENT,
     BSS,
@@ -79,7 +80,7 @@ METHODS: dict[str, Method] = {
         paper=ROMERO,
         family="activation",
         phases=(replace(INITIALISE, terms=(HINT,)), TRAIN),
-        notes="hints first, then cross-entropy; fitnet+kd has the paper's second stage",
+        notes="hints first, then cross-entropy; the paper's second stage has KD beside it",
     ),
     "fitnet_joint": Method(
         title="FitNet, jointly",
@@ -226,7 +227,7 @@ METHODS: dict[str, Method] = {
         paper=f"{HEO_AB}, tables 4 and 5",
         family="activation, response",
         phases=(
-            replace(INITIALISE, terms=(replace(AB, weight=1e-3), DTL_OF_1000), share=60 / 100),
+            replace(INITIALISE, terms=(AB_OF_SCENES, DTL_OF_1000), share=60 / 100),
             replace(TRAIN, terms=(DTL_OF_1000,), share=40 / 100),
         ),
         notes="the logits' head is learnt in both phases",

@@ -115,6 +115,8 @@ AB = Term(
     ),
 )
 
+AB_OF_SCENES = replace(AB, weight=1e-3, source="the AB authors' code for MIT scenes: 1/1000")
+
 OFD = Term(
     name="ofd",
     tap="before_relu",
@@ -146,9 +148,7 @@ AT_GRADIENT = Term(
     needs=("labels", "images"),
     weight=10.0,
     source="the paper's is not known to us; ours",
-    aspects=Aspects(
-        teacher="input gradient", student="input gradient", distance="L2", missing="all but the gradient's direction"
-    ),
+    aspects=Aspects(teacher="input gradient", student="input gradient", distance="L2", missing="all but the gradient"),
 )
 
 NST = Term(
