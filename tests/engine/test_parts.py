@@ -50,6 +50,24 @@ def test_constant_stays_and_onecycle_rises_once_and_falls_to_nothing():
     assert one[-1] < 1e-4 * 0.1
 
 
+def test_cosine_is_half_a_wave_from_the_rate_to_nothing():
+    expected = [0.1 * (1 + math.cos(math.pi * step / 8)) / 2 for step in range(8)]
+    assert rates("cosine", 8) == pytest.approx(expected)
+
+
+def test_adamw_is_torchs_with_the_settings_numbers():
+    (optimizer,) = [
+        make_optimizer([nn.Parameter(torch.zeros(1))], OptimSettings(opt="adamw", lr=1e-3, weight_decay=0.05))
+    ]
+    assert type(optimizer) is torch.optim.AdamW
+    assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (1e-3, 0.05)
+
+
+def test_adamw_wants_a_rate_of_its_own():
+    with pytest.raises(ValueError, match=r"opt=adamw wants an lr of its own, such as optim\.lr=0\.001"):
+        OptimSettings(opt="adamw")
+
+
 def test_a_checkpoint_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):
     checkpoint.save(tmp_path, {"step": 1})
 

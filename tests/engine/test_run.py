@@ -40,6 +40,7 @@ def test_the_folder_holds_what_it_takes_to_do_it_again(settings, tmp_path):
         "checkpoint.pt",
         "metrics.jsonl",
         "run.json",
+        "seen.npz",
         "settings.yaml",
         "student.safetensors",
         "summary.json",

@@ -17,7 +17,7 @@ from understudy.engine.display import Display
 from understudy.engine.pull import in_words, look
 from understudy.engine.rates import base_rate, groups
 from understudy.engine.record import Record, check_weights
-from understudy.engine.schedule import make_optimizer, make_schedule
+from understudy.engine.schedule import make_optimizer, make_schedule, milestones
 from understudy.engine.stop import StopRequest
 from understudy.engine.teacher_cache import TeacherCache
 from understudy.engine.variation import Variation
@@ -87,6 +87,7 @@ class Loop:
         self.auto_rates = auto_rates
         self.place = Place(phase_train_s=[0.0] * len(epochs))
         self.optimizer: Optimizer | None = None
+        self.fresh_at: list[int] = []
         self.schedule: LRScheduler | None = None
         self.stop = StopRequest(until)
         self.has_to_compile = False
@@ -119,6 +120,7 @@ class Loop:
         num_steps = self._phase_steps()
         self.optimizer = make_optimizer(groups(self.distiller, optim, self.auto_rates), optim)
         self.schedule = make_schedule(self.optimizer, optim, num_steps)
+        self.fresh_at = milestones(optim, num_steps) if optim.reset_momentum_at_milestones else []
         if saved is not None:
             self.optimizer.load_state_dict(saved["optimizer"])
             self.schedule.load_state_dict(saved["schedule"])
@@ -177,6 +179,8 @@ class Loop:
         self.place.step += 1
         if self.place.phase_step < self._phase_steps():
             self.schedule.step()
+        if self.place.phase_step in self.fresh_at:
+            self.optimizer.state.clear()
         if self.has_to_compile:
             self._note_compiling(time.perf_counter() - started)
         self.display.step()

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
-from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler, MultiStepLR, OneCycleLR
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR
 
 from understudy.spec import OptimSettings
 
 
-def make_optimizer(parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]], settings: OptimSettings) -> SGD:
-    """SGD over the phase's parameters or groups of them (`engine.rates`), its whole step in one kernel for each."""
+def make_optimizer(parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]], settings: OptimSettings) -> Optimizer:
+    """The optimiser of the phase's parameters or groups of them (`engine.rates`), a step in one kernel for each."""
+    if settings.opt == "adamw":
+        return AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     return SGD(
         parameters,
         lr=settings.lr,
@@ -23,7 +25,7 @@ def make_optimizer(parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]]
 
 
 def make_schedule(optimizer: Optimizer, settings: OptimSettings, num_steps: int) -> LRScheduler:
-    """One value per step: `multistep` falls at shares of the phase, `onecycle` rises once and falls to nothing.
+    """One value per step: `multistep` falls at shares of the phase, `cosine` slowly to nothing, `onecycle` rises first.
 
     Groups of parameters keep the ratios of their rates. Milestones are shares of the phase's steps, so that they keep
     their place in phases of any length.
@@ -33,5 +35,11 @@ def make_schedule(optimizer: Optimizer, settings: OptimSettings, num_steps: int)
     if settings.sched == "onecycle":
         peaks = [group["lr"] for group in optimizer.param_groups]
         return OneCycleLR(optimizer, peaks, total_steps=num_steps, pct_start=settings.warmup, cycle_momentum=False)
-    milestones = [round(share * num_steps) for share in settings.milestones]
-    return MultiStepLR(optimizer, milestones, gamma=settings.decay_rate)
+    if settings.sched == "cosine":
+        return CosineAnnealingLR(optimizer, T_max=num_steps)
+    return MultiStepLR(optimizer, milestones(settings, num_steps), gamma=settings.decay_rate)
+
+
+def milestones(settings: OptimSettings, num_steps: int) -> list[int]:
+    """The steps of a phase from which on the rate is lower, with `multistep`."""
+    return [round(share * num_steps) for share in settings.milestones] if settings.sched == "multistep" else []

@@ -225,18 +225,24 @@ class DetectionSettings(Section):
 class OptimSettings(Section):
     """Optimiser and schedule. The defaults are the AB authors' CIFAR recipe."""
 
-    opt: Literal["sgd"] = Field(default="sgd", description="the optimiser")
-    lr: Positive = Field(default=0.1, description="learning rate; its peak with onecycle")
-    momentum: Fraction = Field(default=0.9, description="of the gradients before")
-    nesterov: bool = Field(default=True, description="Nesterov's form of it")
+    opt: Literal["sgd", "adamw"] = Field(
+        default="sgd", description="the optimiser; adamw has to be given an lr of its own"
+    )
+    lr: Positive = Field(default=0.1, description="learning rate; its peak with onecycle, where cosine begins")
+    momentum: Fraction = Field(default=0.9, description="sgd: of the gradients before")
+    nesterov: bool = Field(default=True, description="sgd: Nesterov's form of it")
     weight_decay: Annotated[float, Field(ge=0.0)] = Field(default=5e-4, description="times lr, of all parameters")
-    sched: Literal["multistep", "onecycle", "constant"] = Field(
+    sched: Literal["multistep", "onecycle", "cosine", "constant"] = Field(
         default="multistep", description="how lr moves within a phase"
     )
     milestones: tuple[Fraction, ...] = Field(
         default=(0.3, 0.6, 0.8), description="multistep: after these shares of the phase's steps"
     )
     decay_rate: Positive = Field(default=0.2, description="multistep: lr is multiplied by this at each milestone")
+    reset_momentum_at_milestones: bool = Field(
+        default=False,
+        description="multistep: begin each with a fresh optimiser, as the AB, OFD, BSS and AT authors' code",
+    )
     warmup: Fraction = Field(default=0.3, description="onecycle: share of the steps in which lr rises")
     rates: Annotated[dict[str, NotNegative] | None, BeforeValidator(_factors)] = Field(
         default=None,
@@ -246,6 +252,12 @@ class OptimSettings(Section):
     auto_rates: bool = Field(
         default=False, description="AutoLR: after each epoch the rates of blocks that change out of order are adjusted"
     )
+
+    @model_validator(mode="after")
+    def _has_a_rate_for_its_optimiser(self) -> "OptimSettings":
+        if self.opt != "sgd" and "lr" not in self.model_fields_set:
+            raise ValueError(f"opt={self.opt} wants an lr of its own, such as optim.lr=0.001: the default is for sgd")
+        return self
 
 
 class RunSettings(Section):

@@ -13,24 +13,27 @@ from understudy.spec.sizes import size_in_words
 CHECK = "memory"
 # Kept free: what kernels take within an operator, and what the allocator cannot join.
 MARGIN = 0.9
+# Numbers that the optimiser keeps for each parameter.
+KEPT_MOMENTS = {"sgd": 1, "adamw": 2}
 
 
 def memory(case: Case, available: Callable[[torch.device], int]) -> list[Finding]:
     """An error where a step of the whole batch would take more than there is, with the batch size that fits.
 
     Rule: the peak of a step on half of the case's images and on all of them, of the phase that takes most, is a line
-    that is followed to the batch size; the optimiser's momentum comes on top. More than 90 % of the available memory is
+    that is followed to the batch size; what the optimiser keeps comes on top. More than 90 % of the available memory is
     too much. Terms whose memory grows with the square of the batch take a little more than that.
     """
     few = len(case.images)
     if few < 2:
         return []
-    momentum = sum(4 * p.numel() for p in case.plan.student.parameters() if p.requires_grad)
+    moments = KEPT_MOMENTS[case.plan.settings.optim.opt]
+    kept = sum(4 * moments * p.numel() for p in case.plan.student.parameters() if p.requires_grad)
     lines = [line(case, few) for _ in case.phases()]
     there = MARGIN * available(case.precision.device)
 
     def needed(batch_size: int) -> float:
-        return momentum + max(fixed + slope * batch_size for fixed, slope in lines)
+        return kept + max(fixed + slope * batch_size for fixed, slope in lines)
 
     whole = needed(case.batch_size)
     told = f"a step of {case.batch_size} images takes about {size_in_words(whole)}"

@@ -1,0 +1,65 @@
+"""Runs with other optimisers and schedules than the default."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from understudy.engine import execute
+from understudy.engine.display import silent
+from understudy.engine.loop import StoppedError
+from understudy.spec import read_settings
+
+# Fifty images in batches of 25, three epochs: six steps.
+BASE = {"task": "train", "student.model": "digits-1x4", "data.name": "digits", "data.per_class": 5, "epochs": 3}
+WORDS = ["batch_size=25", "run.compile=off", "run.precision=float32", "run.eval_every=3"]
+
+
+def run(out, *words, display=None):
+    return execute(read_settings(options=BASE, words=[*WORDS, *words]), out, display=display)
+
+
+def weights(result):
+    return torch.cat([parameter.detach().flatten() for parameter in result.student.parameters()])
+
+
+def test_an_optimiser_that_is_fresh_at_every_step_has_no_momentum(tmp_path):
+    every = ",".join(str(step / 6) for step in range(1, 6))
+    common = ["optim.nesterov=false", "optim.lr=0.05", "optim.decay_rate=1.0"]
+    plain = weights(run(tmp_path / "plain", *common, "optim.momentum=0.0", "optim.sched=constant"))
+    milestones = f"optim.milestones=[{every}]"
+    kept = weights(run(tmp_path / "kept", *common, milestones))
+    fresh = weights(run(tmp_path / "fresh", *common, milestones, "optim.reset_momentum_at_milestones=true"))
+    assert torch.equal(fresh, plain) and not torch.allclose(kept, plain)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["optim.opt=adamw", "optim.lr=0.003", "optim.sched=cosine"],
+        ["optim.reset_momentum_at_milestones=true"],
+    ],
+    ids=["adamw", "reset"],
+)
+def test_stopped_at_any_step_it_ends_in_the_same_bits(tmp_path, words):
+    whole = weights(run(tmp_path / "whole", *words))
+    for last in range(1, 6):
+        out, display, steps = tmp_path / str(last), silent(), 0
+
+        def step(last=last):
+            nonlocal steps
+            steps += 1
+            if steps == last:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        display.step = step
+        with pytest.raises(StoppedError):
+            run(out, *words, display=display)
+        assert torch.equal(weights(run(out, *words)), whole)
+
+
+def test_adamw_with_cosine_learns(tmp_path):
+    result = run(tmp_path / "run", "epochs=30", "optim.opt=adamw", "optim.lr=0.01", "optim.sched=cosine")
+    # Sixty steps; one in ten is right by chance.
+    assert result.accuracy_pct > 40.0
