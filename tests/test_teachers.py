@@ -61,6 +61,17 @@ def test_several_teachers_answer_the_mean_by_their_shares(pixels):
     torch.testing.assert_close(logits, 0.25 * members[0].network(images) + 0.75 * members[1].network(images))
 
 
+def test_other_shares_and_sizes_are_told_apart(pixels):
+    """What stored answers are found by."""
+    said = {
+        repr(
+            teachers(Member(network=network(), share=share, size=size), Member(network=network(seed=1)), pixels=pixels)
+        )
+        for share, size in ((1.0, None), (3.0, None), (1.0, (24, 24)))
+    }
+    assert len(said) == 3
+
+
 def test_each_of_several_sees_its_own_pixels(pixels):
     one = Member(network=network(), mean=OWN_MEAN, std=OWN_STD)
     other = Member(network=network(seed=1), size=(24, 24))

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -36,6 +36,10 @@ class Precision:
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
+
+    def exact(self) -> "Precision":
+        """In which students are measured at the end: float32, as they are."""
+        return replace(self, dtype=torch.float32, compile=False)
 
     def place(self, network: nn.Module) -> nn.Module:
         """The network on the device, in the memory format."""

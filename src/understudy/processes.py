@@ -67,9 +67,25 @@ def is_true_anywhere(here: bool) -> bool:
     """Whether it is true in any of the processes, in all of which it is asked."""
     if num_processes() == 1:
         return here
-    answer = torch.tensor(float(here))
+    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+    answer = torch.tensor(float(here), device=device)
     dist.all_reduce(answer, dist.ReduceOp.MAX)
     return bool(answer)
+
+
+def of_each(mine: Any) -> list[Any]:
+    """What each process has, the first one's first: plain values and tensors."""
+    if num_processes() == 1:
+        return [mine]
+    found: list[Any] = [None] * num_processes()
+    dist.all_gather_object(found, mine)
+    return found
+
+
+def own_of(each: Sequence[Any]) -> Any:
+    """This process's part of what `of_each` answered; the first one's where there were fewer processes."""
+    rank = dist.get_rank() if num_processes() > 1 else 0
+    return each[rank if rank < len(each) else 0]
 
 
 def mean_of_all(values: Tensor) -> Tensor:

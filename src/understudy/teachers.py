@@ -73,6 +73,10 @@ class Teachers(nn.Module):
         """Whether its classifier has other rows than the student's classes, or in another order."""
         return self.classes0 is not None
 
+    def extra_repr(self) -> str:
+        """What neither the members nor the state say: stored answers are known by it."""
+        return f"sizes={self.sizes}, shares={self.shares}"
+
     def forward(self, images: Tensor) -> Tensor:
         logits = [self._logits(index, images) for index in range(len(self.networks))]
         return logits[0] if len(logits) == 1 else _weighted_sum(self.shares, logits)

@@ -76,6 +76,12 @@ def test_parts_of_classes_are_refused_and_parts_of_images_taken(voc_folder):
     assert load("voc2007", folder=voc_folder, percent=50, validation=0.2).fingerprint() == data.fingerprint()
 
 
+@pytest.mark.parametrize("share", [0.04, 0.97])
+def test_a_share_that_leaves_nothing_to_measure_or_to_train_on_is_refused(voc_folder, share):
+    with pytest.raises(ValueError, match=r"of 5 images leaves \d to measure on and \d to train on"):
+        load("voc2007", folder=voc_folder, validation=share)
+
+
 def test_a_size_that_detectors_do_not_take_is_answered_with_the_nearest_one():
     with pytest.raises(ValueError, match=r"data\.size=200: .*multiples of 32; nearest: 192"):
         Fit(size=200)

@@ -26,6 +26,15 @@ def plain_folder(tmp_path, write_image):
     return tmp_path / "all"
 
 
+def test_the_stamps_of_files_change_when_one_is_written_again(divided_folder, write_image):
+    before = class_folders(divided_folder, seed=0).train
+    assert class_folders(divided_folder, seed=0).train.stamps() == before.stamps()
+    write_image(divided_folder / "train" / "bee" / "1.png", (9, 9, 9))
+    after = class_folders(divided_folder, seed=0).train
+    assert after.stamps() != before.subset([0]).stamps() and after.fingerprint() == before.fingerprint()
+    assert after.subset([0, 1]).stamps() == before.subset([0, 1]).stamps()
+
+
 def test_train_and_val_are_read_as_torchvision_reads_them(divided_folder):
     found = class_folders(divided_folder, seed=0)
     expected = ImageFolder(divided_folder / "train")

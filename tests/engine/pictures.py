@@ -27,6 +27,9 @@ class Drawn:
     def name(self, row: int) -> str:
         return f"drawn/{row}.png"
 
+    def stamp(self, row: int) -> str:
+        return ""
+
 
 def files(first: int, count: int, broken: int = -1) -> ImageFiles:
     rows = torch.arange(first, first + count)

@@ -50,6 +50,18 @@ def test_constant_stays_and_onecycle_rises_once_and_falls_to_nothing():
     assert one[-1] < 1e-4 * 0.1
 
 
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 4, 5, 10, 20])
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.2, 0.25, 0.3, 0.5])
+def test_onecycle_comes_to_its_peak_in_phases_of_any_length(num_steps, warmup):
+    found = rates("onecycle", num_steps, warmup=warmup)
+    assert 0.05 < max(found) <= 0.1 + 1e-9
+    assert num_steps < 3 or found[-1] < 1e-4
+
+
+def test_multistep_begins_with_its_rate_in_phases_of_any_length():
+    assert [rates("multistep", num_steps)[0] for num_steps in (1, 2, 3)] == [0.1] * 3
+
+
 def test_cosine_is_half_a_wave_from_the_rate_to_nothing():
     expected = [0.1 * (1 + math.cos(math.pi * step / 8)) / 2 for step in range(8)]
     assert rates("cosine", 8) == pytest.approx(expected)

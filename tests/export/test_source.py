@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from understudy.export.source import NAME, is_ours, source_of
+from understudy.export.loading import how_to_load
+from understudy.export.source import NAME, has_source, is_ours, source_of
 from understudy.models import NAMES, build, save_weights
 
 pytestmark = pytest.mark.slow
@@ -32,6 +33,15 @@ def student_of(name):
     torch.manual_seed(0)
     data = SimpleNamespace(num_classes=10, image_shape=(1, 8, 8))
     return SimpleNamespace(model=name, data=data, network=build(name, num_classes=10, in_channels=1).eval())
+
+
+def test_a_network_that_is_cut_has_no_source_of_its_own_and_is_not_loaded_by_one():
+    whole, cut = student_of("digits-2x8"), student_of("digits-2x8@stage2")
+    cut.image_shape = whole.image_shape = (1, 8, 8)
+    assert has_source(whole) and not has_source(cut)
+    assert "model" in how_to_load(whole, "safetensors", with_normalisation=False)
+    assert how_to_load(cut, "safetensors", with_normalisation=False) == ""
+    assert "onnxruntime" in how_to_load(cut, "onnx", with_normalisation=False)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from understudy.report.figures import (
     variation_chart,
 )
 from understudy.report.palette import DARK, LIGHT, looks
+from understudy.report.progress import measured_scores
 
 pytestmark = pytest.mark.slow
 
@@ -167,3 +168,12 @@ def test_a_term_does_not_run_on_from_one_phase_into_the_next(runs):
              if "stroke: var(--series-0)" in path.get("style", "") and "stroke-width: 1.8" in path.get("style", "")
              and "stroke-opacity" not in path.get("style", "")]  # fmt: skip
     assert lines == [0, 4]
+
+
+def test_a_finished_run_that_held_images_out_has_the_curve_of_these(folders):
+    """Its end is measured on the test images, its epochs are not."""
+    path = folders.make("kd", 80.0, split="validation")
+    summary = json.loads((path / "summary.json").read_text())
+    (path / "summary.json").write_text(json.dumps(summary | {"split": "test"}))
+    split, curve = measured_scores(read_run(path))
+    assert split == "validation" and len(curve) == 6

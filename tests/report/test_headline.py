@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from understudy.report import comparison, read_run
@@ -24,6 +26,18 @@ def test_a_student_alone_under_other_conditions_is_not_compared_with(folders, ot
     rows = rows_of(alone, folders.make("ab+kd", 88.84))
     assert "points more" not in outcome(rows)
     assert "without a teacher" not in [what for what, _, _ in tiles(rows)]
+
+
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [("data", {"sha256": "00" * 32}), ("data", {"train_images": 50}), ("student", {"weights": "other.safetensors"})],
+)
+def test_a_student_alone_that_saw_other_images_or_began_elsewhere_is_not_compared_with(folders, part, other):
+    alone = folders.make("none", 82.28, name="alone", teacher=None, task="train")
+    facts = json.loads((alone / "run.json").read_text())
+    facts[part] |= other
+    (alone / "run.json").write_text(json.dumps(facts))
+    assert "points more" not in outcome(rows_of(alone, folders.make("ab+kd", 88.84)))
 
 
 def test_a_single_network_learnt_from_nobody(folders):

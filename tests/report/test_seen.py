@@ -158,6 +158,26 @@ def test_a_page_of_runs_from_before_does_without(four_runs, tmp_path):
     assert "What was transferred" not in text
 
 
+def test_a_teachers_maps_stand_where_the_students_could_not_be_read(folders):
+    path = folders.make("kd", 80.0)
+    found = keep(path, answers=False)
+    np.savez_compressed(path / seen.FILE, **{key: found[key] for key in found if not key.startswith("maps student")})
+    (group,) = groups_of(path)
+    rows = [(title, [label for label, _ in rows]) for title, rows in seen.sheets(group)]
+    assert rows == [(f"where it looks, {size}", ["", "teacher, wrn22-4"]) for size in ("16 x 16", "8 x 8")]
+
+
+@pytest.mark.parametrize("channels", [2, 4, 13])
+def test_pictures_of_other_than_one_or_three_channels_are_shown(folders, channels):
+    path = folders.make("kd", 80.0)
+    images = RANDOM.integers(0, 256, (6, channels, 32, 32), dtype=np.uint8)
+    keep(path, images=images)
+    (group,) = groups_of(path)
+    first = pixels(seen.sheets(group)[0][1][0][1])[::2, :64:2, :3]
+    expected = np.moveaxis(images[0, :3], 0, 2) if channels >= 3 else np.repeat(images[0, 0][..., None], 3, axis=2)
+    assert np.array_equal(first, expected)
+
+
 @pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04broken"])
 def test_a_broken_file_is_named(folders, content):
     path = folders.make("kd", 80.0)

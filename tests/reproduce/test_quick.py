@@ -50,5 +50,12 @@ def test_a_few_images_are_of_all_kinds_and_some_of_each():
     assert data.train.labels.bincount().tolist() == data.test.labels.bincount().tolist() == [6] * 10
 
 
+def test_wrong_labels_are_still_known_among_a_few_images():
+    data = few_images(DataSettings(name="digits", mislabel=0.3))
+    assert 5 < len(data.mislabelled) < len(data.train)
+    found = [int(data.train.labels[place]) for place in data.mislabelled]
+    assert all(label != right for label, right in zip(found, data.mislabelled.values(), strict=True))
+
+
 def test_the_title_of_a_quick_table_says_so():
     assert "quick" in quick_table(TABLES["ab_table1"]).title

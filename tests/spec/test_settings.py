@@ -16,6 +16,8 @@ STUDENT = {"student": {"model": "wrn16-2"}}
         ((120,), (20 / 120, 100 / 120), (20, 100)),
         ((2,), (20 / 120, 100 / 120), (1, 1)),
         ((7,), (1.0,), (7,)),
+        ((4,), (0.45, 0.45, 0.1), (1, 2, 1)),
+        ((3,), (0.45, 0.45, 0.1), (1, 1, 1)),
     ],
 )
 def test_epochs_are_taken_summed_or_divided_by_the_phases_shares(asked, shares, expected):

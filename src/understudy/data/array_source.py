@@ -18,3 +18,6 @@ class ArraySource:
 
     def name(self, row: int) -> str:
         return f"{self.origin} image {row}"
+
+    def stamp(self, row: int) -> str:
+        return ""

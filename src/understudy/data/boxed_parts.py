@@ -27,6 +27,11 @@ class BoxedParts:
             len(self.train), generator=torch.Generator().manual_seed(seed_of("boxed images of seed", seed))
         )
         num_held = round(validation * len(order))
+        if validation and not 0 < num_held < len(order):
+            raise ValueError(
+                f"validation={validation:g} of {len(order)} images leaves {num_held} to measure on and "
+                f"{len(order) - num_held} to train on; give a share that leaves some of each"
+            )
         rest = order[num_held:]
         if percent is not None:
             rest = rest[: max(1, round(percent / 100.0 * len(rest)))]

@@ -35,6 +35,10 @@ class ChainedSource:
         source, inside = self._place(row)
         return source.name(inside)
 
+    def stamp(self, row: int) -> str:
+        source, inside = self._place(row)
+        return source.stamp(inside)
+
     def _place(self, row: int) -> tuple[Source, int]:
         place = bisect_right(self.ends, row)
         return self.sources[place], row - (self.ends[place - 1] if place else 0)

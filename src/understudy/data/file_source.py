@@ -31,6 +31,10 @@ class FileSource:
     def name(self, row: int) -> str:
         return self.names[row].as_py()
 
+    def stamp(self, row: int) -> str:
+        about = (self.root / self.name(row)).stat()
+        return f"{about.st_size} {about.st_mtime_ns}"
+
 
 def image_files(
     root: Path, names: Sequence[str], labels: Sequence[int], class_names: Sequence[str], *, listed_in: str = ""

@@ -22,6 +22,10 @@ class Source(Protocol):
         """Where the image lies, as a user would look for it; also part of the fingerprint."""
         ...
 
+    def stamp(self, row: int) -> str:
+        """Another one once the file that holds the image was written again; empty where no file does."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageFiles:
@@ -62,6 +66,13 @@ class ImageFiles:
     def name(self, index: int) -> str:
         """Where the image at this place of the set lies."""
         return self.source.name(int(self.rows[index]))
+
+    def stamps(self) -> str:
+        """SHA-256 in hexadecimal over the stamps: another one once a file was written again, whatever is in it."""
+        digest = hashlib.sha256()
+        for row in self.rows.tolist():
+            digest.update(f"{self.source.stamp(row)}\n".encode())
+        return digest.hexdigest()
 
     def subset(self, indices: Tensor | Sequence[int]) -> "ImageFiles":
         """The images at `indices`, in that order, with all class names kept."""

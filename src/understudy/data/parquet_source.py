@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,11 @@ class ParquetSource:
     def name(self, row: int) -> str:
         file, row_in_file = self._file_and_row(row)
         return f"{file.name} row {row_in_file}"
+
+    def stamp(self, row: int) -> str:
+        """Of the whole file; of one that lies elsewhere, nothing is known."""
+        path = Path(self._file_and_row(row)[0].address)
+        return f"{path.stat().st_size} {path.stat().st_mtime_ns}" if path.is_file() else ""
 
     def group_of(self, rows: np.ndarray) -> np.ndarray:
         """The row group of every row, counted from 0 through all files."""

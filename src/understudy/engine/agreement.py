@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from understudy.distiller import Distiller
 from understudy.losses import activation_agreement
 from understudy.precision import Precision
-from understudy.taps import Tapped, pairs
+from understudy.taps import Tapped, as_map, pairs
 
 ROLE = "before_relu"
 
@@ -21,13 +21,13 @@ class Agreement:
     """
 
     def __init__(self, student: nn.Module, teacher: nn.Module, distiller: Distiller, images: Tensor):
-        found = pairs(student, teacher, ROLE, images)
         adapters = _adapters(distiller)
-        self.layers = {
-            s.name: (t.name, adapters.get(s.name, nn.Identity()))
-            for s, t in found
-            if s.shape[2:] == t.shape[2:] and (s.name in adapters or s.shape[1] == t.shape[1])
-        }
+        self.image_size = tuple(images.shape[-2:])
+        self.layers = {}
+        for own, wanted in pairs(student, teacher, ROLE, images):
+            shapes = [as_map(torch.empty(one.shape, device="meta"), self.image_size).shape for one in (own, wanted)]
+            if shapes[0][2:] == shapes[1][2:] and (own.name in adapters or shapes[0][1] == shapes[1][1]):
+                self.layers[own.name] = (wanted.name, adapters.get(own.name, nn.Identity()))
         self.student = student
         self.teacher = teacher
         self.read_student = Tapped(student, list(self.layers), images)
@@ -54,7 +54,8 @@ class Agreement:
         for name, (teacher_name, adapter) in self.layers.items():
             was_training = adapter.training
             adapter.eval()
-            values[name] = float(activation_agreement(adapter(student[name]), teacher[teacher_name]))
+            own, wanted = (as_map(one, self.image_size) for one in (student[name], teacher[teacher_name]))
+            values[name] = float(activation_agreement(adapter(own), wanted))
             adapter.train(was_training)
         return values
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from understudy.processes import of_each, own_of
+
 FILE = "checkpoint.pt"
 
 
@@ -31,13 +33,15 @@ def load(folder: Path, device: torch.device) -> dict[str, Any] | None:
         raise ValueError(f"{path} cannot be read ({error}); remove it to start this run again") from error
 
 
-def random_state() -> dict[str, Any]:
-    """The generators that a network's own layers (dropout, ...) draw from."""
-    cuda = [state.clone() for state in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state().clone(), "cuda": cuda}
+def random_state(device: torch.device) -> list[dict[str, Any]]:
+    """The generators that a network's own layers (dropout, ...) draw from, for each process those of its device."""
+    cuda = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return of_each({"cpu": torch.get_rng_state().clone(), "cuda": cuda})
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
-    torch.set_rng_state(state["cpu"].cpu().clone())
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all([own.cpu().clone() for own in state["cuda"]])
+def restore_random_state(state: list[dict[str, Any]] | dict[str, Any], device: torch.device) -> None:
+    # A checkpoint from before there was one for each process has one.
+    own = own_of(state if isinstance(state, list) else [state])
+    torch.set_rng_state(own["cpu"].cpu().clone())
+    if own["cuda"] and device.type == "cuda":
+        torch.cuda.set_rng_state(own["cuda"][0].cpu().clone(), device)

@@ -12,6 +12,7 @@ from understudy.engine.teacher_scores import teacher_scores
 from understudy.methods import LOGITS
 from understudy.models import cut_of
 from understudy.precision import Precision
+from understudy.spec import TeacherSettings
 
 # So many names of what starts random are told; run.json has all.
 SHOWN = 8
@@ -140,17 +141,28 @@ def _teacher(plan: Plan, precision: Precision) -> dict[str, Any] | None:
     """The teacher's name, size, scores on the test images, and fingerprint: of its file, or else of its tensors."""
     if plan.teacher is None:
         return None
-    first = plan.settings.teacher
-    named = [] if first is None else [first, *plan.settings.more_teachers]
-    files = [one.weights for one in named if one.weights is not None]
-    is_one_file = len(files) == len(named) == 1
+    named, files = _named_teachers(plan)
     return {
         "name": " + ".join(one.model for one in named) or type(plan.teacher).__name__,
         **plan.sizes["teacher"],
         "weights": " + ".join(map(str, files)) or None,
-        "sha256": facts.sha256(files[0]) if is_one_file else facts.state_sha256(plan.teacher),
+        "sha256": teacher_sha256(plan),
         "scores": teacher_scores(plan, precision),
     }
+
+
+def teacher_sha256(plan: Plan) -> str:
+    """The fingerprint of the file that the teacher is from, of its tensors where it is from several or none."""
+    assert plan.teacher is not None
+    named, files = _named_teachers(plan)
+    return facts.sha256(files[0]) if len(files) == len(named) == 1 else facts.state_sha256(plan.teacher)
+
+
+def _named_teachers(plan: Plan) -> tuple[list[TeacherSettings], list[Path]]:
+    """What the settings name, and the files of weights."""
+    first = plan.settings.teacher
+    named = [] if first is None else [first, *plan.settings.more_teachers]
+    return named, [one.weights for one in named if one.weights is not None]
 
 
 def _text(path: Path | None) -> str | None:

@@ -11,7 +11,19 @@ from understudy.engine.display import Display, silent
 from understudy.engine.networks import locate
 from understudy.engine.run import Result, execute
 from understudy.methods import Method
-from understudy.spec import read_settings
+from understudy.spec import Settings, read_settings
+
+# What training reads of the settings whatever is given; the rest says how an object is made.
+READ_OF_OBJECTS = {
+    "data": ("name", "augment", "views", "epoch_images", "mixup", "cutmix", "smoothing"),
+    "student": ("model", "size", "from_teacher"),
+    "teacher": ("model",),
+}
+MADE_BY = {
+    "data": "give load_data this setting, as in load_data('digits', per_class=5)",
+    "student": "load its weights before, or give its name",
+    "teacher": "make it ready before, or give its name",
+}
 
 
 def distil(
@@ -33,7 +45,8 @@ def distil(
     written as two underscores (`optim__lr=0.05`), `words` the same as on the command line ("optim.lr=0.05"). Called
     again with the same arguments and folder, a run that was cut off goes on where it was.
 
-    Raises ValueError for what cannot be carried out, before anything is trained.
+    Raises ValueError for what cannot be carried out, before anything is trained, and for settings of how an object is
+    made that is given as it is.
     """
     wanted: dict[str, Any] = {
         "student.model": student if isinstance(student, str) else type(student).__name__,
@@ -47,8 +60,10 @@ def distil(
         wanted |= {"teacher.model": found.model, "teacher.weights": found.weights and str(found.weights)}
     elif teacher is not None:
         wanted["teacher.model"] = type(teacher).__name__
+    settings = read_settings(options=wanted, words=words)
+    _refuse_ignored(settings, student, teacher, data)
     return execute(
-        read_settings(options=wanted, words=words),
+        settings,
         Path(folder),
         student=None if isinstance(student, str) else student,
         teacher=teacher if isinstance(teacher, nn.Module) else None,
@@ -56,3 +71,21 @@ def distil(
         method=method if isinstance(method, Method) else None,
         display=display or silent(),
     )
+
+
+def _refuse_ignored(settings: Settings, student: object, teacher: object, data: object) -> None:
+    """ValueError for settings that nobody would read: those of objects that are there already."""
+    given = (
+        ("data", settings.data, data if isinstance(data, Dataset) else None),
+        ("student", settings.student, student if isinstance(student, nn.Module) else None),
+        ("teacher", settings.teacher, teacher if isinstance(teacher, nn.Module) else None),
+    )
+    for name, section, found in given:
+        if found is None or section is None:
+            continue
+        ignored = sorted(section.model_fields_set - set(READ_OF_OBJECTS[name]))
+        if ignored:
+            raise ValueError(
+                f"{name}.{ignored[0]} is for {name} by name, and was given with a {type(found).__name__}, which is "
+                f"used as it is; {MADE_BY[name]}"
+            )

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from understudy.engine import facts, folder
 from understudy.engine.agreement import Agreement
 from understudy.engine.loop import Place
@@ -13,7 +11,6 @@ from understudy.engine.measure import agree
 from understudy.engine.networks import student_metadata
 from understudy.engine.plan import Plan
 from understudy.engine.record import FILE
-from understudy.engine.seen import keep_seen
 from understudy.models import save_weights
 from understudy.precision import Precision
 from understudy.tasks import Task
@@ -28,15 +25,12 @@ def finish(
     agreement: Agreement | None,
 ) -> dict[str, Any]:
     """Measure the student in float32, write it and the summary; the summary."""
-    exact = Precision(
-        device=precision.device, dtype=torch.float32, channels_last=precision.channels_last, compile=False
-    )
+    exact = precision.exact()
     data, student = plan.data, plan.assembled
     scores = plan.task.measure(student, data.test, data, exact)
     said = student_metadata(run_facts["student"]["name"], data, student, plan.shapes["student"])
     save_weights(student, out / folder.STUDENT, said | plan.task.metadata(student))
     plan.task.draw(student, data, exact, out)
-    keep_seen(plan, exact, out)
     lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
     summary = {
         "scores": scores,

@@ -1,13 +1,15 @@
 """The folder of a run: what lies in it, and whether a command may go on there."""
 
+import contextlib
 import difflib
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from understudy.engine import facts
 from understudy.spec import Settings, StudentSettings, TeacherSettings
@@ -15,6 +17,8 @@ from understudy.spec import Settings, StudentSettings, TeacherSettings
 SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json", "student.safetensors"
 # The fingerprints of the files of weights that the run began with; not in folders from before there was this file.
 WEIGHTS = "weights.json"
+# There while a process carries the run out.
+LOCK = ".lock"
 # Only where data.mislabel gave some images a wrong label: which.
 MISLABELLED = "mislabelled.json"
 # These change where files lie, how often something is written, or whom the teacher's answers come from: never what is
@@ -33,6 +37,10 @@ MAY_DIFFER = (
 )
 
 
+class BusyError(ValueError):
+    """Another process is carrying out the run."""
+
+
 def is_finished(folder: Path, settings: Settings) -> bool:
     """True when this very run is finished in the folder; nothing is written.
 
@@ -40,7 +48,7 @@ def is_finished(folder: Path, settings: Settings) -> bool:
     """
     path = folder / SETTINGS
     if not path.exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or any(not _is_of_a_start(one) for one in folder.iterdir())):
             raise ValueError(f"{folder} holds something else (no {SETTINGS}); give another folder with --out")
         return False
     there = flatten(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -54,6 +62,32 @@ def is_finished(folder: Path, settings: Settings) -> bool:
             f"Give another folder with --out, or remove this one"
         )
     return (folder / SUMMARY).exists()
+
+
+def _is_of_a_start(path: Path) -> bool:
+    """Whether the file may be there of a run that was killed before its settings were written."""
+    return path.name in (WEIGHTS, LOCK) or path.name.endswith(".partial")
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The folder is this process's own while in the block. Raises BusyError where another process holds it.
+
+    It is held by a lock of the operating system, which frees it when its holder dies, however that happens.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise BusyError(
+            f"another process is carrying out the run in {folder}; wait for it, or give another folder with --out"
+        ) from None
+    try:
+        yield
+    finally:
+        (folder / LOCK).unlink(missing_ok=True)
+        lock.release()
 
 
 def start(folder: Path, settings: Settings) -> None:

@@ -124,7 +124,7 @@ class Loop:
         if saved is not None:
             self.optimizer.load_state_dict(saved["optimizer"])
             self.schedule.load_state_dict(saved["schedule"])
-            checkpoint.restore_random_state(saved["random"])
+            checkpoint.restore_random_state(saved["random"], self.precision.device)
         else:
             self._look_at_gradients(self.settings.run.balance)
         self.display.start(f"{phase.name:<10}", num_steps, self.place.phase_step)
@@ -305,7 +305,7 @@ class Loop:
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "auto_rates": self.auto_rates.state() if self.auto_rates else None,
-                "random": checkpoint.random_state(),
+                "random": checkpoint.random_state(self.precision.device),
                 "record": self.record.state(),
             },
         )

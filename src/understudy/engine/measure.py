@@ -46,9 +46,9 @@ def agree(agreement: Agreement | None, data: Dataset, precision: Precision) -> d
         return None
     _, height, width = data.image_shape
     count = min(AGREEMENT_IMAGES, max(1, AGREEMENT_PIXELS // (height * width)), len(data.test))
+    # Evenly spaced: sets may be sorted by class.
+    chosen = torch.arange(count) * len(data.test) // count
     # So few are decoded before a worker process has started.
     here = replace(data, workers=0)
-    images, _ = next(
-        batches_in_order(data.test.subset(torch.arange(count)), here, batch_size=count, device=precision.device)
-    )
+    images, _ = next(batches_in_order(data.test.subset(chosen), here, batch_size=count, device=precision.device))
     return agreement.measure(images, precision) or None

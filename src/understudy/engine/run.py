@@ -14,7 +14,7 @@ from understudy.distiller import Distiller
 from understudy.engine import checkpoint, folder, rates
 from understudy.engine.auto_rates import AutoRates
 from understudy.engine.compile_cache import keep_compiled_code
-from understudy.engine.describe import beginning, describe, list_mislabelled
+from understudy.engine.describe import beginning, describe, list_mislabelled, teacher_sha256
 from understudy.engine.display import Display, silent
 from understudy.engine.distributed import check_processes, own_folder
 from understudy.engine.doctor.quick import look_quickly, tell
@@ -24,6 +24,7 @@ from understudy.engine.measure import make_agreement, measure_epoch
 from understudy.engine.memory import keep_freed_memory
 from understudy.engine.plan import Plan, make_plan
 from understudy.engine.record import Record
+from understudy.engine.seen import keep_seen
 from understudy.engine.selection import select_images
 from understudy.engine.student_memory import in_words as memory_in_words
 from understudy.engine.student_memory import student_memory
@@ -34,7 +35,7 @@ from understudy.engine.trackers import check_trackers, open_trackers
 from understudy.engine.variation import Variation
 from understudy.methods import Method
 from understudy.models import load_weights
-from understudy.precision import Precision, threads_for
+from understudy.precision import Precision, can_compile, threads_for
 from understudy.processes import is_first, joined, num_processes
 from understudy.spec import Settings
 from understudy.spec.scores import in_words
@@ -102,16 +103,19 @@ def _execute(
     if finished:
         summary = _read_finished(plan, out, display)
     else:
-        folder.start(out, settings)
         keep_freed_memory()
-        with threads_for(plan.batch_multiply_adds), images_scaled(plan.student, settings.student.size):
+        scaled = images_scaled(plan.student, settings.student.size)
+        with folder.held(out), threads_for(plan.batch_multiply_adds), scaled:
+            folder.start(out, settings)
             summary = _carry_out(plan, out, display, until)
     return Result(student=plan.student, folder=out, summary=summary)
 
 
 def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> dict[str, Any]:
     """Train, from the folder's checkpoint where there is one, and measure; the summary."""
-    precision = plan.choose_precision()
+    precision = _precision(plan, out)
+    # Before anything goes to the device, and before anything reads the networks.
+    memory = student_memory(plan.student, plan.shapes["student"])
     for network in (plan.assembled, plan.teacher, plan.whole_teacher):
         if network is not None:
             precision.place(network)
@@ -119,7 +123,21 @@ def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> 
         shared = check_processes(plan.task, batches.batch_size)
         if shared is not None:
             display.say(shared)
-        return _train(plan, out, precision, batches, display, until)
+        return _train(plan, out, precision, batches, memory, display, until)
+
+
+def _precision(plan: Plan, out: Path) -> Precision:
+    """What is chosen here, or that of the run that goes on: another machine might choose otherwise."""
+    chosen = plan.choose_precision()
+    if not (out / checkpoint.FILE).exists():
+        return chosen
+    before = json.loads((out / folder.FACTS).read_text(encoding="utf-8"))["precision"]
+    return replace(
+        chosen,
+        dtype=getattr(torch, before["dtype"]),
+        channels_last=before["channels_last"],
+        compile=before["compile"] and can_compile(chosen.device),
+    )
 
 
 def _train(
@@ -127,12 +145,11 @@ def _train(
     out: Path,
     precision: Precision,
     batches: TrainingBatches,
+    memory: dict[str, int],
     display: Display,
     until: float | None,
 ) -> dict[str, Any]:
     example = torch.zeros(2, *plan.data.image_shape, device=precision.device)
-    # Before anything reads the networks, and before they go to the device.
-    memory = student_memory(plan.student, plan.shapes["student"])
     distiller = Distiller(plan.student, plan.teacher, plan.method, example, plan.objective)
     rates.freeze(distiller, plan.settings.optim.rates)
     precision.place(distiller)
@@ -190,7 +207,17 @@ def _train(
             place = loop.run(saved)
         finally:
             display.stop()
-    return finish(out, plan, precision, place, run_facts, agreement)
+    summary = finish(out, plan, precision, place, run_facts, agreement)
+    _keep_seen(plan, precision, out, display)
+    return summary
+
+
+def _keep_seen(plan: Plan, precision: Precision, out: Path, display: Display) -> None:
+    """Pictures for the report; the run is finished, and stays so whatever a network of one's own does here."""
+    try:
+        keep_seen(plan, precision.exact(), out)
+    except Exception as error:
+        display.say(f"the report will not show what was transferred ({type(error).__name__}: {error})")
 
 
 def _make_teacher_lean(distiller: Distiller, example: torch.Tensor, precision: Precision, display: Display) -> None:
@@ -245,10 +272,14 @@ def _make_cache(
 
 
 def _read_facts(out: Path, plan: Plan) -> dict[str, Any]:
-    """The facts of the run in the folder. Raises ValueError if its data or its method have changed since."""
+    """The facts of the run in the folder. Raises ValueError if its data, teacher or method have changed since."""
     run_facts = json.loads((out / folder.FACTS).read_text(encoding="utf-8"))
     if run_facts["data"]["sha256"] != plan.data.fingerprint():
         raise ValueError(f"{out} was trained on other data of the same name; give another folder with --out")
+    taught_by = (run_facts["teacher"] or {}).get("sha256")
+    # A teacher that moves its statistics is another one afterwards.
+    if taught_by is not None and plan.method.teacher_mode != "train" and taught_by != teacher_sha256(plan):
+        raise ValueError(f"{out} was taught by another teacher of the same name; give another folder with --out")
     declared = run_facts["method"].get("sha256")
     # Folders from before methods had fingerprints have none.
     if declared is not None and declared != plan.method.fingerprint():

@@ -32,14 +32,16 @@ def make_schedule(optimizer: Optimizer, settings: OptimSettings, num_steps: int)
     """
     if settings.sched == "constant":
         return ConstantLR(optimizer, factor=1.0, total_iters=0)
-    if settings.sched == "onecycle":
+    if settings.sched == "onecycle" and num_steps > 1:
         peaks = [group["lr"] for group in optimizer.param_groups]
-        return OneCycleLR(optimizer, peaks, total_steps=num_steps, pct_start=settings.warmup, cycle_momentum=False)
+        # Where it rises for exactly one step, torch divides by nothing.
+        share = settings.warmup - 1e-9 if abs(settings.warmup * num_steps - 1) < 1e-9 else settings.warmup
+        return OneCycleLR(optimizer, peaks, total_steps=num_steps, pct_start=share, cycle_momentum=False)
     if settings.sched == "cosine":
         return CosineAnnealingLR(optimizer, T_max=num_steps)
     return MultiStepLR(optimizer, milestones(settings, num_steps), gamma=settings.decay_rate)
 
 
 def milestones(settings: OptimSettings, num_steps: int) -> list[int]:
-    """The steps of a phase from which on the rate is lower, with `multistep`."""
-    return [round(share * num_steps) for share in settings.milestones] if settings.sched == "multistep" else []
+    """The steps of a phase from which on the rate is lower, with `multistep`: never the first one."""
+    return [max(1, round(share * num_steps)) for share in settings.milestones] if settings.sched == "multistep" else []

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,11 +49,11 @@ def keep_seen(plan: Plan, precision: Precision, out: Path) -> None:
     was_training = {module: module.training for network in networks.values() for module in network.modules()}
     for network in networks.values():
         network.eval()
-    kept = _look(test, plan, networks, precision) | _arrange(test, plan, networks, precision)
+    kept: dict[str, Any] = _look(test, plan, networks, precision) | _arrange(test, plan, networks, precision)
     for module, training in was_training.items():
         module.training = training
     held = io.BytesIO()
-    np.savez_compressed(held, allow_pickle=False, **kept)
+    np.savez_compressed(held, **kept)
     folder.write_whole(out / FILE, held.getvalue())
 
 

@@ -2,14 +2,17 @@
 
 from understudy.export.source import is_ours
 from understudy.export.student import Student
-from understudy.models import end_of
+from understudy.models import cut_of, end_of
 
 
 def how_to_load(student: Student, file_format: str, with_normalisation: bool) -> str:
     """A short program that answers one image with a class name, run in the folder of the files.
 
-    For an embedding network with its vector; empty for its weights alone, which need understudy.
+    For an embedding network with its vector. Empty for its weights alone, and for those of a network cut after a block:
+    they need understudy.
     """
+    if file_format == "safetensors" and cut_of(student.network) is not None:
+        return ""
     if end_of(student.network) is not None:
         return _embedding(student, file_format, with_normalisation)
     shape = ", ".join(str(size) for size in student.image_shape)

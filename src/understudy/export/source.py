@@ -6,7 +6,7 @@ from pathlib import Path
 
 from understudy.engine import facts
 from understudy.export.student import Student
-from understudy.models import end_of
+from understudy.models import cut_of, end_of
 
 NAME = "model.py"
 
@@ -31,7 +31,7 @@ def is_ours(student: Student) -> bool:
 
 def has_source(student: Student) -> bool:
     """Whether `source_of` answers all of the network: it is ours, as it is."""
-    return is_ours(student) and end_of(student.network) is None
+    return is_ours(student) and end_of(student.network) is None and cut_of(student.network) is None
 
 
 def source_of(student: Student) -> str:

@@ -55,7 +55,10 @@ def best_of(rows: Sequence[Row]) -> Row:
 
 
 def alone_beside(best: Row, rows: Sequence[Row]) -> Row | None:
-    """The best run without a teacher's help that had the same student, data, split and number of epochs."""
+    """The best run without a teacher's help that had the same student, data, split and number of epochs.
+
+    The same data are the very same images, in the same size, and the same student began with the same file, or none.
+    """
     if best.is_alone:
         return None
     same = [row for row in rows if row.is_alone and _conditions(row) == _conditions(best)]
@@ -63,7 +66,7 @@ def alone_beside(best: Row, rows: Sequence[Row]) -> Row | None:
 
 
 def _conditions(row: Row) -> tuple[object, ...]:
-    return row.student, row.data, row.split, row.num_epochs
+    return row.student, row.data, row.split, row.num_epochs, row.began_with
 
 
 def _percent(value_pct: float | None) -> str:

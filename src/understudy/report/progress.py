@@ -34,7 +34,8 @@ def measured_scores(run: Run) -> tuple[str | None, list[tuple[int, float]]]:
     measured = [(record["epoch"], record["scores"]) for record in run.epochs if record.get("scores")]
     splits = {name for _, scores in measured for name in scores if scores[name]}
     stated = (run.summary or {}).get("split")
-    split = stated or next((name for name in ("test", "validation") if name in splits), None)
+    # The end is measured on the test images, epochs on held-out ones where there are any.
+    split = next((name for name in (stated, "test", "validation") if name in splits), stated)
     return split, [(epoch, found[split][run.headline]) for epoch, found in measured if found.get(split)]
 
 

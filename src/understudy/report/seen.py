@@ -42,7 +42,8 @@ class Seer:
     def maps(self) -> dict[str, np.ndarray]:
         """What they show -> the maps (N, H, W), in bytes. Places are called by the size that the student has there."""
         own, students = self._maps_of(self.role), self._maps_of("student")
-        sizes = {place: f"{found.shape[1]} x {found.shape[2]}" for place, found in students.items()}
+        # Where the student's are not there, by its own.
+        sizes = {place: f"{found.shape[1]} x {found.shape[2]}" for place, found in (own | students).items()}
         again = Counter(sizes.values())
         numbered = {
             place: size if again[size] == 1 else f"{size}, {list(sizes.values())[:place].count(size) + 1}"
@@ -113,11 +114,12 @@ def sheets(group: Sequence[Seer]) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def _strip(pictures: np.ndarray) -> str:
-    """(N, H, W, 1 or 3) in bytes beside each other, as the address of a PNG."""
+    """(N, H, W, C) in bytes beside each other, as the address of a PNG: in colour where there are three, else grey."""
     number, height, width, channels = pictures.shape
+    coloured = pictures[..., :3] if channels >= 3 else pictures[..., :1].repeat(3, axis=3)
     side = CELL, max(1, round(CELL * height / width))
     strip = Image.new("RGBA", (number * (CELL + GAP) - GAP, side[1]))
-    for place, picture in enumerate(pictures.repeat(3 // channels, axis=3)):
+    for place, picture in enumerate(coloured):
         scaled = Image.fromarray(picture).resize(
             side, Image.Resampling.BOX if width > CELL else Image.Resampling.NEAREST
         )

@@ -42,6 +42,7 @@ class Row:
     agreement_by_layer: dict[str, float] | None = None
     wall_s: float | None = None
     images_per_s: dict[str, float] | None = None
+    began_with: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +169,12 @@ def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
         agreement_by_layer=agreement,
         wall_s=found.get("wall_s"),
         images_per_s={phase["name"]: phase["images_per_s"] for phase in found.get("phases") or ()},
+        began_with=(
+            student.get("weights"),
+            student.get("image_shape"),
+            facts["data"].get("sha256"),
+            facts["data"].get("train_images"),
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from understudy.engine import execute
 from understudy.engine.display import Display
+from understudy.engine.folder import BusyError
 from understudy.engine.loop import StoppedError
 from understudy.reproduce.quick import few_images
 from understudy.spec import read_settings
@@ -65,6 +66,8 @@ def _attempt(job: Job, display: Display, log: TextIO) -> Outcome:
         execute(settings, job.folder, data=data, display=display, until=job.until)
     except StoppedError as stop:
         return Outcome(kind="stopped", reason=str(stop))
+    except BusyError as error:
+        return Outcome(kind="busy", reason=str(error))
     except Exception as error:
         traceback.print_exc(file=log)
         return Outcome(kind="failed", reason=f"{type(error).__name__}: {error}")

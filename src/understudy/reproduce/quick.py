@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from understudy.data import BoxedImages, Dataset
 from understudy.data.image_set import Images
@@ -44,20 +45,23 @@ def few_images(data: DataSettings) -> Dataset:
 @functools.lru_cache(maxsize=4)
 def _read_few(data: str) -> Dataset:
     whole = load_data(Settings(student=StudentSettings(model=""), data=DataSettings.model_validate_json(data)))
+    kept = _few(whole.train)
+    place = {old: new for new, old in enumerate(kept.tolist())}
     return replace(
         whole,
-        train=_few(whole.train),
-        test=_few(whole.test),
-        validation=None if whole.validation is None else _few(whole.validation),
+        train=whole.train.subset(kept),
+        test=whole.test.subset(_few(whole.test)),
+        validation=None if whole.validation is None else whole.validation.subset(_few(whole.validation)),
+        mislabelled={place[old]: right for old, right in whole.mislabelled.items() if old in place},
     )
 
 
-def _few(images: Images) -> Images:
+def _few(images: Images) -> Tensor:
     """At most about NUM_IMAGES, of the first classes that have any, PER_CLASS or more of each; with boxes the first."""
     if isinstance(images, BoxedImages):
-        return images.subset(torch.arange(min(NUM_IMAGES, len(images))))
+        return torch.arange(min(NUM_IMAGES, len(images)))
     labels = images.labels.cpu()
     present = labels.unique()
     per_class = max(PER_CLASS, NUM_IMAGES // len(present))
     chosen = [(labels == label).nonzero()[:per_class, 0] for label in present[: NUM_IMAGES // per_class]]
-    return images.subset(torch.cat(chosen).sort().values)
+    return torch.cat(chosen).sort().values

@@ -380,4 +380,6 @@ def epochs_per_phase(epochs: tuple[int, ...], shares: tuple[float, ...]) -> tupl
     if total < len(shares):
         raise ValueError(f"{total} epoch in all is too few for {len(shares)} phases; give at least {len(shares)}")
     early = [max(1, round(total * share / sum(shares))) for share in shares[:-1]]
-    return (*early, max(1, total - sum(early)))
+    while sum(early) >= total:
+        early[early.index(max(early))] -= 1
+    return (*early, total - sum(early))

@@ -1,7 +1,6 @@
 """Which positions play a role: the network's own word, or a proposal."""
 
 import difflib
-import itertools
 import math
 
 from torch import Tensor, nn
@@ -63,17 +62,22 @@ def _positions(network: nn.Module, role: str, images: Tensor) -> list[Position]:
 
 def _matched(fewer: list[Position], more: list[Position], images: Tensor) -> list[tuple[Position, Position]]:
     """Each of the fewer with one of the more, in order, at the least sum of log ratios of their areas."""
-
-    def cost(chosen: tuple[Position, ...]) -> float:
-        return sum(abs(_log_area(a, images) - _log_area(b, images)) for a, b in zip(fewer, chosen, strict=True))
-
-    # Reversed, so that of equal costs the deepest is met first.
-    choices = itertools.combinations(reversed(more), len(fewer))
-    best = min((tuple(reversed(chosen)) for chosen in choices), key=cost)
-    if any(len({_log_area(position, images) for position in side}) == 1 < len(side) for side in (fewer, more)):
+    areas, others = ([_log_area(position, images) for position in side] for side in (fewer, more))
+    if any(len(set(own)) == 1 < len(own) for own in (areas, others)):
         # Where a transformer's maps all have one size, sizes say nothing of depth: the deepest meet the deepest.
-        best = tuple(more[-len(fewer) :])
-    return list(zip(fewer, best, strict=True))
+        return list(zip(fewer, more[-len(fewer) :], strict=True))
+    # least[i][j]: of the first i with some of the first j.
+    least = [[0.0] * (len(more) + 1)] + [[math.inf] * (len(more) + 1) for _ in fewer]
+    for i, area in enumerate(areas, 1):
+        for j in range(i, len(more) + 1):
+            least[i][j] = min(least[i - 1][j - 1] + abs(area - others[j - 1]), least[i][j - 1])
+    found, i = [], len(fewer)
+    for j in range(len(more), 0, -1):
+        # From the deepest on: of equal sums the deeper one is taken.
+        if i and least[i - 1][j - 1] + abs(areas[i - 1] - others[j - 1]) <= least[i][j - 1]:
+            found.append((fewer[i - 1], more[j - 1]))
+            i -= 1
+    return found[::-1]
 
 
 def _log_area(position: Position, images: Tensor) -> float:

@@ -1,0 +1,183 @@
+"""What a run that goes on, or is asked for again, must not do: with another teacher, in another precision, twice at
+once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from timm.models.vision_transformer import VisionTransformer
+
+from understudy import distil, load_data
+from understudy.data import Loading
+from understudy.engine import checkpoint, execute, folder, run
+from understudy.engine.display import silent
+from understudy.engine.loop import StoppedError
+from understudy.engine.plan import Plan
+from understudy.models import build
+from understudy.precision import Precision
+from understudy.processes import own_of
+
+
+def teacher(seed):
+    torch.manual_seed(seed)
+    return build("digits-2x6", num_classes=10, in_channels=1)
+
+
+def student():
+    torch.manual_seed(9)
+    return build("digits-1x4", num_classes=10, in_channels=1)
+
+
+def stops_after(steps):
+    display = silent()
+    seen = []
+
+    def step():
+        seen.append(1)
+        if len(seen) == steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    display.step = step
+    return display
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_data("digits", per_class=5)
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["finished", "cut off"])
+def test_another_teacher_in_the_same_folder_is_refused(digits, tmp_path, cut):
+    common = {"data": digits, "method": "kd", "epochs": 2, "folder": tmp_path / "run", "batch_size": 25}
+    if cut:
+        with pytest.raises(StoppedError):
+            distil(student(), teacher(0), **common, display=stops_after(2))
+    else:
+        distil(student(), teacher(0), **common)
+    with pytest.raises(ValueError, match="taught by another teacher of the same name"):
+        distil(student(), teacher(1), **common)
+    distil(student(), teacher(0), **common)
+
+
+def test_the_precision_of_a_run_that_goes_on_is_its_own(settings, tmp_path, monkeypatch):
+    """Begun where bfloat16 was chosen, it goes on so where float32 would be."""
+    choose = Plan.choose_precision
+
+    def low(plan):
+        return replace(choose(plan), dtype=torch.bfloat16, channels_last=True)
+
+    monkeypatch.setattr(Plan, "choose_precision", low)
+    with pytest.raises(StoppedError):
+        execute(settings("kd"), tmp_path / "run", display=stops_after(4))
+    monkeypatch.setattr(Plan, "choose_precision", choose)
+    seen = []
+    plain = Precision.autocast
+    monkeypatch.setattr(Precision, "autocast", lambda own: seen.append(own.dtype) or plain(own))
+    execute(settings("kd"), tmp_path / "run")
+    told = json.loads((tmp_path / "run" / "run.json").read_text())["precision"]["dtype"]
+    # But for the measurement at the end.
+    assert told == "bfloat16" and seen[0] == torch.bfloat16 and seen.count(torch.bfloat16) > seen.count(torch.float32)
+
+
+def test_the_students_memory_is_measured_before_anything_goes_to_the_device(settings, tmp_path, monkeypatch):
+    """It is measured on the processor: on a GPU the first step was never reached."""
+    placed = []
+    place, measure = Precision.place, run.student_memory
+    monkeypatch.setattr(Precision, "place", lambda own, network: placed.append(network) or place(own, network))
+    found = []
+    monkeypatch.setattr(run, "student_memory", lambda *given: found.append(len(placed)) or measure(*given))
+    execute(settings("kd"), tmp_path / "run")
+    assert found == [0] and placed
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from understudy.engine import folder
+with folder.held(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_two_processes_do_not_carry_out_one_run(settings, tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        with pytest.raises(folder.BusyError, match="another process is carrying out the run in"):
+            execute(settings("kd"), tmp_path / "run")
+        other.kill()
+    # Its lock went with it.
+    execute(settings("kd"), tmp_path / "run")
+    assert not (tmp_path / "run" / folder.LOCK).exists()
+
+
+def test_a_folder_whose_run_was_killed_before_its_settings_were_written_is_free(settings, tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in (folder.WEIGHTS, f"{folder.SETTINGS}.partial", folder.LOCK):
+        (tmp_path / "run" / name).write_text("{}")
+    execute(settings("kd"), tmp_path / "run")
+    assert (tmp_path / "run" / folder.SUMMARY).exists()
+
+
+def test_each_process_has_its_own_generators_back():
+    states = [{"cpu": torch.get_rng_state(), "cuda": []}, {"cpu": torch.get_rng_state() * 0, "cuda": []}]
+    assert own_of(states) is states[0]
+    # From a machine with GPUs, and from before there was one for each process.
+    checkpoint.restore_random_state({"cpu": states[0]["cpu"], "cuda": [states[0]["cpu"]]}, torch.device("cpu"))
+    assert torch.equal(torch.get_rng_state(), states[0]["cpu"])
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"data__per_class": 5}, r"data\.per_class is for data by name, and was given with a Dataset.*load_data"),
+        ({"data__validation": 0.2}, r"data\.validation"),
+        ({"student__weights": "nowhere.safetensors"}, r"student\.weights is for student by name.*a DigitsNet"),
+        ({"teacher__size": 16}, r"teacher\.size is for teacher by name"),
+    ],
+)
+def test_settings_that_nobody_would_read_are_refused(digits, tmp_path, options, named):
+    with pytest.raises(ValueError, match=named):
+        distil(student(), teacher(0), digits, method="kd", epochs=1, folder=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_of_the_training_are_read_whatever_is_given(digits, tmp_path):
+    options = {"data__views": 2, "data__epoch_images": 100, "data__augment": False, "batch_size": 25}
+    done = distil(student(), teacher(0), digits, method="kd", epochs=1, folder=tmp_path / "run", **options)
+    assert done.summary["phases"][0]["images"] == 100
+
+
+def test_what_goes_wrong_with_the_pictures_leaves_the_run_finished(settings, tmp_path, monkeypatch):
+    def breaks(*given):
+        raise KeyError("odd network")
+
+    monkeypatch.setattr(run, "keep_seen", breaks)
+    display, said = silent(), []
+    display.say = said.append
+    execute(settings("kd"), tmp_path / "run", display=display)
+    assert (tmp_path / "run" / folder.SUMMARY).exists()
+    assert any("will not show what was transferred (KeyError: 'odd network')" in one for one in said)
+
+
+def test_agreement_of_tokens_is_measured_only_on_one_grid(tmp_path):
+    """Patches of two sizes, which AB compares by averaging: no neuron has its like."""
+    data = load_data("digits", per_class=5, loading=Loading(size=16))
+
+    def vit(patch):
+        torch.manual_seed(patch)
+        return VisionTransformer(
+            img_size=16, patch_size=patch, in_chans=1, num_classes=10, embed_dim=16, depth=3, num_heads=2
+        )
+
+    common = {"data": data, "method": "ab", "epochs": 2, "batch_size": 25}
+    run = distil(vit(4), vit(2), **common, folder=tmp_path / "other")
+    assert run.summary["agreement"] is None
+    run = distil(vit(4), vit(4), **common, folder=tmp_path / "same")
+    assert len(run.summary["agreement"]) == 3 and min(run.summary["agreement"].values()) > 0.5
