@@ -45,7 +45,7 @@ class OnGpu(Tensor):
     device = property(lambda self: GPU)  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
     is_cuda = property(lambda self: True)  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
     is_cpu = property(lambda self: False)  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # pyright: ignore[reportAssignmentType]
 
     def data_ptr(self):
         return self.inner.data_ptr()
@@ -105,9 +105,10 @@ def _refuse_two_devices(name, args, tensors):
     if name.startswith(MEET):
         wrong = others if name.startswith("aten::index") and not isinstance(args[0], OnGpu) else []
     else:
-        # Autograd makes zeros wherever it likes, for gradients that are not there.
         wrong = [one for one in others if one.dim() > 0 or name.startswith(STRICT)]
-        wrong = [one for one in wrong if one.dim() == 0 or bool(one.ne(0).any())]
+    if torch._C._current_graph_task_id() != -1:
+        # The backward pass makes zeros on the processor, for gradients that are not there.
+        wrong = [one for one in wrong if bool(one.ne(0).any())]
     if wrong:
         shapes = [tuple(one.shape) for one in tensors]
         raise TwoDevicesError(
