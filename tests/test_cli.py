@@ -48,7 +48,9 @@ def test_trains_a_teacher_distils_a_student_evaluates_it_and_reports(call, tmp_p
 
 
 def test_a_dry_run_prints_settings_that_can_be_given_back(call, tmp_path):
-    status, out, _ = call("distill", "--student", "wrn16-2", "--epochs", "1+5", "--dry-run", "optim.lr=0.05")
+    status, out, _ = call(
+        "distill", "--student", "wrn16-2", "--method", "ab+kd", "--epochs", "1+5", "--dry-run", "optim.lr=0.05"
+    )
     assert status == 0 and yaml.safe_load(out)["optim"]["lr"] == 0.05
     (tmp_path / "run.yaml").write_text(out)
     assert call("distill", "--config", "run.yaml", "--dry-run")[1] == out
@@ -208,3 +210,9 @@ def test_a_teachers_file_that_does_not_name_its_model_is_an_error(call, tmp_path
     save_weights(build("digits-1x4", num_classes=10, in_channels=1), tmp_path / "bare.safetensors")
     status, _, error = call("evaluate", "bare.safetensors")
     assert status == 2 and "does not say which model it is" in error
+
+
+@pytest.mark.parametrize("command", ["distill", "doctor"])
+def test_a_teacher_without_a_method_is_asked_about(call, command):
+    status, _, told = call(command, "--teacher", "digits-2x16", "--student", "digits-2x8", "--data", "digits")
+    assert status == 2 and "give --method, as in --method ab+kd" in " ".join(told.split())

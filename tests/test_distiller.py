@@ -382,3 +382,11 @@ def test_an_objective_of_ones_own_takes_the_place_of_the_cross_entropy_and_is_tr
     assert id(objective.head.weight) in trained and objective.head.weight.grad.abs().sum() > 0
     distiller = Distiller(student, teacher, find("ab"), torch.zeros(2, *SHAPE), objective)
     assert id(objective.head.weight) not in {id(parameter) for parameter in distiller.phase_parameters()}
+
+
+def test_a_methods_name_is_as_good_as_the_method():
+    student, teacher = pair()
+    distiller = Distiller(student, teacher, "ab+kd", torch.zeros(2, *SHAPE))
+    assert distiller.method is METHODS["ab+kd"]
+    with pytest.raises(ValueError, match="there is no method 'abkd'; nearest"):
+        Distiller(student, teacher, "abkd", torch.zeros(2, *SHAPE))

@@ -213,3 +213,8 @@ def test_a_phases_optimiser_has_its_own_numbers():
     ):
         with pytest.raises(ValueError, match=said):
             adjust(find("ab+kd"), phases=phases)
+
+
+def test_a_negative_weight_is_refused():
+    with pytest.raises(ValueError, match=r"terms\.kd\.weight=-1: a weight below 0 would unlearn"):
+        adjust(METHODS["kd"], terms={"kd": {"weight": -1.0}})

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 
 from understudy.comparisons import Comparison, Site, chosen_options, find_comparisons
 from understudy.gradients import add_clipped, gradients_of, norm_of
-from understudy.methods import LOGITS, Method, Phase, Term
+from understudy.methods import LOGITS, Method, Phase, Term, find
 from understudy.ops import at_least_float32
 from understudy.processes import mean_over_processes, of_all_processes
 from understudy.reading import Reader
@@ -25,7 +25,7 @@ Wanted = dict[str, list[Tensor]]
 
 
 class Distiller(nn.Module):
-    """A student that learns from a teacher by `method`; called as `distiller(images, labels)`.
+    """A student that learns from a teacher by `method`, or by that of a name; called as `distiller(images, labels)`.
 
     The answer is a dict: `loss` (a scalar to call backward on), `output` (the logits, detached), and each term's own
     contribution to the loss, detached, under its name; the labels' cross-entropy is called `task`. This is the form of
@@ -55,11 +55,12 @@ class Distiller(nn.Module):
         self,
         student: nn.Module,
         teacher: nn.Module | None,
-        method: Method,
+        method: Method | str,
         images: Tensor,
         objective: Callable[..., Tensor] | None = None,
     ):
         super().__init__()
+        method = find(method) if isinstance(method, str) else method
         if method.needs_teacher and teacher is None:
             raise ValueError(f"{method.title} needs a teacher; found none")
         self.method = method

@@ -78,7 +78,7 @@ def test_a_folder_with_another_run_is_an_error(call, teacher):
 
 
 def test_a_dry_run_prints_what_distill_would(call):
-    status, out, _ = call("--student", "digits-1x4", "--dry-run")
+    status, out, _ = call("--student", "digits-1x4", "--method", "kd", "--dry-run")
     assert status == 0 and "model: digits-1x4" in out
 
 

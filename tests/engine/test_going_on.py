@@ -181,3 +181,19 @@ def test_agreement_of_tokens_is_measured_only_on_one_grid(tmp_path):
     assert run.summary["agreement"] is None
     run = distil(vit(4), vit(4), **common, folder=tmp_path / "same")
     assert len(run.summary["agreement"]) == 3 and min(run.summary["agreement"].values()) > 0.5
+
+
+def test_a_run_that_was_refused_before_it_saved_anything_does_not_block_the_corrected_one(settings, tmp_path):
+    with pytest.raises(ValueError, match=r"optim\.rates\.layr1"):
+        execute(settings("kd", "optim.rates.layr1=0.1"), tmp_path / "run")
+    execute(settings("kd"), tmp_path / "run")
+    with pytest.raises(ValueError, match="holds a run with other settings"):
+        execute(settings("kd", "optim.lr=0.2"), tmp_path / "run")
+
+
+@pytest.mark.parametrize(("text", "told"), [("- 1\n", "holds no settings"), ("a: [1", "no valid YAML")])
+def test_settings_that_are_none_are_told(settings, tmp_path, text, told):
+    execute(settings("kd"), tmp_path / "run")
+    (tmp_path / "run" / folder.SETTINGS).write_text(text)
+    with pytest.raises(ValueError, match=told):
+        execute(settings("kd"), tmp_path / "run")

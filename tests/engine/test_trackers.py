@@ -110,7 +110,7 @@ def test_an_unknown_tracker_is_a_mistake(settings, tmp_path, asked, words):
 
 def test_without_accelerate_it_is_said_how_to_get_it(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(trackers, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"run\.trackers=wandb,mlflow needs accelerate: pip install 'understudy\["):
+    with pytest.raises(ValueError, match=r"run\.trackers=wandb,mlflow needs accelerate: pip install accelerate"):
         execute(settings("kd", "run.trackers=wandb,mlflow"), tmp_path / "run")
 
 

@@ -32,7 +32,7 @@ def test_a_run_asks_for_its_share_and_never_for_more_than_one_machine_has(machin
 
 def test_without_ray_it_says_how_to_get_it(carry_out, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"--ray needs ray.*pip install 'understudy\[ray\]'"):
+    with pytest.raises(ValueError, match=r"--ray needs ray.*pip install ray"):
         carry_out("none", ray="127.0.0.1:1")
 
 

@@ -145,3 +145,19 @@ def test_rates_go_by_names_with_dots_in_the_order_given(tmp_path):
 )
 def test_a_rate_that_is_none_is_told(word, words):
     assert mistake(options={"student.model": "wrn16-2"}, words=[word]).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["data.classes=[1,"], r"data\.classes: found '\[1,', which is no whole value; quote one with spaces"),
+        (["optim.opt=adamw"], r"optim: opt=adamw wants an lr of its own"),
+        (["seed=3"], r"seed: there is no such setting; nearest: run\.seed"),
+        (["size=64"], r"nearest: data\.size"),
+        (["learning_rate=0.1"], r"nearest: optim\.lr"),
+        (["optim.learning_rate=0.1"], r"nearest: optim\.lr"),
+    ],
+)
+def test_mistakes_in_words_say_what_is_meant(words, told):
+    with pytest.raises(SettingsError, match=told):
+        read_settings(options={"student.model": "wrn16-2"}, words=words)

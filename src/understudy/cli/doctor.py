@@ -24,7 +24,7 @@ from understudy.cli.options import (
     Weights,
     Words,
 )
-from understudy.cli.run import default_name, distill_options, print_settings
+from understudy.cli.run import check_method_is_named, default_name, distill_options, print_settings
 from understudy.spec import Settings, read_settings
 
 
@@ -73,6 +73,7 @@ def doctor(
         precision,
     )
     settings = read_settings(file=config, options=options, words=words or [])
+    check_method_is_named(settings)
     if dry_run:
         print_settings(settings)
         return

@@ -171,6 +171,7 @@ def _run(
     options: dict[str, Any], config: Path | None, words: list[str] | None, out: Path | None, dry_run: bool
 ) -> None:
     settings = read_settings(file=config, options=options, words=words or [])
+    check_method_is_named(settings)
     if dry_run:
         print_settings(settings)
         return
@@ -184,6 +185,14 @@ def _run(
         f"the student is {result.folder / 'student.safetensors'}",
         highlight=False,
     )
+
+
+def check_method_is_named(settings: Settings) -> None:
+    """ValueError where a teacher is given and nobody says how to learn from it: labels alone would be learnt."""
+    if settings.task == "distill" and "name" not in settings.method.model_fields_set:
+        raise ValueError(
+            "give --method, as in --method ab+kd; `understudy list methods` has all of them, none is labels alone"
+        )
 
 
 def print_settings(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from understudy.engine import facts
+from understudy.engine import checkpoint, facts
 from understudy.spec import Settings, StudentSettings, TeacherSettings
 
 SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json", "student.safetensors"
@@ -51,7 +51,9 @@ def is_finished(folder: Path, settings: Settings) -> bool:
         if folder.exists() and (not folder.is_dir() or any(not _is_of_a_start(one) for one in folder.iterdir())):
             raise ValueError(f"{folder} holds something else (no {SETTINGS}); give another folder with --out")
         return False
-    there = flatten(yaml.safe_load(path.read_text(encoding="utf-8")))
+    if not any((folder / name).exists() for name in (checkpoint.FILE, SUMMARY)):
+        return False  # refused or killed before anything was saved: there is nothing to lose, and nothing to go on with
+    there = _settings_in(path)
     began_with = _read_json(folder / WEIGHTS)
     differences = _differences(there, flatten(as_plain(settings)), began_with) + _other_weights(
         there, settings, began_with
@@ -62,6 +64,17 @@ def is_finished(folder: Path, settings: Settings) -> bool:
             f"Give another folder with --out, or remove this one"
         )
     return (folder / SUMMARY).exists()
+
+
+def _settings_in(path: Path) -> dict[str, Any]:
+    """Dotted key -> value; ValueError where the file holds something else."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no valid YAML ({error}); give another folder with --out") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no settings but {found!r}; give another folder with --out")
+    return flatten(found)
 
 
 def _is_of_a_start(path: Path) -> bool:
@@ -94,7 +107,7 @@ def start(folder: Path, settings: Settings) -> None:
     """Make the folder, with the settings and the fingerprints of the files of weights in it."""
     folder.mkdir(parents=True, exist_ok=True)
     began_with = {key: facts.sha256(path) for key, path in _weights(settings).items()}
-    if began_with and not (folder / SETTINGS).exists():
+    if began_with and not (folder / checkpoint.FILE).exists():
         write_json(folder / WEIGHTS, began_with)
     write_whole(folder / SETTINGS, yaml.safe_dump(as_plain(settings), sort_keys=False))
 

@@ -43,7 +43,7 @@ def require_onnx(what: str) -> None:
     """ValueError with the command that installs what is missing."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise ValueError(f"{what} needs {', '.join(missing)}; install with: pip install 'understudy[export]'")
+        raise ValueError(f"{what} needs {', '.join(missing)}; install with: pip install onnx onnxruntime onnxscript")
 
 
 def open_onnx(path: Path) -> OnnxFile:

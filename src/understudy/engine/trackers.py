@@ -63,7 +63,7 @@ def check_trackers(names: tuple[str, ...]) -> None:
     if not names:
         return
     if find_spec("accelerate") is None:
-        raise ValueError(f"run.trackers={','.join(names)} needs accelerate: pip install 'understudy[trackers]'")
+        raise ValueError(f"run.trackers={','.join(names)} needs accelerate: pip install accelerate")
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 
     there = {str(getattr(one, "value", one)) for one in get_available_trackers()}

@@ -185,6 +185,8 @@ def _change(term: Term, wanted: Mapping[str, Option]) -> Term:
             raise ValueError(f"terms.{term.name}.{key}={value}: expected {' or '.join(CHOICES[key])}")
         _check_kind(f"terms.{term.name}.{key}", value, FIELDS[key] if key in FIELDS else type(allowed_options[key]))
     own: dict[str, Any] = {key: FIELDS[key](value) for key, value in wanted.items() if key in FIELDS}
+    if own.get("weight", 0.0) < 0:
+        raise ValueError(f"terms.{term.name}.weight={own['weight']:g}: a weight below 0 would unlearn; give 0 or more")
     if "positions" in own:
         own["positions"] = _pairs(term, own["positions"])
     options = {key: value for key, value in wanted.items() if key not in own}

@@ -71,7 +71,10 @@ def propose(own: Shapes, found: Shapes) -> dict[str, str]:
             rename.setdefault(part, other)
     if "" in rename or not rename:
         return {}
-    fits = dict(zip(renamed([*found], rename), found.values(), strict=True)) == dict(own)
+    try:
+        fits = dict(zip(renamed([*found], rename), found.values(), strict=True)) == dict(own)
+    except ValueError:
+        return {}  # one rename undoes another: these are two networks
     return rename if fits else {}
 
 

@@ -24,7 +24,7 @@ def on_ray(address: str, num_workers: int | None) -> Iterator[Pool]:
     or nothing answers at the address.
     """
     if importlib.util.find_spec("ray") is None:
-        raise ValueError("--ray needs ray, which is not installed: pip install 'understudy[ray]'")
+        raise ValueError("--ray needs ray, which is not installed: pip install ray")
     import ray
 
     _check_answers(address)

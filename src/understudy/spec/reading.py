@@ -12,6 +12,10 @@ from yaml.constructor import SafeConstructor
 
 from understudy.spec.settings import Settings
 
+# Of settings of one name in several sections the first of these is meant; and what others call ours.
+MEANT = ("run.", "data.", "optim.", "student.")
+ALIASES = {"learning_rate": "lr", "scheduler": "sched", "optimizer": "opt"}
+
 
 class SettingsError(ValueError):
     """What was found, where, and what is allowed: one line for each mistake."""
@@ -36,12 +40,22 @@ def read_settings(
         key, equals, text = word.partition("=")
         if not equals or not key:
             raise SettingsError(f"found {word!r}, expected section.key=value, as in optim.lr=0.05")
-        _put(values, origins, key, yaml.safe_load(text), "")
+        _put(values, origins, key, _parsed(key, text), "")
     try:
         return Settings.model_validate(_nest(values))
     except ValidationError as error:
         lines = [_explain(one, values, origins) for one in error.errors()]
         raise SettingsError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _parsed(key: str, text: str) -> Any:
+    """The value as YAML reads it. Raises SettingsError."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise SettingsError(
+            f"{key}: found {text!r}, which is no whole value; quote one with spaces or brackets"
+        ) from None
 
 
 def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, str]:
@@ -159,6 +173,9 @@ def _explain(error: Any, values: Mapping[str, Any], origins: Mapping[str, str]) 
         return f"{origin}{inside}: missing; give {known_keys()[inside]}"
     if not key:
         return error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error" and key not in values:
+        # Of several settings of a section together.
+        return f"{origin}{key}: {error['msg'].removeprefix('Value error, ')}"
     expected = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     expected = expected if expected.startswith("expected") else f"expected {expected}"
     return f"{origin}{key}: found {values.get(key, error['input'])!r}, {expected}"
@@ -166,8 +183,8 @@ def _explain(error: Any, values: Mapping[str, Any], origins: Mapping[str, str]) 
 
 def _nearest(key: str) -> str:
     """The known key that is meant, most likely: the same last word in another section, or a similar spelling."""
-    known = list(known_keys())
-    last = key.rpartition(".")[2]
+    known = sorted(known_keys(), key=lambda one: next((n for n, name in enumerate(MEANT) if one.startswith(name)), 9))
+    last = ALIASES.get(key.rpartition(".")[2], key.rpartition(".")[2])
     near = [one for one in known if one.rpartition(".")[2] == last] or difflib.get_close_matches(
         key, known, n=1, cutoff=0.6
     )

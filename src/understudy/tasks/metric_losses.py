@@ -87,7 +87,7 @@ def make_loss(name: str, options: Mapping[str, float], num_classes: int, length:
         from pytorch_metric_learning import losses, miners
     except ImportError as error:
         raise ValueError(
-            f"retrieval.loss={name} needs pytorch-metric-learning: pip install 'understudy[retrieval]'"
+            f"retrieval.loss={name} needs pytorch-metric-learning: pip install pytorch-metric-learning"
         ) from error
     wanted = LOSSES[name]
     make = getattr(losses, wanted.make)
