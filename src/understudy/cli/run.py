@@ -189,7 +189,7 @@ def _run(
 
 def check_method_is_named(settings: Settings) -> None:
     """ValueError where a teacher is given and nobody says how to learn from it: labels alone would be learnt."""
-    if settings.task == "distill" and "name" not in settings.method.model_fields_set:
+    if settings.teacher is not None and "name" not in settings.method.model_fields_set:
         raise ValueError(
             "give --method, as in --method ab+kd; `understudy list methods` has all of them, none is labels alone"
         )
