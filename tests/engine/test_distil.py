@@ -67,11 +67,21 @@ def test_a_misspelt_setting_is_an_error(teacher, tmp_path):
 
 def test_the_readmes_five_lines_run(teacher, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     assert 'load_data("cifar10")' in code
     short = code.replace('load_data("cifar10")', 'load_data("digits", per_class=5)').replace("1+5", "1+1")
     exec(short, {"MyStudent": MyStudent, "my_trained_teacher": teacher})
     assert capsys.readouterr().out and (tmp_path / "runs" / "mine" / "student.safetensors").exists()
+
+
+def test_the_readmes_loop_of_ones_own_learns(teacher):
+    _, code = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    torch.manual_seed(0)
+    student, images = MyStudent(), torch.randn(16, 1, 8, 8)
+    before = [parameter.detach().clone() for parameter in student.parameters()]
+    loader = [(images, torch.arange(16) % 10)] * 2
+    exec(code, {"torch": torch, "student": student, "teacher": teacher, "example_images": images, "loader": loader})
+    assert not any(torch.equal(old, new) for old, new in zip(before, student.parameters(), strict=True))
 
 
 def test_the_public_names_are_there():

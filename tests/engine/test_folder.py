@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from understudy.engine import folder
+from understudy.engine import checkpoint, folder
 from understudy.models import build, save_weights
 from understudy.spec import read_settings
 
@@ -23,8 +23,14 @@ def settings(**options):
     return read_settings(options=stated | {"data.name": "digits"} | options)
 
 
+def begin(path, wanted):
+    """A run that has saved something, with which it can be gone on."""
+    folder.start(path, wanted)
+    (path / checkpoint.FILE).touch()
+
+
 def test_weights_may_move_and_be_named_in_another_way(place):
-    folder.start(place / "run", settings())
+    begin(place / "run", settings())
     assert not folder.is_finished(place / "run", settings(**{"teacher.weights": str(place / "one.safetensors")}))
     shutil.move("one.safetensors", "moved.safetensors")
     assert not folder.is_finished(place / "run", settings(**{"teacher.weights": "moved.safetensors"}))
@@ -32,7 +38,7 @@ def test_weights_may_move_and_be_named_in_another_way(place):
 
 @pytest.mark.parametrize("name", ["teacher.weights", "student.weights"])
 def test_other_weights_in_the_same_place_are_another_run(place, name):
-    folder.start(place / "run", settings(**{name: "one.safetensors"}))
+    begin(place / "run", settings(**{name: "one.safetensors"}))
     shutil.copy("other.safetensors", "one.safetensors")
     with pytest.raises(ValueError, match=rf"{name} was one.safetensors with SHA-256 \w{{10}}, and is one.safetensors"):
         folder.is_finished(place / "run", settings(**{name: "one.safetensors"}))
@@ -43,7 +49,7 @@ def test_a_further_teacher_is_known_by_its_content_as_well(place):
         made = settings()
         return made.model_copy(update={"more_teachers": (made.teacher.model_copy(update={"weights": weights}),)})
 
-    folder.start(place / "run", two(place / "other.safetensors"))
+    begin(place / "run", two(place / "other.safetensors"))
     shutil.copy("other.safetensors", "copied.safetensors")
     assert not folder.is_finished(place / "run", two(place / "copied.safetensors"))
     with pytest.raises(ValueError, match=r"more_teachers.0.weights was .*other.safetensors"):
@@ -51,19 +57,19 @@ def test_a_further_teacher_is_known_by_its_content_as_well(place):
 
 
 def test_weights_that_are_gone_are_the_same_if_they_have_the_same_name(place):
-    folder.start(place / "run", settings())
+    begin(place / "run", settings())
     (place / "one.safetensors").unlink()
     assert not folder.is_finished(place / "run", settings())
 
 
 def test_no_weights_in_place_of_some_are_another_run(place):
-    folder.start(place / "run", settings())
+    begin(place / "run", settings())
     with pytest.raises(ValueError, match=r"teacher.weights is 'one.safetensors' there, None here"):
         folder.is_finished(place / "run", settings(**{"teacher.weights": None}))
 
 
 def test_a_folder_from_before_fingerprints_goes_by_names(place):
-    folder.start(place / "run", settings())
+    begin(place / "run", settings())
     (place / "run" / folder.WEIGHTS).unlink()
     assert not folder.is_finished(place / "run", settings())
     shutil.copy("one.safetensors", "copied.safetensors")
