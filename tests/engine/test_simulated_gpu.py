@@ -15,6 +15,8 @@ from understudy.methods import METHODS
 from understudy.models import build
 from understudy.spec import read_settings
 
+pytestmark = pytest.mark.slow  # every method once more
+
 
 @pytest.fixture
 def gpu(monkeypatch):
