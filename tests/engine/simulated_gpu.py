@@ -91,11 +91,8 @@ def _inner(one):
 
 def _as_given(out, given):
     """What was changed in place is itself; anything new is on the GPU."""
-    return next((one for one in given if _inner(one) is out), None) if _is_among(out, given) else OnGpu(out)
-
-
-def _is_among(out, given):
-    return any(_inner(one) is out for one in given)
+    same = [one for one in given if _inner(one) is out]
+    return same[0] if same else OnGpu(out)
 
 
 def _refuse_two_devices(name, args, tensors):

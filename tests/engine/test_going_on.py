@@ -2,8 +2,6 @@
 once."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +10,7 @@ import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
+from tests.engine.stopping import stops_after
 from understudy import distil, load_data
 from understudy.data import Loading
 from understudy.engine import checkpoint, execute, folder, run
@@ -31,19 +30,6 @@ def teacher(seed):
 def student():
     torch.manual_seed(9)
     return build("digits-1x4", num_classes=10, in_channels=1)
-
-
-def stops_after(steps):
-    display = silent()
-    seen = []
-
-    def step():
-        seen.append(1)
-        if len(seen) == steps:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    display.step = step
-    return display
 
 
 @pytest.fixture(scope="module")

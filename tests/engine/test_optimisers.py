@@ -1,13 +1,10 @@
 """Runs with other optimisers and schedules than the default."""
 
-import os
-import signal
-
 import pytest
 import torch
 
+from tests.engine.stopping import stops_after
 from understudy.engine import execute
-from understudy.engine.display import silent
 from understudy.engine.loop import StoppedError
 from understudy.spec import read_settings
 
@@ -45,17 +42,9 @@ def test_an_optimiser_that_is_fresh_at_every_step_has_no_momentum(tmp_path):
 def test_stopped_at_any_step_it_ends_in_the_same_bits(tmp_path, words):
     whole = weights(run(tmp_path / "whole", *words))
     for last in range(1, 6):
-        out, display, steps = tmp_path / str(last), silent(), 0
-
-        def step(last=last):
-            nonlocal steps
-            steps += 1
-            if steps == last:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        display.step = step
+        out = tmp_path / str(last)
         with pytest.raises(StoppedError):
-            run(out, *words, display=display)
+            run(out, *words, display=stops_after(last))
         assert torch.equal(weights(run(out, *words)), whole)
 
 

@@ -1,15 +1,12 @@
 """No run puts tensors on two devices: every method, and what else a run does, on a GPU that is simulated."""
 
-import os
-import signal
-
 import pytest
 import torch
 
 from tests.engine.simulated_gpu import OnGpu, TwoDevicesError, simulate
+from tests.engine.stopping import stops_after
 from understudy.data import load
 from understudy.engine import execute
-from understudy.engine.display import silent
 from understudy.engine.loop import StoppedError
 from understudy.methods import METHODS
 from understudy.models import build
@@ -74,16 +71,8 @@ def test_what_else_a_run_can_do(gpu, tmp_path, monkeypatch, words):
 
 def test_a_run_that_was_stopped(gpu, tmp_path):
     whole = run(gpu, tmp_path / "whole", "ab+kd")
-    display, steps = silent(), []
-
-    def step():
-        steps.append(1)
-        if len(steps) == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    display.step = step
     with pytest.raises(StoppedError):
-        run(gpu, tmp_path / "stopped", "ab+kd", display=display)
+        run(gpu, tmp_path / "stopped", "ab+kd", display=stops_after(4))
     again = run(gpu, tmp_path / "stopped", "ab+kd")
     pairs = zip(whole.student.parameters(), again.student.parameters(), strict=True)
     assert all(torch.equal(one.inner, other.inner) for one, other in pairs)

@@ -1,0 +1,20 @@
+"""A run that is asked to stop, as by a user, after some steps."""
+
+import os
+import signal
+
+from understudy.engine.display import Display, silent
+
+
+def stops_after(steps: int) -> Display:
+    """A silent display that sends the process SIGTERM in the given step."""
+    display = silent()
+    seen = []
+
+    def step() -> None:
+        seen.append(1)
+        if len(seen) == steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    display.step = step
+    return display
