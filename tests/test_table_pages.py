@@ -10,9 +10,10 @@ import pytest
 
 from understudy.experiments import TABLES
 from understudy.experiments.cells import read_cells
+from understudy.experiments.grid import most_measured
 from understudy.experiments.page import write_page
 from understudy.report.table_page import save_svg
-from understudy.table_pages import FORMATS, _most, table_picture, table_text
+from understudy.table_pages import FORMATS, table_picture, table_text
 
 ROOT = Path(__file__).parent.parent
 DOCS, RESULTS = ROOT / "docs" / "tables", ROOT / "results"
@@ -35,7 +36,7 @@ def test_committed_pages_are_those_of_rows_and_results(name):
 
 @pytest.mark.parametrize("name", ["ab_table1", "methods_small_data"])
 def test_committed_pictures_are_those_of_rows_and_results(name, tmp_path):
-    save_svg(table_picture(TABLES[name], _most(read_cells(RESULTS / f"{name}.json"))), tmp_path / "new.svg")
+    save_svg(table_picture(TABLES[name], most_measured(read_cells(RESULTS / f"{name}.json"))), tmp_path / "new.svg")
     old, new = (path.read_text(encoding="utf-8") for path in (DOCS / f"{name}.svg", tmp_path / "new.svg"))
     assert texts(old) == texts(new), "renew: understudy list tables --out docs/tables"
 

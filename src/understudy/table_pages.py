@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from understudy.experiments import TABLES, Table
 from understudy.experiments.cells import Cell, read_cells
 from understudy.experiments.formats import csv_lines, latex
-from understudy.experiments.grid import Entry, Grid, by_teacher, grid_of, metric_name
+from understudy.experiments.grid import Entry, Grid, Part, grid_of, metric_name, most_measured, parts_of
 from understudy.experiments.page import heading, table_page
 from understudy.report.table_chart import Place, table_chart
 from understudy.report.table_page import save_svg, table_html
@@ -26,8 +26,7 @@ def table_text(table: Table, form: str, results: Path) -> str:
     if form == "csv":
         return csv_lines(table, cells)
     if form == "latex":
-        parts = by_teacher(cells).items()
-        return "\n\n".join(f"% {_heading(teacher, own)}\n{latex(grid_of(table, own))}" for teacher, own in parts) + "\n"
+        return "\n\n".join(f"% {_heading(part)}\n{latex(part.grid)}" for part in parts_of(table, cells)) + "\n"
     if form == "html":
         return _html(table, cells)
     raise ValueError(f"found format {form!r}, expected {', '.join(FORMATS)}")
@@ -40,13 +39,13 @@ def write_pages(folder: Path, results: Path) -> list[Path]:
     for name, table in TABLES.items():
         page, picture = folder / f"{name}.md", folder / f"{name}.svg"
         page.write_text(table_text(table, "markdown", results), encoding="utf-8")
-        save_svg(table_picture(table, _most(read_cells(results / f"{name}.json"))), picture)
+        save_svg(table_picture(table, most_measured(read_cells(results / f"{name}.json"))), picture)
         written += [page, picture]
     return written
 
 
 def table_picture(table: Table, cells: Sequence[Cell]) -> Figure:
-    """Published and measured numbers, with the cells of one teacher."""
+    """Published and measured numbers, with the cells of one teacher of each network."""
     grid = grid_of(table, cells)
     lines = {label: [None if entry is None else _place(entry) for entry in line] for label, line in grid.lines.items()}
     metrics = dict.fromkeys(metric_name(row.metric) for row in table.rows.values())
@@ -58,29 +57,23 @@ def _place(entry: Entry) -> Place:
     return Place(published=entry.published, measured=entry.mean, deviation=entry.deviation)
 
 
-def _most(cells: Sequence[Cell]) -> Sequence[Cell]:
-    """The cells of the teacher that has most of them."""
-    return max(by_teacher(cells).values(), key=len)
-
-
 def _html(table: Table, cells: Sequence[Cell]) -> str:
-    parts = by_teacher(cells)
-    grids = [grid_of(table, own) for own in parts.values()]
+    parts = parts_of(table, cells)
     missing = dict.fromkeys(row.missing for row in table.rows.values() if row.missing)
     notes = [table.notes, *(f"Cannot be run yet, because this is missing: {what}." for what in missing)]
     return table_html(
         title=table.title,
         citation=table.citation,
         notes=[note for note in notes if note],
-        pictures=[table_picture(table, own) for own in parts.values()],
-        headings=[_heading(*part) if cells else "Not measured yet" for part in parts.items()],
-        columns=grids[0].columns,
-        tables=[_words(grid) for grid in grids],
+        pictures=[table_picture(part.table, part.cells) for part in parts],
+        headings=[_heading(part) if cells else "Not measured yet" for part in parts],
+        columns=[part.grid.columns for part in parts],
+        tables=[_words(part.grid) for part in parts],
     )
 
 
-def _heading(fingerprint: str | None, cells: Sequence[Cell]) -> str:
-    return heading(fingerprint, cells).removeprefix("## ")
+def _heading(part: Part) -> str:
+    return heading(part).removeprefix("## ")
 
 
 def _words(grid: Grid) -> dict[str, list[tuple[str, str, bool]]]:

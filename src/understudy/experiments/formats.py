@@ -8,7 +8,7 @@ from dataclasses import replace
 from tabulate import tabulate
 
 from understudy.experiments.cells import Cell
-from understudy.experiments.grid import Entry, Grid, by_teacher, grid_of
+from understudy.experiments.grid import Entry, Grid, grid_of, parts_of
 from understudy.experiments.row import Table
 
 
@@ -45,9 +45,9 @@ def csv_lines(table: Table, cells: Sequence[Cell]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, ["row", *keys, *results], lineterminator="\n")
     writer.writeheader()
-    for teacher, own in by_teacher(cells).items():
-        for name, row in table.rows.items():
-            [entry] = grid_of(replace(table, rows={name: row}), own).entries
+    for part in parts_of(table, cells):
+        for name, row in part.table.rows.items():
+            [entry] = grid_of(replace(table, rows={name: row}), part.cells).entries
             writer.writerow(
                 {
                     "row": name,
@@ -57,7 +57,7 @@ def csv_lines(table: Table, cells: Sequence[Cell]) -> str:
                     "mean": None if entry.mean is None else f"{entry.mean:.2f}",
                     "deviation": None if entry.deviation is None else f"{entry.deviation:.2f}",
                     "n": len(entry.measured),
-                    "teacher_sha256": teacher,
+                    "teacher_sha256": part.teacher,
                     "missing": row.missing,
                 }
             )

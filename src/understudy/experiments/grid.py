@@ -1,8 +1,8 @@
 """A table as it stands on a page: labels down, key columns across, published and measured numbers at each place."""
 
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 from understudy.experiments.cells import Cell, is_of
 from understudy.experiments.row import Key, Row, Table
@@ -88,6 +88,55 @@ def _words(name: str, value: Key) -> str:
 def metric_name(metric: str) -> str:
     """'top-1 error', 'recall at 10'."""
     return METRICS.get(metric, metric.removesuffix("_percent").replace("_", " "))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What one teacher taught: its fingerprint (None: there was none), its rows, and its cells and those of no teacher.
+
+    A row of another network's teaching is in it only where that network's part is missing.
+    """
+
+    teacher: str | None
+    table: Table
+    cells: list[Cell]
+
+    @property
+    def grid(self) -> Grid:
+        return grid_of(self.table, self.cells)
+
+
+def parts_of(table: Table, cells: Sequence[Cell]) -> list[Part]:
+    """A table in parts, one for each teacher, the worst first; without any teacher in one."""
+    networks = {teacher: _networks(own, teacher) for teacher, own in by_teacher(cells).items()}
+    return [
+        Part(
+            teacher=teacher,
+            table=_without(table, set().union(*networks.values()) - networks[teacher]),
+            cells=own,
+        )
+        for teacher, own in by_teacher(cells).items()
+    ]
+
+
+def _networks(cells: Sequence[Cell], teacher: str | None) -> set[Key | None]:
+    """What the teacher's cells call its network."""
+    return {cell.get("teacher") for cell in cells if cell["teacher_sha256"] == teacher}
+
+
+def _without(table: Table, networks: Set[Key | None]) -> Table:
+    rows = {name: row for name, row in table.rows.items() if row.keys.get("teacher") not in networks}
+    return replace(table, rows=rows)
+
+
+def most_measured(cells: Sequence[Cell]) -> list[Cell]:
+    """Of each teaching network the cells of the teacher that has most of them."""
+    networks = dict.fromkeys(cell.get("teacher") for cell in cells)
+    found = [
+        max(by_teacher([cell for cell in cells if cell.get("teacher") == network]).values(), key=len)
+        for network in networks
+    ]
+    return [cell for own in found for cell in own]
 
 
 def by_teacher(cells: Sequence[Cell]) -> dict[str | None, list[Cell]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from understudy.experiments.cells import Cell
 from understudy.experiments.formats import markdown
 from understudy.experiments.found_wrong import found_wrong
-from understudy.experiments.grid import Grid, by_teacher, column_of, grid_of, teacher_errors
+from understudy.experiments.grid import Part, column_of, parts_of, teacher_errors
 from understudy.experiments.row import Table
 
 # What metrics on images that are held out to choose by begin with.
@@ -19,12 +19,12 @@ def write_page(table: Table, cells: Sequence[Cell], path: Path) -> None:
     is_held_out = all(row.metric.startswith(HELD_OUT) for row in table.rows.values())
     images = "images that were held out of the training ones" if is_held_out else "the test images"
     parts = [f"# {table.name}", f"Generated from the JSON file beside it. In per cent on {images}, last epoch."]
-    for fingerprint, own in by_teacher(cells).items():
+    for part in parts_of(table, cells):
         parts += [
-            heading(fingerprint, own),
-            _numbers(table, grid_of(table, own)),
-            *found_wrong(table, own),
-            _speeds(table, own),
+            heading(part),
+            _numbers(part),
+            *found_wrong(table, part.cells),
+            _speeds(table, part.cells),
         ]
     floor = path.with_name(f"{table.name}.floor.json")
     if floor.exists():
@@ -36,24 +36,25 @@ def table_page(table: Table, cells: Sequence[Cell], picture: str) -> str:
     """The page of a table in the documentation: title, source, picture, and the numbers by teacher."""
     parts = [f"# {table.title}", f"{table.citation}. `understudy reproduce {table.name}` measures it.", table.notes]
     parts.append(f"![Published and measured numbers of {table.name}]({picture})")
-    for fingerprint, own in by_teacher(cells).items():
-        parts += [heading(fingerprint, own) if cells else "", _numbers(table, grid_of(table, own))]
+    for part in parts_of(table, cells):
+        parts += [heading(part) if cells else "", _numbers(part)]
     missing = dict.fromkeys(row.missing for row in table.rows.values() if row.missing)
     parts += [f"Cannot be run yet, because this is missing: {'; '.join(map(str, missing))}." if missing else ""]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def heading(fingerprint: str | None, cells: Sequence[Cell]) -> str:
+def heading(part: Part) -> str:
     """Which teacher the cells are of."""
-    if fingerprint is None:
+    if part.teacher is None:
         return "## Without a teacher"
-    errors = [f"{error:.2f}" for error in teacher_errors(cells)]
+    errors = [f"{error:.2f}" for error in teacher_errors(part.cells)]
     between = " to ".join(dict.fromkeys((errors[0], errors[-1]))) if errors else ""
     said = f"{between} % error" if between else "an error that was not measured"
-    return f"## Teacher with {said} (sha256 {fingerprint[:12]})"
+    return f"## Teacher with {said} (sha256 {part.teacher[:12]})"
 
 
-def _numbers(table: Table, grid: Grid) -> str:
+def _numbers(part: Part) -> str:
+    table, grid = part.table, part.grid
     better = "Less is better." if table.lower_is_better else "More is better."
     if all(row.published is None for row in table.rows.values()):
         return f"{markdown(grid)}\n\nIn per cent. {better}"

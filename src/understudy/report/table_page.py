@@ -20,11 +20,11 @@ def table_html(
     notes: Sequence[str],
     pictures: Sequence[Figure],
     headings: Sequence[str],
-    columns: Sequence[str],
+    columns: Sequence[Sequence[str]],
     tables: Sequence[Mapping[str, Sequence[tuple[str, str, bool]]]],
 ) -> str:
-    """The page: for each heading a picture and a table of words, label by label: what was measured, what
-    was published, and whether it was measured at all."""
+    """The page: for each heading a picture and a table of words under its columns, label by label: what was measured,
+    what was published, and whether it was measured at all."""
     source = files("understudy.report").joinpath("table.html.j2").read_text(encoding="utf-8")
     strict = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     drawn = [
@@ -35,8 +35,7 @@ def table_html(
         title=title,
         citation=citation,
         notes=notes,
-        columns=columns,
-        parts=list(zip(headings, drawn, tables, strict=True)),
+        parts=list(zip(headings, drawn, columns, tables, strict=True)),
         palettes={"light": LIGHT, "dark": DARK},
     )
 
