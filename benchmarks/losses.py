@@ -4,12 +4,15 @@
 
 Float32 on the three positions that WRN 22-4 and WRN 16-2 have in batches of 128 (NST: 2048 and 1024 channels of 7x7),
 in alternating blocks of one process in which freed memory is reused, as in a run. `mb` is the most that a loss takes
-beyond its inputs, its gradient included.
+beyond its inputs, its gradient included. The floor is what no way to compute the loss can do without: each input read
+in either pass and the gradient written once; with connectors, their own forward and backward passes. (To keep what the
+second pass needs instead of reading the inputs again moves as much.)
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +28,7 @@ from understudy.losses.ab import signs
 from understudy.precision import can_compile
 
 Loss = Callable[..., Tensor]
+Compiler = Callable[[Callable[..., Any]], Callable[..., Any]]
 # Channels of the teacher and height of the three positions; the student's are half as wide.
 LAYERS = ((64, 32), (128, 16), (256, 8))
 LADDER = (0.25, 0.5, 1.0)
@@ -37,7 +41,8 @@ class Case:
     """Two ways to compute one number from the same tensors, and what is asked of the second.
 
     `make(batch)` answers student's tensors and teacher's. `goal` is the plain time over ours, `goal_mb` our memory over
-    the plain one. `prepared` turns the teacher's tensors into what our loss is given in a run.
+    the plain one. `prepared` turns the teacher's tensors into what our loss is given in a run. `floor` makes the step
+    that is measured beside both, None where products, not memory, are what takes the time.
     """
 
     plain: Loss
@@ -48,6 +53,7 @@ class Case:
     batch: int = 128
     compiles: bool = True
     prepared: Callable[[Tensor], Tensor] | None = None
+    floor: Callable[[list[Tensor], list[Tensor], Compiler], Callable[[], object]] | None = None
     pairs: int = 7
 
 
@@ -99,6 +105,27 @@ def over_pairs(loss: Loss) -> Loss:
     return total
 
 
+def traffic(own: list[Tensor], given: list[Tensor], compiled: Compiler) -> Callable[[], object]:
+    """Reads student and teacher to one number, then again to write as many numbers as the gradient has."""
+    pairs = [(student.detach(), teacher) for student, teacher in zip(own, given, strict=True)]
+    forward = compiled(lambda: torch.stack([(s * t).sum() for s, t in pairs]).sum())
+    backward = compiled(lambda: [s + t for s, t in pairs])
+    return lambda: (forward(), backward())
+
+
+def bare_connectors(own: list[Tensor], given: list[Tensor], compiled: Compiler) -> Callable[[], object]:
+    """The connectors' forward and backward passes, the gradient of their outputs being there already."""
+    connectors = [Conv1x1BN((2, width // 2, size, size), (2, width, size, size)) for width, size in LAYERS]
+    forward = compiled(lambda tensors: [c(t) for c, t in zip(connectors, tensors, strict=True)])
+
+    def step() -> None:
+        for tensor in own:
+            tensor.grad = None
+        torch.autograd.backward(forward(own), given)
+
+    return step
+
+
 def behind_connectors(loss: Loss) -> Loss:
     """The loss on what 1x1 convolutions with BatchNorm make of the student's maps."""
     connectors = nn.ModuleList(Conv1x1BN((2, width // 2, size, size), (2, width, size, size)) for width, size in LAYERS)
@@ -126,14 +153,17 @@ def cases() -> dict[str, Case]:
     plain_ab, ours_ab = over_layers(reference.ab), over_layers(losses.activation_boundary)
     return {
         "KD": Case(plain=reference.kd, ours=losses.kd, make=logits, goal=1.0),
-        "AB": Case(plain=plain_ab, ours=ours_ab, make=maps, goal=18.0, goal_mb=0.2),
-        "AB, signs kept": Case(plain=plain_ab, ours=ours_ab, make=maps, goal=18.0, goal_mb=0.2, prepared=signs),
+        "AB": Case(plain=plain_ab, ours=ours_ab, make=maps, goal=18.0, goal_mb=0.2, floor=traffic),
+        "AB, signs kept": Case(
+            plain=plain_ab, ours=ours_ab, make=maps, goal=18.0, goal_mb=0.2, prepared=signs, floor=traffic
+        ),
         "AB, connectors": Case(
             plain=behind_connectors(reference.ab),
             ours=behind_connectors(losses.activation_boundary),
             make=lambda batch: maps(batch, share=2),
             goal=6.0,
             goal_mb=1 / 3,
+            floor=bare_connectors,
         ),
         "OFD": Case(
             plain=over_layers(reference.ofd, margins),
@@ -141,9 +171,15 @@ def cases() -> dict[str, Case]:
             make=maps,
             goal=6.0,
             goal_mb=0.5,
+            floor=traffic,
         ),
         "AT": Case(
-            plain=over_layers(reference.at), ours=over_layers(losses.attention), make=maps, goal=2.8, goal_mb=0.4
+            plain=over_layers(reference.at),
+            ours=over_layers(losses.attention),
+            make=maps,
+            goal=2.8,
+            goal_mb=0.4,
+            floor=traffic,
         ),
         "RKD": Case(plain=reference.rkd, ours=relational, make=vectors, goal=3.5, goal_mb=0.5),
         "NST, polynomial": Case(
@@ -159,8 +195,8 @@ def cases() -> dict[str, Case]:
             compiles=False,
             pairs=3,
         ),
-        "FT factors": Case(plain=reference.ft, ours=losses.factor, make=last, goal=1.7),
-        "FitNet": Case(plain=reference.fitnet, ours=losses.hint, make=last, goal=1.7),
+        "FT factors": Case(plain=reference.ft, ours=losses.factor, make=last, goal=1.7, floor=traffic),
+        "FitNet": Case(plain=reference.fitnet, ours=losses.hint, make=last, goal=1.7, floor=traffic),
     }
 
 
@@ -180,23 +216,40 @@ def measure_one(case: Case, *, quick: bool) -> dict[str, Any]:
         tensor.requires_grad_()
     compiles = case.compiles and not quick and can_compile(torch.device("cpu"))
     torch.compiler.reset()
-    ours = torch.compile(case.ours, dynamic=False) if compiles else case.ours
-    steps = {"plain": step_of(case.plain, own, wanted), "ours": step_of(ours, own, given)}
+    compiled: Compiler = partial(torch.compile, dynamic=False) if compiles else (lambda function: function)
+    ours = compiled(case.ours)
+    steps: dict[str, Callable[[], object]] = {
+        "plain": step_of(case.plain, own, wanted),
+        "ours": step_of(ours, own, given),
+        **({} if case.floor is None else {"floor": case.floor(own, given, compiled)}),
+    }
     for step in steps.values():
         step()
         step()
     num_steps = 1 if quick or case.pairs < 5 else 5
     times = alternate(steps, blocks=2 if quick else case.pairs, num_steps=num_steps, device=torch.device("cpu"))
-    plain_mb, ours_mb = (extra_mb(step, own) for step in steps.values())
+    plain_mb, ours_mb = (extra_mb(steps[name], own) for name in ("plain", "ours"))
     return {
         "plain_ms": in_ms(times["plain"]),
         "ours_ms": in_ms(times["ours"]),
         "times_faster": ratios(times["plain"], times["ours"]),
         "goal": case.goal,
+        **_beside_floor(times),
         "plain_mb": figures(plain_mb, 3),
         "ours_mb": figures(ours_mb, 3),
         "memory": figures(ours_mb / plain_mb, 3) if plain_mb else math.nan,
         **({} if case.goal_mb is None else {"memory_goal": figures(case.goal_mb, 3)}),
+    }
+
+
+def _beside_floor(times: dict[str, list[float]]) -> dict[str, Any]:
+    """The floor's time, ours over it, and how many times faster than the plain definition it would be."""
+    if "floor" not in times:
+        return {}
+    return {
+        "floor_ms": in_ms(times["floor"]),
+        "over_floor": ratios(times["ours"], times["floor"]),
+        "most_times_faster": ratios(times["plain"], times["floor"]),
     }
 
 
@@ -213,7 +266,7 @@ def in_ms(times_s: list[float]) -> dict[str, float | int]:
     return spread([1e3 * time for time in times_s], digits=3)
 
 
-def extra_mb(step: Callable[[], None], own: list[Tensor]) -> float:
+def extra_mb(step: Callable[[], object], own: list[Tensor]) -> float:
     """The largest sum of what is allocated during a step, in units of 2^20 bytes."""
     for tensor in own:
         tensor.grad = None

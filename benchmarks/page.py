@@ -178,6 +178,9 @@ def _losses(done: dict[str, Any], peers: dict[str, Any]) -> str:
             "plain, ms",
             "ours, ms",
             "times faster (goal)",
+            "floor, ms",
+            "ours over the floor",
+            "times faster at the floor",
             "plain, extra MB",
             "ours, extra MB",
             "our share (goal)",
@@ -185,7 +188,10 @@ def _losses(done: dict[str, Any], peers: dict[str, Any]) -> str:
         rows = [_loss_row(name, found, peers["losses"].get(name)) for name, found in done["losses"].items()]
         parts += [
             "## One loss\n\nForward and backward in float32, ours compiled as the engine compiles it, against the "
-            "plain definitions in reference.py, in alternating blocks; extra MB is the most beyond its inputs.",
+            "plain definitions in reference.py, in alternating blocks; extra MB is the most beyond its inputs. The "
+            "floor reads the inputs in either pass and writes the gradient, or is the connectors' own forward and "
+            "backward passes; where it is less often faster than the plain definition than a goal wants, no code "
+            "reaches that goal on this machine.",
             table(head, rows),
             f"Peers: {peers['losses']['where']}.",
         ]
@@ -203,10 +209,16 @@ def _loss_row(name: str, found: dict[str, Any], recorded: dict[str, float] | Non
         spread(found["plain_ms"]),
         spread(found["ours_ms"]),
         f"{number(found['times_faster']['median'])} ({found['goal']:g})",
+        *(_floor_cells(found) if "floor_ms" in found else ("–", "–", "–")),
         number(found["plain_mb"]),
         number(found["ours_mb"]),
         f"{number(found['memory'])}{memory_goal}",
     )
+
+
+def _floor_cells(found: dict[str, Any]) -> tuple[str, str, str]:
+    over = number(found["over_floor"]["median"])
+    return spread(found["floor_ms"]), over, number(found["most_times_faster"]["median"])
 
 
 def table_of(found: dict[str, Any]) -> str:
