@@ -81,12 +81,40 @@ def test_a_dry_run_prints_settings_that_can_be_given_back(call, tmp_path):
         (["reproduce", "ab_table1", "--teacher-weights", "none.safetensors"], "there is no file none.safetensors"),
         (["reproduce", "ab_table1", "--seed", 1, "--seeds", 2], "found --seed and --seeds"),
         (["train", "--config", "none.yaml"], "none.yaml: cannot be read"),
+        (["train", "--model", "shutil:disk_usage"], "is called with num_classes=10: missing a required argument"),
+        (["evaluate", "runs/teachr"], "there is no run runs/teachr"),
+        (["evaluate", ".", "--precision", "half"], "'half' is not one of 'auto', 'float32', 'bfloat16'"),
     ],
 )
 def test_a_mistake_is_one_message_and_status_2(call, tmp_path, words, told):
     status, _, error = call(*words)
     assert status == 2 and told in error and "Traceback" not in error
     assert not list(tmp_path.rglob("metrics.jsonl"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["evaluate", "runs/teachr"],
+        ["report", "runs/teachr"],
+        ["distill", "--teacher", "runs/teachr", "--student", "digits-1x4", "--method", "kd"],
+    ],
+)
+def test_a_mistyped_run_is_told_the_nearest_one(call, tmp_path, words):
+    (tmp_path / "runs" / "teacher").mkdir(parents=True)
+    status, _, error = call(*words)
+    assert status == 2 and "; did you mean runs/teacher?" in error
+
+
+def test_results_that_are_no_json_are_named_with_their_line(call, tmp_path):
+    (tmp_path / "ab_table1.json").write_text("[\n{,\n]")
+    status, _, error = call("list", "tables", "--results", ".")
+    assert status == 2 and "ab_table1.json, line 2: not JSON" in error
+
+
+def test_settings_are_listed_with_the_words_they_take(call):
+    status, out, _ = call("list", "settings")
+    assert status == 0 and "(multistep, onecycle, cosine, constant)" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("words", [["--no-such-option"], ["lists"], ["list", "colours"]])
@@ -139,7 +167,7 @@ def test_a_table_is_listed_by_rows_and_printed_in_formats(call):
     status, out, _ = call("list", "tables", "nst_table4")
     assert status == 0 and "begins with" in out and "nst_table3/kd+nst_polynomial" in out
     status, out, _ = call("list", "tables", "ab_table8", "--to", "csv")
-    assert status == 0 and len(out.splitlines()) == 6
+    assert status == 0 and len(out.splitlines()) == 11
     for words, said in (
         (("tables", "ab_tabel1"), "nearest: ab_table1"),
         (("tables", "--to", "csv"), "give its name"),

@@ -9,6 +9,14 @@ import typer
 from understudy.cli.app import app, console
 
 
+class Numbers(StrEnum):
+    """What a network computes in."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
 class Split(StrEnum):
     """Which images are looked at."""
 
@@ -64,7 +72,7 @@ def evaluate(
             "--folder", help="where data sets lie [default: $UNDERSTUDY_DATA, else ./data]", show_default=False
         ),
     ] = None,
-    precision: Annotated[str, typer.Option("--precision", help="auto, float32 or bfloat16")] = "float32",
+    precision: Annotated[Numbers, typer.Option("--precision", help="it computes in")] = Numbers.float32,
 ) -> None:
     """Measure a network: accuracy by class, calibration, what is taken for what, agreement with a teacher.
 
@@ -85,7 +93,7 @@ def evaluate(
         model=model,
         data=data,
         data_folder=folder,
-        precision=precision,
+        precision=precision.value,
         split=split.value,
         teacher=teacher,
         teacher_weights=teacher_weights,

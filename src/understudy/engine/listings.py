@@ -16,7 +16,7 @@ from understudy.data.parquet_parts import summary
 from understudy.data.torchvision_table import TORCHVISION
 from understudy.methods import METHODS
 from understudy.methods.aspects import design_aspects, phases
-from understudy.spec import Settings, known_keys
+from understudy.spec import Settings, known_choices, known_keys
 
 
 def methods() -> Group:
@@ -148,8 +148,10 @@ def _tick(is_found: bool) -> str:
 def settings() -> Table:
     table = _table("setting", "default", "meaning")
     defaults = Settings.model_validate({"student": {"model": ""}}).model_dump(mode="json")
+    choices = known_choices()
     for key, meaning in known_keys().items():
-        table.add_row(key, escape(_default(defaults, key)), escape(meaning))
+        words = f" ({', '.join(choices[key])})" if key in choices else ""
+        table.add_row(key, escape(_default(defaults, key)), escape(meaning + words))
     return table
 
 

@@ -13,7 +13,7 @@ from understudy.data import Crops, Dataset, Loading
 from understudy.engine import folder
 from understudy.engine.refusal import check_size
 from understudy.models import Form, build, embed, end_of, load_weights, read_metadata, select_weights
-from understudy.spec import NetworkSettings, TeacherSettings
+from understudy.spec import NetworkSettings, TeacherSettings, did_you_mean
 from understudy.teachers import Member, Teachers
 
 # What makes a network of a classifier: (a function that answers the classifier anew, example images) -> the network.
@@ -180,7 +180,10 @@ def locate(name: str, weights: Path | None) -> NetworkSettings:
         if not path.exists():
             raise ValueError(
                 f"{name} holds no finished run (no {folder.STUDENT}); give a model's name or a finished run"
+                + did_you_mean(Path(name))
             )
+    elif "/" in name and ":" not in name and path.suffix != ".safetensors":
+        raise ValueError(f"there is no run {name}; give a model's name or a finished run's folder{did_you_mean(path)}")
     elif path.suffix != ".safetensors":
         return NetworkSettings(model=name, weights=weights)
     if weights is not None:

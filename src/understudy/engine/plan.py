@@ -1,6 +1,7 @@
 """What a run will do: its settings with the networks, data and phases they name."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from understudy.engine.refusal import check_batch_of_one, check_size
 from understudy.methods import Method, adjust, find
 from understudy.precision import Precision, choose
 from understudy.processes import num_processes
-from understudy.spec import Settings, epochs_per_phase
+from understudy.spec import Settings, did_you_mean, epochs_per_phase
 from understudy.tasks import Objective, Task, choose_task
 
 
@@ -171,7 +172,7 @@ def _check_teacher(settings: Settings, method: Method, given: nn.Module | None) 
         if one is not None and one.weights is None:
             raise ValueError(
                 f"teacher {one.model} has no weights; give --teacher-weights FILE, "
-                f"or the folder of a run that trained it as --teacher"
+                f"or the folder of a run that trained it as --teacher{did_you_mean(Path(one.model))}"
             )
 
 

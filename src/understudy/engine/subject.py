@@ -15,7 +15,7 @@ from understudy.engine.networks import EMBEDDING, build_teacher, locate
 from understudy.engine.onnx_file import OnnxFile, open_onnx
 from understudy.models import read_metadata
 from understudy.precision import Precision, choose
-from understudy.spec import RunSettings, Settings, TeacherSettings
+from understudy.spec import RunSettings, Settings, TeacherSettings, did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,7 @@ def find(checkpoint: str, model: str | None = None) -> Found:
     if wanted.weights is None:
         raise ValueError(
             f"found {checkpoint!r}; give a run's folder, a .safetensors or .onnx file, or --model with the file"
+            + did_you_mean(path)
         )
     return Found(model=wanted.model, file=wanted.weights, metadata=read_metadata(wanted.weights))
 

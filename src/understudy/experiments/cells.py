@@ -114,7 +114,16 @@ def _word(value: object) -> str:
 
 
 def read_cells(path: Path) -> list[Cell]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    """The table's cells; none where there is no file. Raises ValueError where it holds anything else."""
+    if not path.exists():
+        return []
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}, line {error.lineno}: not JSON ({error.msg}); expected a list of cells") from None
+    if not isinstance(found, list):
+        raise ValueError(f"{path}: found a {type(found).__name__}; expected a list of cells")
+    return found
 
 
 def keep_cell(path: Path, cell: Cell) -> list[Cell]:

@@ -1,6 +1,7 @@
 """A network from its name."""
 
 import difflib
+import inspect
 
 from torch import nn
 
@@ -113,6 +114,12 @@ def _from_user(module_name: str, function_name: str, num_classes: int) -> nn.Mod
     if not callable(function):
         public = [known for known in vars(module) if not known.startswith("_")]
         raise ValueError(_unknown(whole, [f"{module_name}:{known}" for known in public], ""))
+    try:
+        inspect.signature(function).bind(num_classes=num_classes)
+    except TypeError as error:
+        raise ValueError(
+            f"model {whole!r} takes {inspect.signature(function)} and is called with num_classes={num_classes}: {error}"
+        ) from None
     network = function(num_classes=num_classes)
     if not isinstance(network, nn.Module):
         raise ValueError(f"model {whole!r} returned a {type(network).__name__}, expected an nn.Module")

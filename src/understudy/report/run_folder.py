@@ -10,9 +10,10 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+from understudy.spec import did_you_mean
 
 EXPECTED = "run.json, metrics.jsonl, settings.yaml and, once finished, summary.json"
 FACTS = ("task", "name", "headline", "method", "student", "teacher", "data")
@@ -96,14 +97,9 @@ def _no_run_here(folder: Path) -> str:
     """What was found instead of a run, and the run folders next to it."""
     if folder.is_dir():
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "an empty folder"
-        near = [str(path.parent) for path in sorted(folder.glob("*/run.json"))[:4]]
     else:
         found = "no such folder" if not folder.exists() else "a file"
-        beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
-        names = [path.name for path in beside if path.is_dir()]
-        near = [str(folder.parent / name) for name in get_close_matches(folder.name, names, n=3)]
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"{folder} is not a run folder: found {found}; expected {EXPECTED}{hint}"
+    return f"{folder} is not a run folder: found {found}; expected {EXPECTED}{did_you_mean(folder)}"
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What a run is, and how its settings are read. No torch below here."""
 
 from understudy.spec.imports import user_module
-from understudy.spec.reading import SettingsError, known_keys, read_settings
+from understudy.spec.near import did_you_mean
+from understudy.spec.reading import SettingsError, known_choices, known_keys, read_settings
 from understudy.spec.retrieval import RetrievalSettings
 from understudy.spec.settings import (
     DataSettings,
@@ -28,7 +29,9 @@ __all__ = [
     "StudentSettings",
     "SettingsError",
     "TeacherSettings",
+    "did_you_mean",
     "epochs_per_phase",
+    "known_choices",
     "known_keys",
     "read_settings",
     "user_module",

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -68,6 +68,19 @@ def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str,
         else:
             keys[f"{prefix}{name}"] = info.description or ""
     return keys
+
+
+def known_choices(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, tuple[str, ...]]:
+    """The words that may be given, for every dotted key that takes one of a few."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, info in model.model_fields.items():
+        section = _section(info.annotation)
+        if section is not None:
+            found.update(known_choices(section, f"{prefix}{name}."))
+        for one in (info.annotation, *get_args(info.annotation)):
+            if get_origin(one) is Literal:
+                found[f"{prefix}{name}"] = tuple(map(str, get_args(one)))
+    return found
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
