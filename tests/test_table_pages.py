@@ -10,7 +10,7 @@ import pytest
 
 from understudy.experiments import TABLES
 from understudy.experiments.cells import read_cells
-from understudy.experiments.grid import most_measured
+from understudy.experiments.grid import most_measured, parts_of
 from understudy.experiments.page import write_page
 from understudy.report.table_page import save_svg
 from understudy.table_pages import FORMATS, table_picture, table_text
@@ -85,3 +85,41 @@ def test_committed_pages_beside_the_numbers_are_those_of_the_numbers(tmp_path):
                 (tmp_path / floor.name).write_text(floor.read_text(encoding="utf-8"), encoding="utf-8")
             write_page(TABLES[path.stem], read_cells(path), tmp_path / f"{path.stem}.md")
             assert (tmp_path / f"{path.stem}.md").read_text() == (RESULTS / f"{path.stem}.md").read_text()
+
+
+def measured(row, teacher, value):
+    """A cell of the row by a teacher."""
+    return {
+        **row.keys, "metric": row.metric, "value": value, "seed": 0, "teacher_sha256": teacher,
+        "teacher_error_percent": 5.0,
+    }  # fmt: skip
+
+
+def two_networks():
+    """Table 3 with two teachers of one network and one of the other, each short of most rows."""
+    rows = TABLES["ab_table3"].rows
+    names = {"depth/kd/2+10": "a", "depth/ab+kd/2+10": "a", "tiny_network/kd/2+10": "b", "channel/kd/2+10": "c"}
+    return [measured(rows[name], teacher, 30.0 + place) for place, (name, teacher) in enumerate(names.items())]
+
+
+def test_a_teacher_s_part_has_the_rows_of_its_own_network():
+    parts = {part.teacher: part for part in parts_of(TABLES["ab_table3"], two_networks())}
+    assert {teacher: set(part.grid.columns) for teacher, part in parts.items()} == {
+        "a": {"depth", "depth and channel", "tiny network"},
+        "b": {"depth", "depth and channel", "tiny network"},
+        "c": {"channel", "same network"},
+    }
+    # While nothing of a network is measured its rows stand in the others' parts as not run.
+    [alone] = parts_of(TABLES["ab_table3"], two_networks()[:2])
+    assert len(alone.grid.columns) == 5
+
+
+def test_a_picture_has_the_teacher_with_most_cells_of_each_network():
+    assert [cell["teacher_sha256"] for cell in most_measured(two_networks())] == ["a", "a", "c"]
+
+
+def test_a_picture_shows_the_readings_that_were_measured_side_by_side():
+    table = TABLES["ab_table2"]
+    cells = [measured(table.rows[name], "a", 30.0) for name in ("kd/1", "kd/5/2+10")]
+    titles = [[axes.get_title() for axes in table_picture(table, own).axes] for own in ([], cells, cells[1:])]
+    assert titles == [[""], ["as in the paper", "2+10 epochs"], ["2+10 epochs"]]

@@ -1,16 +1,17 @@
 """Tables as documents: a page and a picture of each, from the rows and the measured numbers. Needs no torch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from understudy.experiments import TABLES, Table
+from understudy.experiments import TABLES, Row, Table
 from understudy.experiments.cells import Cell, read_cells
 from understudy.experiments.formats import csv_lines, latex
 from understudy.experiments.grid import Entry, Grid, Part, grid_of, metric_name, most_measured, parts_of
 from understudy.experiments.page import heading, table_page
-from understudy.report.table_chart import Place, table_chart
+from understudy.report.table_chart import Panel, Place, table_chart
 from understudy.report.table_page import save_svg, table_html
 
 FORMATS = ("markdown", "latex", "csv", "html")
@@ -46,11 +47,26 @@ def write_pages(folder: Path, results: Path) -> list[Path]:
 
 def table_picture(table: Table, cells: Sequence[Cell]) -> Figure:
     """Published and measured numbers, with the cells of one teacher of each network."""
-    grid = grid_of(table, cells)
-    lines = {label: [None if entry is None else _place(entry) for entry in line] for label, line in grid.lines.items()}
+    grids = {reading: grid_of(part, cells) for reading, part in _readings(table).items()}
+    measured = {reading: grid for reading, grid in grids.items() if any(entry.measured for entry in grid.entries)}
+    shown = measured or dict(list(grids.items())[:1])
     metrics = dict.fromkeys(metric_name(row.metric) for row in table.rows.values())
     unit = f"{next(iter(metrics))}, %" if len(metrics) == 1 else "%"
-    return table_chart(grid.columns, lines, unit, connected=set(table.across) <= RISING)
+    panels = [_panel(reading, grid) for reading, grid in shown.items()]
+    return table_chart(panels, unit, connected=set(table.across) <= RISING)
+
+
+def _readings(table: Table) -> dict[str, Table]:
+    """A table of the rows of each reading, labelled without it."""
+    found: dict[str, dict[str, Row]] = {}
+    for name, row in table.rows.items():
+        found.setdefault(row.reading, {})[name] = replace(row, reading="")
+    return {reading: replace(table, rows=rows) for reading, rows in found.items()}
+
+
+def _panel(reading: str, grid: Grid) -> Panel:
+    lines = {label: [None if entry is None else _place(entry) for entry in line] for label, line in grid.lines.items()}
+    return Panel(title=reading, columns=grid.columns, lines=lines)
 
 
 def _place(entry: Entry) -> Place:

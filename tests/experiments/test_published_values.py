@@ -109,4 +109,4 @@ def test_short_rows_stand_beside_the_whole_ones_number_and_say_at_what_budget_th
         assert (row.published, row.published_budget) == (whole.published, f"20+100 epochs{images}")
         settings = read_settings(options=row.settings)
         assert (settings.batch_size, settings.epochs, settings.data.percent) == (32, (2, 10), row.keys["percent_data"])
-        assert read_settings(options=whole.settings).teacher == settings.teacher and row.label != whole.label
+        assert read_settings(options=whole.settings).teacher == settings.teacher and row.title != whole.title

@@ -74,7 +74,7 @@ def _shortened(row: Row) -> Row:
     return replace(
         row,
         keys={**row.keys, "percent_data": percent, "epochs_total": 12, "batch_size": SHORT_BATCH},
-        label=f"{row.label}, {SHORT} epochs",
+        reading=f"{SHORT} epochs",
         published_budget=f"20+100 epochs{whole}",
         settings={
             **row.settings,

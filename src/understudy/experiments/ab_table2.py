@@ -40,7 +40,8 @@ def _row(method: str, percent: float, published: float, epoch_images: int | None
     }
     return Row(
         keys=keys if epoch_images is None else {**keys, "epoch_images": epoch_images},
-        label=LABELS[method] if epoch_images is None else f"{LABELS[method]}, epochs of {epoch_images:,} images",
+        label=LABELS[method],
+        reading="" if epoch_images is None else f"epochs of {epoch_images:,} images",
         published=published,
         teacher=teacher_of(method),
         settings=row if epoch_images is None else {**row, "data.epoch_images": epoch_images},

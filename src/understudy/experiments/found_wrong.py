@@ -16,7 +16,7 @@ def found_wrong(table: Table, cells: Sequence[Cell]) -> list[str]:
             for term, found in (cell.get("selection") or {}).items():
                 if is_of(cell, row) and "mislabelled" in found:
                     lines[
-                        f"| {row.label}, {column_of(table, row.keys, row.metric)} | {term} | {_of_selection(found)} |"
+                        f"| {row.title}, {column_of(table, row.keys, row.metric)} | {term} | {_of_selection(found)} |"
                     ] = None
     if not lines:
         return []

@@ -54,7 +54,7 @@ class Grid:
 
 def grid_of(table: Table, cells: Sequence[Cell]) -> Grid:
     """The table with these cells, of one teacher, in it."""
-    places = {(row.label, column_of(table, row.keys, row.metric)): row for row in table.rows.values()}
+    places = {(row.title, column_of(table, row.keys, row.metric)): row for row in table.rows.values()}
     columns = tuple(dict.fromkeys(column for _, column in places))
     return Grid(
         columns=columns,

@@ -17,6 +17,7 @@ class Row:
 
     keys: Mapping[str, Key]
     label: str  # as the page shows the row, usually the method
+    reading: str = ""  # how it reads the published number's run, where the table has several: "2+10 epochs"
     metric: str = "error_percent"
     published: float | None  # None where the table has none
     published_budget: str | None = None  # as in "20+100 epochs", where the published number is of another budget
@@ -25,6 +26,11 @@ class Row:
     # Whose finished weights the student begins with (student.weights): a row, as TABLE/ROW, or a name of TEACHERS.
     start: str | None = None
     missing: str | None = None  # what the run needs that is not there; such a row cannot be run yet
+
+    @property
+    def title(self) -> str:
+        """The label and the reading."""
+        return f"{self.label}, {self.reading}" if self.reading else self.label
 
 
 @dataclass(frozen=True, kw_only=True)

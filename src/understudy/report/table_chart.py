@@ -28,9 +28,23 @@ class Place:
 Lines = Mapping[str, Sequence[Place | None]]
 
 
-def table_chart(columns: Sequence[str], lines: Lines, unit: str, *, connected: bool) -> Figure:
-    """One column: a mark for each label, under each other. Several: over the columns, `connected` where they rise."""
-    return _list(lines, unit) if len(columns) == 1 else _curves(columns, lines, unit, connected)
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A part of a table, with what it is called beside others."""
+
+    title: str
+    columns: Sequence[str]
+    lines: Lines
+
+
+def table_chart(panels: Sequence[Panel], unit: str, *, connected: bool) -> Figure:
+    """One column: a mark for each label, under each other. Several: over the columns, `connected` where they rise.
+
+    Several panels stand side by side, at one height.
+    """
+    if len(panels) == 1 and len(panels[0].columns) == 1:
+        return _list(panels[0].lines, unit)
+    return _curves(panels, unit, connected)
 
 
 def _list(lines: Lines, unit: str) -> Figure:
@@ -50,7 +64,7 @@ def _list(lines: Lines, unit: str) -> Figure:
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.xaxis.set_major_locator(AutoLocator())
     axes.set_xlabel(unit, **WORDS)
-    if key := _key(look, lines):
+    if key := _key(look, [Panel(title="", columns=(unit,), lines=lines)]):
         axes.legend(
             handles=key,
             loc="lower center",
@@ -63,27 +77,21 @@ def _list(lines: Lines, unit: str) -> Figure:
     return figure
 
 
-def _curves(columns: Sequence[str], lines: Lines, unit: str, connected: bool) -> Figure:
+def _curves(panels: Sequence[Panel], unit: str, connected: bool) -> Figure:
     figure = Figure(figsize=(WIDTH_INCHES, 4.4), facecolor=LIGHT["paper"], layout="constrained")
-    axes = figure.subplots()
-    style(axes)
-    line_looks = _looks(len(lines))
-    for look, beside, places in zip(line_looks, _besides(len(lines), connected), lines.values(), strict=True):
-        shown = [(at + beside, place) for at, place in enumerate(places) if place is not None]
-        if connected:
-            _connect(axes, [(at, place.published) for at, place in shown], look, faint=True)
-            _connect(axes, [(at, place.measured) for at, place in shown], look, faint=False)
-        for at, place in shown:
-            _mark(axes, at, place, look, is_list=False)
-    turned = sum(map(len, columns)) > MOST_WORDS_ACROSS
-    axes.set_xticks(
-        range(len(columns)), list(columns), rotation=40 if turned else 0, ha="right" if turned else "center"
-    )
-    axes.set_ylabel(unit, **WORDS)
-    axes.margins(x=0.04)
-    names = [_line(look, label) for look, label in zip(line_looks, lines, strict=True)]
-    axes.legend(
-        handles=[*names, *_key(Look(colour=LIGHT["ink"], marker="o", dash="-"), lines)],
+    labels = list(dict.fromkeys(label for panel in panels for label in panel.lines))
+    line_looks = dict(zip(labels, _looks(len(labels)), strict=True))
+    widths = [len(panel.columns) for panel in panels]
+    # squeeze=False: a row of one is a row, too.
+    [row] = figure.subplots(1, len(panels), sharey=True, squeeze=False, width_ratios=widths)
+    for axes, panel in zip(row, panels, strict=True):
+        _draw(axes, panel, line_looks, connected, turned=_is_long(panels))
+        if panel.title or len(panels) > 1:
+            axes.set_title(panel.title or "as in the paper", **WORDS)
+    row[0].set_ylabel(unit, **WORDS)
+    names = [_line(look, label) for label, look in line_looks.items()]
+    row[-1].legend(
+        handles=[*names, *_key(Look(colour=LIGHT["ink"], marker="o", dash="-"), panels)],
         loc="center left",
         bbox_to_anchor=(1.01, 0.5),
         frameon=False,
@@ -91,6 +99,29 @@ def _curves(columns: Sequence[str], lines: Lines, unit: str, connected: bool) ->
         fontsize=8,
     )
     return figure
+
+
+def _is_long(panels: Sequence[Panel]) -> bool:
+    """Whether the columns' names would run into each other."""
+    return sum(len(column) for panel in panels for column in panel.columns) > MOST_WORDS_ACROSS
+
+
+def _draw(axes: Axes, panel: Panel, line_looks: Mapping[str, Look], connected: bool, *, turned: bool) -> None:
+    style(axes)
+    besides = _besides(len(panel.lines), connected)
+    for (label, places), beside in zip(panel.lines.items(), besides, strict=True):
+        look = line_looks[label]
+        shown = [(at + beside, place) for at, place in enumerate(places) if place is not None]
+        if connected:
+            _connect(axes, [(at, place.published) for at, place in shown], look, faint=True)
+            _connect(axes, [(at, place.measured) for at, place in shown], look, faint=False)
+        for at, place in shown:
+            _mark(axes, at, place, look, is_list=False)
+    columns = panel.columns
+    axes.set_xticks(
+        range(len(columns)), list(columns), rotation=40 if turned else 0, ha="right" if turned else "center"
+    )
+    axes.margins(x=0.04)
 
 
 def _looks(num_lines: int) -> list[Look]:
@@ -131,10 +162,10 @@ def _line(look: Look, label: str) -> Line2D:
     return Line2D([], [], color=look.colour, marker=look.marker, markersize=5, linestyle="none", label=label)
 
 
-def _key(look: Look, lines: Lines) -> list[Line2D]:
+def _key(look: Look, panels: Sequence[Panel]) -> list[Line2D]:
     """What hollow and filled marks mean, where any are hollow."""
     mark = {"color": look.colour, "marker": look.marker, "markersize": 5.5, "linestyle": "none"}
-    places = [place for line in lines.values() for place in line if place is not None]
+    places = [place for panel in panels for line in panel.lines.values() for place in line if place is not None]
     hollow = [Line2D([], [], **mark, markerfacecolor=LIGHT["paper"], label="published")]
     filled = [Line2D([], [], **mark, label="measured")]
     is_published = any(place.published is not None for place in places)
