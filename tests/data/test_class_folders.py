@@ -1,4 +1,6 @@
+import os
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -112,3 +114,42 @@ def test_a_folder_that_is_no_data_set_is_answered_with_what_is_there(tmp_path, d
     (tmp_path / "val").rename(tmp_path / "other")
     with pytest.raises(ValueError, match="it has train, but neither test nor val; folder:.*/train divides"):
         class_folders(tmp_path, seed=0)
+
+
+@pytest.mark.parametrize("names", [("Train", "Test"), ("training", "VALID"), ("TRAIN", "testing")])
+def test_parts_are_known_in_any_capitals_and_by_their_variants(tmp_path, write_image, names):
+    for part in names:
+        for name in ("ant", "bee"):
+            write_image(tmp_path / part / name / "0.png")
+    found = class_folders(tmp_path, seed=0)
+    assert found.train.class_names == ("ant", "bee") and len(found.train) == len(found.test) == 2
+    assert found.train.name(0) == f"{names[0]}/ant/0.png"
+
+
+def test_a_test_part_without_a_train_part_is_no_class(tmp_path, write_image):
+    for name in ("Test", "ant"):
+        write_image(tmp_path / name / "x" / "0.png")
+    with pytest.raises(ValueError, match="it has Test, but no train"):
+        class_folders(tmp_path, seed=0)
+
+
+def test_one_class_is_refused_and_a_folder_around_the_set_is_told(tmp_path, write_image):
+    for name in ("ant", "bee"):
+        write_image(tmp_path / "archive" / name / "0.png")
+    with pytest.raises(ValueError, match=r"one class, archive; .* did you mean folder:.*archive\?$"):
+        class_folders(tmp_path, seed=0)
+    write_image(tmp_path / "lone" / "ant" / "0.png")
+    with pytest.raises(ValueError, match="one class, ant; a network needs two or more to tell apart$"):
+        class_folders(tmp_path / "lone", seed=0)
+
+
+def test_the_folder_may_be_the_one_in_which_the_command_is_run(divided_folder, monkeypatch):
+    monkeypatch.chdir(divided_folder)
+    found = class_folders(Path("."), seed=0)
+    assert found.train.name(4) == "train/bee/1.png" and found.train.read(4).getpixel((0, 0)) == (1, 1, 2)
+
+
+def test_names_that_are_no_utf_8_are_told(plain_folder, write_image):
+    write_image(plain_folder / "ant" / os.fsdecode(b"\xe9.png"))
+    with pytest.raises(ValueError, match="1 of 16 files in .* have names that are not UTF-8; rename them"):
+        class_folders(plain_folder, seed=0)

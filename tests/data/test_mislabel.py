@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from understudy.data import Loading, load
+from understudy.data.mislabel import mislabelled
 from understudy.losses.selective import select
 
 
@@ -47,6 +48,12 @@ def test_files_are_mislabelled_as_images_in_memory_are(data_folder):
     ]
     assert found[0].mislabelled == found[1].mislabelled and len(found[0].mislabelled) == 46
     assert torch.equal(found[0].train.labels, found[1].train.labels)
+
+
+@pytest.mark.parametrize("share", [-1, 0, 2])
+def test_what_is_no_share_is_refused(share):
+    with pytest.raises(ValueError, match="above 0 and at most 1"):
+        mislabelled(load("digits", per_class=1), share=share, seed=0)
 
 
 def test_a_share_of_no_image_is_refused():

@@ -1,4 +1,5 @@
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -56,6 +57,17 @@ def test_the_groups_kept_longest_make_room_and_one_is_always_kept(train, groups_
     for row in (0, 3, 0, 6, 0, 3):
         source.read(row)
     assert groups_read == [0, 1, 0, 1]
+
+
+def test_threads_that_read_at_once_share_what_each_of_them_read(train, groups_read, pixels):
+    source = ParquetSource(train.source.files)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda row: np.asarray(source.read(row)), [*range(10)] * 8))
+    assert all(np.array_equal(image, pixels[place % 10]) for place, image in enumerate(found))
+    assert len(groups_read) == 4
+    crowded = ParquetSource(train.source.files, kept_bytes=1)
+    with ThreadPoolExecutor(8) as threads:
+        assert len(list(threads.map(crowded.read, [0, 3, 6, 9] * 50))) == 200
 
 
 def test_a_copy_for_another_process_carries_no_images(train, pixels):

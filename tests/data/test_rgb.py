@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from understudy.data.rgb import read_rgb
 
@@ -57,6 +57,28 @@ def test_the_orientation_that_the_camera_noted_is_obeyed():
     exif[0x0112] = 6  # to be turned clockwise
     upright = pixels(saved(Image.fromarray(lying), exif=exif))
     assert upright.shape == (8, 6, 3) and (upright[0, 5] == 200).all() and upright[0, 0].max() == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_as_pillow_turns_it(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    contents = saved(Image.fromarray(np.arange(24, dtype=np.uint8).reshape(2, 4, 3)), exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(contents)))
+    assert np.array_equal(pixels(contents), np.asarray(expected))
+
+
+def test_tags_that_cannot_be_written_again_do_not_break_an_image():
+    """Pillow writes all tags anew where it turns an image by itself."""
+    tags = struct.pack("<2sHIH", b"II", 42, 8, 2)
+    tags += struct.pack("<HHII", 0x010F, 5, 1, 38) + struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0) + bytes(4)
+    contents = saved(Image.new("RGB", (8, 6)), "JPEG", exif=b"Exif\0\0" + tags + struct.pack("<II", 1, 2))
+    assert pixels(contents).shape == (8, 6, 3)
+
+
+def test_thirty_two_bits_of_which_eight_are_used_are_eight():
+    small = np.array([[0, 7, 255]], dtype=np.int32)
+    assert pixels(saved(Image.fromarray(small), "TIFF"))[0, :, 0].tolist() == [0, 7, 255]
 
 
 def test_what_cannot_be_read_is_named_with_its_cause(tmp_path):

@@ -40,6 +40,15 @@ def test_a_classifier_of_other_classes_or_another_order_stays_random(settings, t
     assert plan.left_random == ["fc.weight", "fc.bias"]
 
 
+def test_layers_as_wide_as_there_are_classes_are_no_classifier(settings, tmp_path):
+    """The student's channels are 4 and 8, and so is the number of its classes."""
+    path = tmp_path / "others.safetensors"
+    save_weights(build("digits-2x6", num_classes=10, in_channels=1), path, {"model": "digits-2x6"})
+    wanted = {**BEGUN, "teacher.weights": str(path), "teacher.num_classes": 10, "data.classes": list("01234567")}
+    plan = make_plan(settings("ab", **wanted))
+    assert plan.left_random == ["fc.weight", "fc.bias"]
+
+
 def test_a_run_says_how_its_student_begins(settings, tmp_path, told):
     display, lines = told
     execute(settings("kd", **BEGUN, epochs="1"), tmp_path / "run", display=display)

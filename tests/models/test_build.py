@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from understudy.models import build
+from understudy.models import build, load_weights
 
 # CIFAR-10, CIFAR-100; recomputed from the papers' blocks by closed forms that know no PyTorch.
 COUNTS = {
@@ -105,3 +105,13 @@ def test_a_users_function_is_found_in_the_folder_of_the_command(tmp_path, monkey
     )
     monkeypatch.chdir(tmp_path)
     assert build("own_networks:tiny", num_classes=4)[1].out_features == 4
+
+
+def test_a_network_with_an_auxiliary_classifier_answers_logits_alone_and_takes_pretrained_weights(tmp_path):
+    """GoogLeNet's weights as torchvision publishes them hold those of two classifiers that are used in training."""
+    network = build("torchvision:googlenet", num_classes=4, in_channels=3)
+    answer = network.train()(torch.zeros(2, 3, 64, 64))
+    assert isinstance(answer, torch.Tensor) and answer.shape == (2, 4)
+    state = {**network.state_dict(), "aux1.fc2.weight": torch.zeros(4, 1024), "aux2.conv.bn.bias": torch.zeros(128)}
+    torch.save(state, tmp_path / "googlenet.pt")
+    load_weights(network, tmp_path / "googlenet.pt")

@@ -102,6 +102,7 @@ def test_names_that_neither_network_has_are_still_told(tmp_path):
     [
         ("resnet14@layer4.0", "has no block 'layer4.0' to be cut after; nearest: layer3.0"),
         ("resnet14@", "has no block ''"),
+        ("resnet14@linear", "nothing of ResNet is cut off after 'linear': no weights come later"),
         ("resnat14@layer1", "there is no model 'resnat14'; nearest: resnet14"),
     ],
 )

@@ -144,7 +144,12 @@ def test_renames_are_not_proposed_where_they_would_not_be_enough(network, tmp_pa
 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
-    [("b.safetensors", b"no", "does not hold plain tensors"), ("b.pt", b"", "does not hold plain tensors")],
+    [
+        ("b.safetensors", b"no", "does not hold plain tensors"),
+        ("b.pt", b"", "state dict.: EOFError"),
+        ("log.txt", b"epoch: 3\n", "does not hold plain tensors"),
+        ("note", b"hello", "does not hold plain tensors"),
+    ],
 )
 def test_a_broken_file_is_named(network, tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)

@@ -34,6 +34,8 @@ class BoxedParts:
             )
         rest = order[num_held:]
         if percent is not None:
+            if not 0 < percent <= 100:
+                raise ValueError(f"percent={percent:g}: expected above 0 and at most 100")
             rest = rest[: max(1, round(percent / 100.0 * len(rest)))]
         if num_held == 0 and percent is None:
             return self

@@ -9,6 +9,8 @@ from understudy.data.division import Parts, divided
 from understudy.data.file_source import image_files
 from understudy.data.image_files import ImageFiles
 
+# What the folders of the parts may be called, in any capitals.
+TRAIN, TEST = ("train", "training"), ("test", "testing")
 VALIDATION = ("val", "valid", "validation")
 
 
@@ -20,15 +22,21 @@ def class_folders(path: Path, *, seed: int) -> Parts:
     name = f"folder:{path}"
     if not path.is_dir():
         raise ValueError(f"{name}: there is no such folder" + _neighbours(path))
-    if not (path / "train").is_dir():
+    trains = _named(path, TRAIN)
+    held_out = [*_named(path, TEST), *_named(path, VALIDATION)]
+    if not trains:
+        if held_out:
+            raise ValueError(f"{name}: it has {held_out[0]}, but no train; expected train beside it, or classes alone")
         files, others = class_images(path, root=path)
+        _check_classes(name, path, files)
         return divided(name, files, seed=seed, note=f"{path}, a folder for every class" + _left_out(others))
-    held_out = [part for part in ("test", *VALIDATION) if (path / part).is_dir()]
     if not held_out:
         raise ValueError(
-            f"{name}: it has train, but neither test nor val; folder:{path / 'train'} divides its images by seed"
+            f"{name}: it has {trains[0]}, but neither test nor val; folder:{path / trains[0]} divides its images by "
+            "seed"
         )
-    train, others = class_images(path / "train", root=path)
+    train, others = class_images(path / trains[0], root=path)
+    _check_classes(name, path / trains[0], train)
     parts_held_out = []
     for part in held_out[:2]:
         images, left_out = class_images(path / part, root=path)
@@ -39,8 +47,24 @@ def class_folders(path: Path, *, seed: int) -> Parts:
         train=train,
         test=parts_held_out[0],
         validation=parts_held_out[1] if parts_held_out[1:] else None,
-        note=f"{path}, {' and '.join(['train', *held_out[:2]])} as they lie there" + _left_out(others),
+        note=f"{path}, {' and '.join([trains[0], *held_out[:2]])} as they lie there" + _left_out(others),
     )
+
+
+def _named(path: Path, words: tuple[str, ...]) -> list[str]:
+    """The folders in `path` that are called one of these, in the order of the words."""
+    found = [one.name for one in path.iterdir() if one.is_dir() and one.name.lower() in words]
+    return sorted(found, key=lambda name: (words.index(name.lower()), name))
+
+
+def _check_classes(name: str, path: Path, files: ImageFiles) -> None:
+    """A ValueError where the folders are not those of classes, most likely: there is one, and all lies in it."""
+    if len(files.class_names) > 1:
+        return
+    only = next(iter(files.class_names))
+    inside = sorted(one.name for one in (path / only).iterdir() if one.is_dir())
+    hint = f"; {only} holds folders ({', '.join(inside[:3])}): did you mean folder:{path / only}?" if inside else ""
+    raise ValueError(f"{name}: found one class, {only}; a network needs two or more to tell apart{hint}")
 
 
 def class_images(directory: Path, *, root: Path) -> tuple[ImageFiles, Counter[str]]:
@@ -66,8 +90,8 @@ def class_images(directory: Path, *, root: Path) -> tuple[ImageFiles, Counter[st
             listed(told, f"of {len(class_names)} classes in {directory} have no images")
             + f"; endings that are read: {', '.join(IMG_EXTENSIONS)}"
         )
-    start = len(os.path.join(root, ""))
-    names = [path[start:].replace(os.sep, "/") for path, _ in samples]
+    # Paths begin with the directory as it was given; "." leaves no prefix.
+    names = [Path(path).relative_to(root).as_posix() for path, _ in samples]
     files = image_files(root, names, [label for _, label in samples], class_names)
     return files, _endings(directory, class_names, IMG_EXTENSIONS)
 

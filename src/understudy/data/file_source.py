@@ -47,9 +47,20 @@ def image_files(
         absent = [name for name in names if not (root / name).is_file()]
         if absent:
             raise ValueError(listed(absent, f"of {len(names)} files that {listed_in} names are not in {root}"))
+    odd = [repr(name) for name in names if not _is_utf8(name)]
+    if odd:
+        raise ValueError(listed(odd, f"of {len(names)} files in {root} have names that are not UTF-8; rename them"))
     return ImageFiles(
         source=FileSource(root, pa.array(names, type=pa.string())),
         rows=torch.arange(len(names)),
         labels=torch.tensor(labels, dtype=torch.int64),
         class_names=tuple(class_names),
     )
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -16,6 +16,8 @@ def mislabelled(data: Dataset, *, share: float, seed: int) -> Dataset:
     ValueError where there is no other class, or the share comes to no image.
     """
     assert not isinstance(data.train, BoxedImages)
+    if not 0 < share <= 1:
+        raise ValueError(f"data.mislabel={share:g}: it is a share of the training images, above 0 and at most 1")
     num_images, num_classes = len(data.train), data.num_classes
     count = round(share * num_images)
     if num_classes < 2 or count == 0:

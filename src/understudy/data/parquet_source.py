@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class ParquetSource:
         self._group_ends = np.cumsum([rows for file in files for rows in file.group_rows])
         self._places = [(file, index) for file in files for index in range(len(file.group_rows))]
         self._kept: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
+        self._one_at_a_time = Lock()
 
     def read(self, row: int) -> Image.Image:
         group = int(self.group_of(np.asarray(row)))
@@ -68,16 +70,24 @@ class ParquetSource:
         return self.files[place], row - (int(self._file_ends[place - 1]) if place else 0)
 
     def _contents(self, group: int) -> pa.ChunkedArray:
-        """The encoded images of a group; those kept longest make room."""
-        if group not in self._kept:
-            file, index = self._places[group]
-            with opened(file.address) as parquet:
-                table = parquet.read_row_group(index, columns=[f"{file.image_column}.bytes"], use_threads=False)
-            self._kept[group] = table.column(0).flatten()[0]
-            while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self._kept_bytes:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(group)
-        return self._kept[group]
+        """The encoded images of a group; those kept longest make room. Threads wait for each other: what one reads the
+        others find."""
+        with self._one_at_a_time:
+            if group not in self._kept:
+                self._kept[group] = self._read_group(group)
+                while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self._kept_bytes:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(group)
+            return self._kept[group]
+
+    def _read_group(self, group: int) -> pa.ChunkedArray:
+        file, index = self._places[group]
+        with opened(file.address) as parquet:
+            table = parquet.read_row_group(index, columns=[f"{file.image_column}.bytes"], use_threads=False)
+        return table.column(0).flatten()[0]
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_kept": OrderedDict()}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_kept", "_one_at_a_time")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"_kept": OrderedDict(), "_one_at_a_time": Lock()}

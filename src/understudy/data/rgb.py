@@ -4,7 +4,18 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+# How an image lies for each orientation of EXIF but 1 -> what turns it upright.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_rgb(file: Path | bytes, where: str) -> Image.Image:
@@ -32,7 +43,7 @@ def _trouble(file: Path | bytes, error: Exception) -> str:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    ImageOps.exif_transpose(image, in_place=True)
+    image = _upright(image)
     if image.mode.startswith("I"):
         image = _upper_bits(image)
     elif image.mode == "F":
@@ -43,9 +54,22 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; tags that cannot be read leave it as it lies, and no others are looked at."""
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
 def _upper_bits(image: Image.Image) -> Image.Image:
-    """16 bits to the upper 8: Pillow's own conversion cuts off at 255, which leaves a white image."""
+    """16 bits to the upper 8: Pillow's own conversion cuts off at 255, which leaves a white image.
+
+    Where 32 bits are announced and none but the lowest 8 are used, they are the image.
+    """
     pixels = np.asarray(image).astype(np.int64)
     if pixels.min() < 0 or pixels.max() > 0xFFFF:
         raise ValueError(f"its pixels go from {pixels.min()} to {pixels.max()}, expected 16 bits at most")
-    return Image.fromarray((pixels >> 8).astype(np.uint8))
+    is_small = image.mode == "I" and pixels.max() <= 0xFF
+    return Image.fromarray((pixels if is_small else pixels >> 8).astype(np.uint8))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from understudy.data import Crops, Dataset, Loading
 from understudy.engine import folder
 from understudy.engine.refusal import check_size
-from understudy.models import Form, build, embed, end_of, load_weights, read_metadata, select_weights
+from understudy.models import Form, build, classifier, embed, end_of, load_weights, read_metadata, select_weights
 from understudy.spec import NetworkSettings, TeacherSettings, did_you_mean
 from understudy.teachers import Member, Teachers
 
@@ -74,7 +74,17 @@ def begin_with_parts(student: nn.Module, teacher: nn.Module | None, data: Datase
     first, knows_others = teacher, teacher_classes != data.num_classes
     if isinstance(teacher, Teachers):
         first, knows_others = teacher.first, knows_others or teacher.first_has_other_classes
-    return select_weights(student, first, num_classes=data.num_classes if knows_others else None)
+    return select_weights(student, first, leave=_of_classes(student, data) if knows_others else ())
+
+
+def _of_classes(student: nn.Module, data: Dataset) -> list[str]:
+    """The names of the classifier's tensors; where it is no linear layer, of all that have a row for each class."""
+    try:
+        name, layer = classifier(student, torch.zeros(2, *data.image_shape))
+    except ValueError:
+        state = student.state_dict()
+        return [name for name, value in state.items() if value.ndim and value.shape[0] == data.num_classes]
+    return [f"{name}.{own}" for own in layer.state_dict()]
 
 
 def build_teacher(wanted: Sequence[TeacherSettings], data: Dataset) -> nn.Module:

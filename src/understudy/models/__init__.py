@@ -4,7 +4,7 @@ from understudy.models.blocks import block_of, blocks, weights_by_block
 from understudy.models.build import NAMES, build
 from understudy.models.cut import cut_of
 from understudy.models.embed import embed
-from understudy.models.embedding import Form, Head, Unit, end_of
+from understudy.models.embedding import Form, Head, Unit, classifier, end_of
 from understudy.models.hdhe import HeadsOnTrunk, ensemble
 from understudy.models.selection import select_weights
 from understudy.models.weights import load_weights, read_metadata, save_weights
@@ -18,6 +18,7 @@ __all__ = [
     "block_of",
     "blocks",
     "build",
+    "classifier",
     "cut_of",
     "embed",
     "end_of",

@@ -2,6 +2,8 @@
 
 import difflib
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
@@ -98,7 +100,9 @@ def _from_torchvision(name: str, num_classes: int) -> nn.Module:
     known = models.list_models(module=models)
     if name not in known:
         raise ValueError(_unknown(f"torchvision:{name}", [f"torchvision:{other}" for other in known], ""))
-    return models.get_model(name, weights=None, num_classes=num_classes)
+    # In training these two would answer their auxiliary classifiers' logits as well.
+    alone = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    return models.get_model(name, weights=None, num_classes=num_classes, **alone)
 
 
 def _from_user(module_name: str, function_name: str, num_classes: int) -> nn.Module:
@@ -114,16 +118,25 @@ def _from_user(module_name: str, function_name: str, num_classes: int) -> nn.Mod
     if not callable(function):
         public = [known for known in vars(module) if not known.startswith("_")]
         raise ValueError(_unknown(whole, [f"{module_name}:{known}" for known in public], ""))
-    try:
-        inspect.signature(function).bind(num_classes=num_classes)
-    except TypeError as error:
-        raise ValueError(
-            f"model {whole!r} takes {inspect.signature(function)} and is called with num_classes={num_classes}: {error}"
-        ) from None
+    if trouble := _refused(function, num_classes):
+        raise ValueError(f"model {whole!r} {trouble}")
     network = function(num_classes=num_classes)
     if not isinstance(network, nn.Module):
         raise ValueError(f"model {whole!r} returned a {type(network).__name__}, expected an nn.Module")
     return network
+
+
+def _refused(function: Callable[..., Any], num_classes: int) -> str:
+    """Why the function cannot be called; nothing where it can, or does not say what it takes."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return ""
+    try:
+        signature.bind(num_classes=num_classes)
+    except TypeError as error:
+        return f"takes {signature} and is called with num_classes={num_classes}: {error}"
+    return ""
 
 
 def _unknown(name: str, known: list[str], hint: str) -> str:

@@ -59,6 +59,8 @@ def cut_after(network: nn.Module, block: str, *, num_classes: int, in_channels: 
         end = next((node for node in reversed(graph.nodes) if node.op == "call_module" and node.target == block), None)
         if end is None:
             raise ValueError(f"{type(network).__name__} has a module {block!r}, but it does not run: cut after another")
+        if not _is_followed(network, graph, end):
+            raise ValueError(f"nothing of {type(network).__name__} is cut off after {block!r}: no weights come later")
         values = _values(network, graph, in_channels)
         head = make_head(network, graph, end, values, num_classes)
         if head is not None:
@@ -72,6 +74,13 @@ def cut_after(network: nn.Module, block: str, *, num_classes: int, in_channels: 
     own = [name for name in short.state_dict() if any(name.startswith(f"{module}.") for module in head)]
     short.meta["cut"] = Cut(after=block, dropped=tuple(n for n in whole if n not in kept), head=tuple(own))
     return short
+
+
+def _is_followed(network: nn.Module, graph: fx.Graph, end: fx.Node) -> bool:
+    """Whether a module with parameters runs after the block."""
+    nodes = list(graph.nodes)
+    later = [str(node.target) for node in nodes[nodes.index(end) + 1 :] if node.op == "call_module"]
+    return any(True for name in later for _ in network.get_submodule(name).parameters())
 
 
 def cut_of(network: nn.Module) -> Cut | None:

@@ -1,6 +1,6 @@
 """Weight selection: a student that begins with parts of a larger network's weights."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -9,14 +9,13 @@ from torch import Tensor, nn
 CHANNELS = 2
 
 
-def select_weights(student: nn.Module, larger: nn.Module, *, num_classes: int | None = None) -> list[str]:
+def select_weights(student: nn.Module, larger: nn.Module, *, leave: Collection[str] = ()) -> list[str]:
     """Fill the student with evenly spaced elements of the tensors that the larger network has under the same names.
 
     Row i of a student's n is row floor(i N / n) of the larger network's N, and likewise in every dimension, so that
     each layer keeps reading the channels that the one before keeps. Of a stage's blocks the first are taken, as their
     names are the same. The answer names the student's tensors that stay as they are: those that the larger network
-    lacks or has smaller, and kernels of another size. With `num_classes`, what has one row for each of these classes
-    stays as well: the larger network knows others.
+    lacks or has smaller, kernels of another size, and those that `leave` names, as a classifier of other classes.
 
     Raises ValueError where fewer than half of the student's layers (tensors of at least two dimensions) would be
     filled: the networks are of two families.
@@ -27,7 +26,7 @@ def select_weights(student: nn.Module, larger: nn.Module, *, num_classes: int | 
     chosen = {
         name: _evenly_spaced(there[name], value.shape)
         for name, value in own.items()
-        if name in there and _is_part(value, there[name]) and not (value.ndim and value.shape[0] == num_classes)
+        if name in there and name not in leave and _is_part(value, there[name])
     }
     layers = [name for name, value in own.items() if value.ndim >= CHANNELS]
     filled = sum(name in chosen for name in layers)

@@ -19,6 +19,8 @@ from understudy.models.renames import as_words, fitted, propose
 # Where training programs keep the weights among other things.
 HOLDERS = ("state_dict", "model", "net")
 # Counters that BatchNorm needs only when its momentum is None; files in circulation often lack them.
+# As torchvision calls them in GoogLeNet and Inception v3.
+AUXILIARY = re.compile(r"(^|\.)(aux[12]|AuxLogits)\.")
 OPTIONAL = "num_batches_tracked"
 
 
@@ -66,8 +68,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
             f"{path} does not hold plain tensors{f' but a {wanted[1]}' if wanted else ''}, and pickles are not run; "
             "save the weights again, with torch.save(network.state_dict(), FILE) or as safetensors"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path} does not hold plain tensors (safetensors or a state dict): {error}") from error
+    # torch's reader of pickles raises many types for a text that is none.
+    except Exception as error:
+        told = str(error) if isinstance(error, (SafetensorError, RuntimeError)) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path} does not hold plain tensors (safetensors or a state dict): {told}") from error
     state = _inner(content)
     if not isinstance(state, dict) or not all(isinstance(n, str) and isinstance(v, Tensor) for n, v in state.items()):
         raise ValueError(f"{path} holds {_kind_of(state)}, expected tensors by name")
@@ -99,10 +103,12 @@ def load_weights(
 
     With `num_classes`, what has one row for each class, and in the file another number of them, stays as it is: the
     classifier of a network that is to learn other classes. The answer names these tensors. So does the fresh head of a
-    network that was cut, where the file has the whole one; what was cut off is left in the file.
+    network that was cut, where the file has the whole one; what was cut off is left in the file, and so are auxiliary
+    classifiers that the network has not.
     """
     state = read_state(path)
     own, cut = network.state_dict(), cut_of(network)
+    state = {name: value for name, value in state.items() if name in own or not AUXILIARY.search(name)}
     dropped = () if cut is None else cut.dropped
     try:
         state = fitted(state, (*own, *dropped), rename or {})
