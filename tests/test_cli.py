@@ -244,3 +244,29 @@ def test_a_teachers_file_that_does_not_name_its_model_is_an_error(call, tmp_path
 def test_a_teacher_without_a_method_is_asked_about(call, command):
     status, _, told = call(command, "--teacher", "digits-2x16", "--student", "digits-2x8", "--data", "digits")
     assert status == 2 and "give --method, as in --method ab+kd" in " ".join(told.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--model", "digits-1x4", "--out", "afile/sub"],
+        ["export", "run", "--to", "safetensors", "--out", "afile"],
+        ["report", "run", "--out", "folder"],
+        ["demo", "--out", "afile/sub"],
+        ["evaluate", "run", "--json", "afile/x.json"],
+        ["doctor", "--student", "digits-1x4", "--json", "folder"],
+        ["reproduce", "methods_digits", "kd", "--quick", "--results", "afile/results"],
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_the_work(call, tmp_path, words):
+    (tmp_path / "afile").write_text("")
+    (tmp_path / "folder").mkdir()
+    status, _, error = call(*words)
+    assert status == 2 and ("is a file; give another folder" in error or "is a folder; give the name" in error)
+    assert not list(tmp_path.rglob("metrics.jsonl"))
+
+
+def test_square_brackets_in_a_path_are_printed_as_they_are(call, tmp_path):
+    status, out, error = call("train", "--model", "digits-1x4", "--epochs", 1, "--out", "a [/b] c", "data.per_class=5")
+    assert status == 0, error
+    assert "the student is a [/b] c/student.safetensors" in out and "folder a [/b] c" in out

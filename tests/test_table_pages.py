@@ -36,7 +36,10 @@ def test_committed_pages_are_those_of_rows_and_results(name):
 
 @pytest.mark.parametrize("name", ["ab_table1", "methods_small_data"])
 def test_committed_pictures_are_those_of_rows_and_results(name, tmp_path):
-    save_svg(table_picture(TABLES[name], most_measured(read_cells(RESULTS / f"{name}.json"))), tmp_path / "new.svg")
+    save_svg(
+        table_picture(TABLES[name], most_measured(TABLES[name], read_cells(RESULTS / f"{name}.json"))),
+        tmp_path / "new.svg",
+    )
     old, new = (path.read_text(encoding="utf-8") for path in (DOCS / f"{name}.svg", tmp_path / "new.svg"))
     assert texts(old) == texts(new), "renew: understudy list tables --out docs/tables"
 
@@ -115,7 +118,14 @@ def test_a_teacher_s_part_has_the_rows_of_its_own_network():
 
 
 def test_a_picture_has_the_teacher_with_most_cells_of_each_network():
-    assert [cell["teacher_sha256"] for cell in most_measured(two_networks())] == ["a", "a", "c"]
+    assert [cell["teacher_sha256"] for cell in most_measured(TABLES["ab_table3"], two_networks())] == ["a", "a", "c"]
+
+
+def test_teachers_of_one_network_and_two_recipes_are_both_shown():
+    """The misled teacher of the faces has the same network as the other one."""
+    table, cells = TABLES["faces38_selective"], read_cells(RESULTS / "faces38_selective.json")
+    assert len(most_measured(table, cells)) == len(cells)
+    assert all(entry.measured for part in parts_of(table, cells) for entry in part.grid.entries)
 
 
 def test_a_picture_shows_the_readings_that_were_measured_side_by_side():

@@ -33,8 +33,8 @@ def run_demo(out: Path, seed: int, console: Console) -> Path:
     page = write_page(runs, out / "report.html", "What the digits student learnt")
     picture(runs, out / "demo.png")
     console.print(f"\ndone in {time.perf_counter() - started:.0f} s", highlight=False)
-    console.print(f"picture: {out / 'demo.png'}", highlight=False, soft_wrap=True)
-    console.print(f"report:  {page}", highlight=False, soft_wrap=True)
+    console.print(f"picture: {out / 'demo.png'}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"report:  {page}", highlight=False, soft_wrap=True, markup=False)
     return page
 
 

@@ -40,13 +40,13 @@ def write_pages(folder: Path, results: Path) -> list[Path]:
     for name, table in TABLES.items():
         page, picture = folder / f"{name}.md", folder / f"{name}.svg"
         page.write_text(table_text(table, "markdown", results), encoding="utf-8")
-        save_svg(table_picture(table, most_measured(read_cells(results / f"{name}.json"))), picture)
+        save_svg(table_picture(table, most_measured(table, read_cells(results / f"{name}.json"))), picture)
         written += [page, picture]
     return written
 
 
 def table_picture(table: Table, cells: Sequence[Cell]) -> Figure:
-    """Published and measured numbers, with the cells of one teacher of each network."""
+    """Published and measured numbers, with the cells of one of each kind of teacher."""
     grids = {reading: grid_of(part, cells) for reading, part in _readings(table).items()}
     measured = {reading: grid for reading, grid in grids.items() if any(entry.measured for entry in grid.entries)}
     shown = measured or dict(list(grids.items())[:1])

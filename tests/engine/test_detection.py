@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from understudy.engine import execute
 from understudy.engine.assess import assess
+from understudy.engine.assess_detector import assess_detector
 from understudy.engine.display import silent
 from understudy.engine.doctor import examine
 from understudy.engine.loop import StoppedError
 from understudy.engine.plan import make_plan
+from understudy.engine.subject import find
 from understudy.models import build, save_weights
 from understudy.report import read_run, write_page
 from understudy.spec import read_settings
@@ -95,6 +98,17 @@ def test_measuring_the_file_gives_the_runs_own_numbers(trained):
     assert dog["num_objects"] == 3 and dog["ap_pct"] == trained.scores["ap_dog_pct"]
     with pytest.raises(ValueError, match="leave out --teacher"):
         assess(str(trained.folder), teacher=str(trained.folder))
+
+
+def test_data_of_other_classes_or_another_order_are_refused(trained, make_settings):
+    data = make_plan(make_settings()).data
+    parts = {
+        name: replace(part, class_names=part.class_names[::-1])
+        for name, part in (("train", data.train), ("test", data.test))
+    }
+    turned = replace(data, **parts)
+    with pytest.raises(ValueError, match="it has to know the same in the same order"):
+        assess_detector(find(str(trained.folder)), turned, "test")
 
 
 def test_the_report_holds_a_picture_of_what_was_found(trained, tmp_path):

@@ -187,6 +187,11 @@ def test_what_cannot_be_learnt_is_said_before_anything_is_trained(tmp_path, trai
         )
     with pytest.raises(ValueError, match="a batch of 42 cannot hold 4 images of each"):
         execute(settings(batch_size=42), tmp_path / "run")
+    data = make_plan(settings()).data
+    lonely = replace(data, test=data.test.subset([int((data.test.labels == label).nonzero()[0]) for label in (0, 1)]))
+    with pytest.raises(ValueError, match="no test image has another one of its class to be found"):
+        execute(settings(), tmp_path / "lonely", data=lonely)
+    assert not (tmp_path / "lonely" / "metrics.jsonl").exists()
     with pytest.raises(ValueError, match="nearest: proxy_anchor"):
         make_plan(settings("retrieval.loss=proxyanchor"))
     with pytest.raises(SettingsError, match="add retrieval.feature=linear"):

@@ -12,6 +12,7 @@ from understudy.experiments.cells import OPTIONS, cell_of, command_of, is_of, ke
 from understudy.experiments.page import write_page
 from understudy.experiments.value import value_of
 from understudy.methods import METHODS
+from understudy.spec import read_settings
 
 TABLE1 = TABLES["ab_table1"]
 ROWS = TABLE1.rows
@@ -143,6 +144,16 @@ def test_a_teachers_own_row_is_a_run_of_train():
     run = {"seed": 0, "teacher": None, "student": {"weights": None}}
     command = command_of(TABLES["nst_table1"].rows["teacher/cifar10"], run)
     assert command.startswith("understudy train --model preresnet1001 --data cifar10 --epochs 164 --seed 0")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_shell_reads_the_rows_settings_out_of_its_command(name):
+    for row in (row for row in TABLES[name].rows.values() if row.missing is None):
+        command = command_of(row, {"seed": 0, "teacher": None, "student": {}})
+        words = [word for word in shlex.split(command)[1:] if "=" in word]
+        told = {key: value for key, value in row.settings.items() if key in OPTIONS or key == "task"}
+        assert read_settings(options=told, words=words) == read_settings(options=row.settings)
+        assert all(word.startswith("'") for word in command.split() if "(" in word)
 
 
 def test_an_unfinished_run_has_no_cell(tmp_path):

@@ -313,6 +313,30 @@ def test_a_folder_without_a_finished_run_is_told(run, tmp_path):
         export_run(tmp_path, ["safetensors"])
 
 
+def test_classes_that_were_renamed_since_are_told(tmp_path):
+    for part in ("train", "test"):
+        for place, name in enumerate(("ant", "bee")):
+            (tmp_path / "set" / part / name).mkdir(parents=True)
+            for number in range(4):
+                Image.new("RGB", (8, 8), (99 * place, number, 0)).save(tmp_path / "set" / part / name / f"{number}.png")
+    options = {"task": "train", "student.model": "digits-1x4", "data.name": f"folder:{tmp_path / 'set'}", "epochs": 1}
+    made = execute(read_settings(options={**options, "batch_size": 4}), tmp_path / "run").folder
+    for part in ("train", "test"):
+        (tmp_path / "set" / part / "ant").rename(tmp_path / "set" / part / "cow")
+    with pytest.raises(ValueError, match=r"knows 2 classes \(ant, bee\), and .* has 2 classes \(bee, cow\) by now"):
+        export_run(made, ["safetensors"])
+    assert not (made / "export").exists()
+
+
+def test_a_card_names_files_of_an_earlier_export_and_a_file_is_no_folder(run, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"old")
+    export_run(run, ["safetensors"], out=tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "From an earlier export, and not compared for this card: `model.onnx`." in card
+    with pytest.raises(ValueError, match="model.onnx is a file; give another folder"):
+        export_run(run, ["safetensors"], out=tmp_path / "model.onnx" / "export")
+
+
 def test_missing_packages_are_told_before_anything_is_written(run, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_file, "find_spec", lambda name: None)
     with pytest.raises(

@@ -1,9 +1,10 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from understudy.report import comparison, read_run
-from understudy.report.headline import headline, outcome, tiles
+from understudy.report.headline import best_among, headline, outcome, tiles
 
 
 def rows_of(*paths):
@@ -54,4 +55,21 @@ def test_a_better_unfinished_run_is_not_called_the_best(folders):
 def test_nothing_measured_is_said_so(folders):
     rows = rows_of(folders.make("kd", 80.0, finished_epochs=0))
     assert outcome(rows) == "KD is unfinished, 0 of 6 epochs."
+    assert tiles(rows) == []
+
+
+@pytest.mark.parametrize("part", ["data", "split", "headline"])
+def test_runs_that_were_measured_otherwise_have_no_best_one(folders, part):
+    first, second = folders.make("kd", 80.0), folders.make("ab+kd", 90.0)
+    if part == "data":
+        facts = json.loads((second / "run.json").read_text())
+        facts["data"]["name"] = "digits"
+        (second / "run.json").write_text(json.dumps(facts))
+    else:
+        rows = rows_of(first, second)
+        changed = [*rows[:-1], replace(rows[-1], **{part: "validation" if part == "split" else "map_pct"})]
+        assert best_among(changed) is None and best_among(rows) is rows[-1]
+        return
+    rows = rows_of(first, second)
+    assert outcome(rows) == "2 runs are finished; they differ in what was measured, so none is the best."
     assert tiles(rows) == []

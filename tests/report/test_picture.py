@@ -23,3 +23,8 @@ def test_the_picture_has_the_colour_of_every_run_and_of_the_teacher(four_runs, t
 def test_a_picture_of_one_unfinished_run_without_numbers_can_be_made(folders, tmp_path):
     run = read_run(folders.make("none", 80.0, finished_epochs=0, teacher=None, task="train"))
     assert colours_in(picture([run], tmp_path / "picture.png"))
+
+
+def test_a_run_may_be_given_twice(four_runs, tmp_path):
+    runs = [read_run(four_runs[0])] * 2
+    assert colours_in(picture(runs, tmp_path / "picture.png"))

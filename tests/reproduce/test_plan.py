@@ -56,6 +56,14 @@ def test_a_given_teacher_replaces_the_recipe(plan_small, weights):
     assert {run.folder for run in runs}.isdisjoint(run.folder for run in plan_small(teacher_weights=weights))
 
 
+def test_the_very_file_that_the_recipe_made_makes_no_other_run(plan_small, weights):
+    teacher, *others = plan_small()
+    teacher.folder.mkdir(parents=True)
+    (teacher.folder / "student.safetensors").write_bytes(weights.read_bytes())
+    given = plan_small(teacher_weights=weights)
+    assert [run.folder for run in given] == [run.folder for run in others]
+
+
 def test_one_file_is_not_several_teachers(plan_small, small, weights):
     table = small()
     mixed = replace(table, rows={**table.rows, "at": replace(table.rows["at"], teacher="digits-2x16")})

@@ -25,7 +25,7 @@ from understudy.cli.options import (
     Words,
 )
 from understudy.cli.run import check_method_is_named, default_name, distill_options, print_settings
-from understudy.spec import Settings, read_settings
+from understudy.spec import Settings, check_file, read_settings
 
 
 @app.command()
@@ -88,10 +88,13 @@ def _examine(settings: Settings, out: Path, json_file: Path | None) -> bool:
     from understudy.engine.folder import write_json
     from understudy.engine.plan import make_plan
 
+    if json_file is not None:
+        check_file(json_file)
     plan = make_plan(settings)
     findings = examine(plan, out)
     teacher = f" learns from {settings.teacher.model}" if settings.teacher else ""
     show(findings, console(), f"{settings.student.model}{teacher} by {plan.method.title} on {plan.data.name}")
     if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
         write_json(json_file, {"findings": [one.as_plain() for one in findings]})
     return any(one.severity == "error" for one in findings)

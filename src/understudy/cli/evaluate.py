@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from understudy.cli.app import app, console
+from understudy.spec import check_file
 
 
 class Numbers(StrEnum):
@@ -84,8 +85,10 @@ def evaluate(
     from understudy.report.detection import print_detection
     from understudy.report.measurement import print_measurement, print_scores
 
+    if json_file is not None:
+        check_file(json_file)
     if confusion is not None:
-        check_picture(confusion)
+        check_picture(check_file(confusion))
     from understudy.engine.assess import assess
 
     found = assess(
@@ -110,11 +113,11 @@ def evaluate(
 
         json_file.parent.mkdir(parents=True, exist_ok=True)
         write_json(json_file, found)
-        screen.print(f"everything: {json_file}", highlight=False, soft_wrap=True)
+        screen.print(f"everything: {json_file}", highlight=False, soft_wrap=True, markup=False)
     if confusion is not None and "scores" in found:
         raise ValueError(f"--confusion: {found['model']} does not answer classes; leave it out")
     if confusion is not None:
         names = [one["name"] for one in found["per_class"]]
         title = f"{found['model']} on {found['data']}: {found['accuracy_pct']:.2f} % right"
         write_confusion(found["confusion"], names, confusion, title)
-        screen.print(f"picture: {confusion}", highlight=False, soft_wrap=True)
+        screen.print(f"picture: {confusion}", highlight=False, soft_wrap=True, markup=False)

@@ -50,7 +50,7 @@ def export(
     screen = console()
 
     def say(text: str) -> None:
-        screen.print(text, highlight=False, soft_wrap=True)
+        screen.print(text, highlight=False, soft_wrap=True, markup=False)
 
     exported = export_run(
         run,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from understudy.cli.app import app, console
 from understudy.cli.options import (
@@ -182,7 +183,7 @@ def _run(
     result = execute(settings, out or Path("runs") / default_name(settings), display=Display(screen))
     screen.print(
         f"[bold]{in_words(result.summary['headline'], result.scores)}[/bold] on the test images; "
-        f"the student is {result.folder / 'student.safetensors'}",
+        f"the student is {escape(str(result.folder / 'student.safetensors'))}",
         highlight=False,
     )
 

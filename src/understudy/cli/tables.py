@@ -7,6 +7,7 @@ import typer
 
 from understudy.cli.app import app, console
 from understudy.cli.options import TeacherCacheOption
+from understudy.spec import check_file
 
 
 @app.command()
@@ -87,9 +88,10 @@ def report(
     """Compare runs: a table here, and one self-contained HTML page."""
     from understudy.report import comparison, print_table, read_run, write_page
 
+    check_file(out)
     found = [read_run(folder) for folder in runs]
     print_table(comparison(found), console())
-    console().print(f"report: {write_page(found, out, title)}", highlight=False)
+    console().print(f"report: {write_page(found, out, title)}", highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()

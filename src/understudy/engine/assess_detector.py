@@ -1,11 +1,12 @@
 """Measuring a detector on disk."""
 
+import json
 import time
 from typing import Any
 
 from understudy.data import BoxedImages, Dataset
 from understudy.engine import facts
-from understudy.engine.subject import Found
+from understudy.engine.subject import Found, some
 from understudy.precision import Precision, choose_device
 from understudy.spec import DetectionSettings
 
@@ -29,6 +30,12 @@ def assess_detector(found: Found, data: Dataset, split: str) -> dict[str, Any]:
     if not isinstance(images, BoxedImages):
         what = f"has no {split} images here" if images is None else "has no boxes"
         raise ValueError(f"{data.name} {what}; a detector is measured on images with boxes")
+    names = json.loads(found.metadata.get("class_names", "[]"))
+    if tuple(names) != images.class_names:
+        raise ValueError(
+            f"{found.file} knows {some(names)}, {data.name} has {some(images.class_names)}; it has to know the same in "
+            "the same order"
+        )
     device = choose_device("auto")
     precision = Precision(device=device, dtype=torch.float32, channels_last=False, compile=False)
     detector = precision.place(load_detector(found.file))

@@ -27,9 +27,10 @@ def finish(
     """Measure the student in float32, write it and the summary; the summary."""
     exact = precision.exact()
     data, student = plan.data, plan.assembled
-    scores = plan.task.measure(student, data.test, data, exact)
     said = student_metadata(run_facts["student"]["name"], data, student, plan.shapes["student"])
+    # Before anything is measured: what was learnt is not lost to a measurement that fails.
     save_weights(student, out / folder.STUDENT, said | plan.task.metadata(student))
+    scores = plan.task.measure(student, data.test, data, exact)
     plan.task.draw(student, data, exact, out)
     lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
     summary = {

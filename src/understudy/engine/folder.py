@@ -12,7 +12,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from understudy.engine import checkpoint, facts
-from understudy.spec import Settings, StudentSettings, TeacherSettings
+from understudy.spec import Settings, StudentSettings, TeacherSettings, check_folder
 
 SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json", "student.safetensors"
 # The fingerprints of the files of weights that the run began with; not in folders from before there was this file.
@@ -50,6 +50,7 @@ def is_finished(folder: Path, settings: Settings) -> bool:
     if not path.exists():
         if folder.exists() and (not folder.is_dir() or any(not _is_of_a_start(one) for one in folder.iterdir())):
             raise ValueError(f"{folder} holds something else (no {SETTINGS}); give another folder with --out")
+        check_folder(folder)
         return False
     if not any((folder / name).exists() for name in (checkpoint.FILE, SUMMARY)):
         return False  # refused or killed before anything was saved: there is nothing to lose, and nothing to go on with

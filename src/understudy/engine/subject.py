@@ -88,7 +88,7 @@ def make_ready(found: Found, data: Dataset, precision: str) -> Subject:
     # An ONNX file's logits are taken as they come; a network's are brought into the order of the data.
     if names and not (tuple(names) == wanted if found.onnx else set(wanted) <= set(names)):
         raise ValueError(
-            f"{found.file} knows {_some(names)}, {data.name} has {_some(wanted)}; it has to know "
+            f"{found.file} knows {some(names)}, {data.name} has {some(wanted)}; it has to know "
             + ("the same in the same order" if found.onnx else "all of them")
         )
     return _with_onnx(found, found.onnx, data) if found.onnx else _with_torch(found, data, precision)
@@ -181,7 +181,7 @@ def _check(logits: Tensor, subject: Subject, data: Dataset) -> None:
         )
 
 
-def _some(names: list[str] | tuple[str, ...]) -> str:
+def some(names: list[str] | tuple[str, ...]) -> str:
     return f"{len(names)} classes ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
         "seed": run["seed"],
         "command": command_of(row, run),
         "teacher_sha256": teacher["sha256"] if teacher else None,
-        "teacher_error_percent": round(teacher["scores"]["error_pct"], 2) if teacher and teacher["scores"] else None,
+        "teacher_error_percent": _error_of(teacher),
         **_start(folder),
         "data_sha256": run["data"]["sha256"],
         "student_sha256": summary["student_sha256"],
@@ -63,6 +65,12 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
         "hardware": run["hardware"],
         "wall_s": summary["wall_s"],
     }
+
+
+def _error_of(teacher: dict[str, Any] | None) -> float | None:
+    """In per cent; None where it was not measured, and of teachers that are no classifiers."""
+    error_pct = ((teacher or {}).get("scores") or {}).get("error_pct")
+    return None if error_pct is None else round(error_pct, 2)
 
 
 def _start(folder: Path) -> dict[str, str]:
@@ -90,8 +98,8 @@ def command_of(row: Row, run: dict[str, Any]) -> str:
         settings["teacher.weights"] = _file_name(run["teacher"]["weights"] or "TEACHER")
     if run["student"].get("weights"):
         settings["student.weights"] = _file_name(run["student"]["weights"])
-    options = [f"{flag} {_word(settings[key])}" for key, flag in OPTIONS.items() if key in settings]
-    words = [f"{key}={_word(value)}" for key, value in settings.items() if key not in {*OPTIONS, "task"}]
+    options = [f"{flag} {shlex.quote(_word(settings[key]))}" for key, flag in OPTIONS.items() if key in settings]
+    words = [_quoted(key, _word(value)) for key, value in settings.items() if key not in {*OPTIONS, "task"}]
     if row.settings.get("task") == "train":
         options = [option.replace("--student ", "--model ") for option in options]
         return " ".join(["understudy train", *options, *words])
@@ -104,13 +112,20 @@ def _file_name(path: str) -> str:
     return str(Path(file.parent.name, file.name)) if file.name == "student.safetensors" else file.name
 
 
+def _quoted(key: str, text: str) -> str:
+    """For a shell. Lists of numbers, whose brackets it leaves alone where no file has such a name, stay as they are."""
+    return f"{key}={text}" if re.fullmatch(r"[\w.,+/\[\]:-]*", text) else shlex.quote(f"{key}={text}")
+
+
 def _word(value: object) -> str:
     """A setting's value as it is typed: 10, 0.5, true, [0.35,1]."""
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_word, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
 
 
 def read_cells(path: Path) -> list[Cell]:

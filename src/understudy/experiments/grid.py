@@ -94,7 +94,7 @@ def metric_name(metric: str) -> str:
 class Part:
     """What one teacher taught: its fingerprint (None: there was none), its rows, and its cells and those of no teacher.
 
-    A row of another network's teaching is in it only where that network's part is missing.
+    A row that wants another teacher is in it only where that one's part is missing.
     """
 
     teacher: str | None
@@ -108,35 +108,32 @@ class Part:
 
 def parts_of(table: Table, cells: Sequence[Cell]) -> list[Part]:
     """A table in parts, one for each teacher, the worst first; without any teacher in one."""
-    networks = {teacher: _networks(own, teacher) for teacher, own in by_teacher(cells).items()}
+    wanted = {teacher: {_recipe(table, cell) for cell in own} for teacher, own in by_teacher(cells).items()}
+    measured = set[str | None]().union(*wanted.values())
     return [
-        Part(
-            teacher=teacher,
-            table=_without(table, set().union(*networks.values()) - networks[teacher]),
-            cells=own,
-        )
+        Part(teacher=teacher, table=_without(table, measured - wanted[teacher]), cells=own)
         for teacher, own in by_teacher(cells).items()
     ]
 
 
-def _networks(cells: Sequence[Cell], teacher: str | None) -> set[Key | None]:
-    """What the teacher's cells call its network."""
-    return {cell.get("teacher") for cell in cells if cell["teacher_sha256"] == teacher}
+def _recipe(table: Table, cell: Cell) -> str | None:
+    """The name of the teacher that the cell's row wants; None for rows without one, and where there is no such row."""
+    return next((row.teacher for row in table.rows.values() if is_of(cell, row)), None)
 
 
-def _without(table: Table, networks: Set[Key | None]) -> Table:
-    rows = {name: row for name, row in table.rows.items() if row.keys.get("teacher") not in networks}
-    return replace(table, rows=rows)
+def _without(table: Table, recipes: Set[str | None]) -> Table:
+    return replace(table, rows={name: row for name, row in table.rows.items() if row.teacher not in recipes})
 
 
-def most_measured(cells: Sequence[Cell]) -> list[Cell]:
-    """Of each teaching network the cells of the teacher that has most of them."""
-    networks = dict.fromkeys(cell.get("teacher") for cell in cells)
-    found = [
-        max(by_teacher([cell for cell in cells if cell.get("teacher") == network]).values(), key=len)
-        for network in networks
-    ]
-    return [cell for own in found for cell in own]
+def most_measured(table: Table, cells: Sequence[Cell]) -> list[Cell]:
+    """For each teacher that rows want, the cells of the one that has most of them; and those without any teacher."""
+    chosen = [cell for cell in cells if cell["teacher_sha256"] is None]
+    by_recipe: dict[str | None, dict[str, list[Cell]]] = {}
+    for cell in cells:
+        if cell["teacher_sha256"] is not None:
+            own = by_recipe.setdefault(_recipe(table, cell), {})
+            own.setdefault(cell["teacher_sha256"], []).append(cell)
+    return [*chosen, *(cell for own in by_recipe.values() for cell in max(own.values(), key=len))]
 
 
 def by_teacher(cells: Sequence[Cell]) -> dict[str | None, list[Cell]]:

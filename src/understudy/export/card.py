@@ -27,14 +27,19 @@ ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
 def card(
-    student: Student, exported: Sequence[Exported], latencies: Mapping[str, Sequence[Latency]], with_normalisation: bool
+    student: Student,
+    exported: Sequence[Exported],
+    latencies: Mapping[str, Sequence[Latency]],
+    with_normalisation: bool,
+    earlier: Sequence[str] = (),
 ) -> str:
-    """The card as Markdown."""
+    """The card as Markdown. `earlier` names files that lie beside those exported, from another time."""
     text = files("understudy.export").joinpath("card.md.j2").read_text(encoding="utf-8")
     strict = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     return strict.from_string(text).render(
         **_content(student),
         exported=exported,
+        earlier=earlier,
         latencies=latencies,
         hardware=facts.hardware(next(student.network.parameters()).device),
         snippets=[

@@ -19,6 +19,7 @@ from understudy.export.normalised import Normalised, normalise
 from understudy.export.same_answers import Comparison, ExportError, compare
 from understudy.export.student import Student, open_student
 from understudy.export.whole_file import whole_file
+from understudy.spec import check_folder
 
 FILES = {"safetensors": safetensors_file.NAME, "onnx": onnx_file.NAME, "torch": torch_file.NAME}
 CARD = "README.md"
@@ -54,6 +55,7 @@ def export_run(
     removed again.
     """
     formats = _check(formats, with_normalisation)
+    check_folder(out or run)
     student = open_student(run, model=model, data_folder=data_folder)
     out = out or run / "export"
     out.mkdir(parents=True, exist_ok=True)
@@ -71,7 +73,8 @@ def export_run(
     if "onnx" in formats:
         asked = pixels if with_normalisation else plain
         latencies["ONNX Runtime"] = _latencies(onnx_file.read_onnx(out / onnx_file.NAME), asked.images)
-    folder.write_whole(out / CARD, card(student, exported, latencies, with_normalisation))
+    earlier = [name for format, name in FILES.items() if format not in formats and (out / name).exists()]
+    folder.write_whole(out / CARD, card(student, exported, latencies, with_normalisation, earlier))
     return exported
 
 

@@ -1,5 +1,6 @@
 """The student of a finished run, opened to be exported."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from understudy.data import Dataset, batches_in_order
 from understudy.engine import facts
 from understudy.engine.assess import load_beside
 from understudy.engine.networks import build_network, form_in, student_metadata
-from understudy.engine.subject import find
+from understudy.engine.subject import Found, find, is_embedding, some
 from understudy.models import load_weights
 from understudy.ops import scaled
 from understudy.report import Run, read_run
@@ -60,6 +61,7 @@ def open_student(run_folder: Path, *, model: str | None = None, data_folder: Pat
         )
     _check_file(found.file, run.summary.get("student_sha256"))
     data = load_beside(found, None, data_folder)
+    _check_classes(found, data)
     network = _build(found.model, model, run_folder, found.file, data)
     load_weights(network, found.file)
     return Student(
@@ -71,6 +73,16 @@ def open_student(run_folder: Path, *, model: str | None = None, data_folder: Pat
         metadata=_metadata(found.model, data, network, run),
         pixels=_pixels(data, _image_shape(run, data)),
     )
+
+
+def _check_classes(found: Found, data: Dataset) -> None:
+    """The data may have been changed since; an exported file's answers go by the names that the student learnt."""
+    names = json.loads(found.metadata.get("class_names", "[]"))
+    if names and not is_embedding(found) and tuple(names) != data.train.class_names:
+        raise ValueError(
+            f"{found.file} knows {some(names)}, and {data.name} has {some(data.train.class_names)} by now; bring the "
+            "data back, or train again"
+        )
 
 
 def _check_file(path: Path, measured: str | None) -> None:

@@ -18,7 +18,7 @@ def headline(rows: Sequence[Row]) -> str:
 
 
 def finished_students(rows: Sequence[Row]) -> list[Row]:
-    """The rows that can be compared: finished and measured, no teachers unless there is nothing else."""
+    """The rows that are finished and measured, no teachers unless there is nothing else."""
     students = [row for row in rows if not row.is_teacher] or rows
     return [row for row in students if not row.unfinished and row.score is not None]
 
@@ -27,14 +27,16 @@ def outcome(rows: Sequence[Row]) -> str:
     """What came out: the best student, its teacher, and the same student alone where that is comparable."""
     finished = finished_students(rows)
     waiting = [f"{row.label} is {row.unfinished}" for row in rows if row.unfinished]
-    sentences = [_best_sentence(finished)] if finished else []
+    best = best_among(rows)
+    sentences = [_best_sentence(best, finished)] if best else []
+    if finished and not best:
+        sentences.append(f"{len(finished)} runs are finished; they differ in what was measured, so none is the best.")
     if waiting:
         sentences.append(f"{', '.join(waiting)}.")
     return " ".join(sentences) or "Nothing was measured yet."
 
 
-def _best_sentence(finished: Sequence[Row]) -> str:
-    best = best_of(finished)
+def _best_sentence(best: Row, finished: Sequence[Row]) -> str:
     alone = alone_beside(best, finished)
     words = f"{best.label} reaches {_percent(best.score)}"
     if len(finished) > 1:
@@ -48,8 +50,16 @@ def _best_sentence(finished: Sequence[Row]) -> str:
     return f"{words}."
 
 
+def best_among(rows: Sequence[Row]) -> Row | None:
+    """The best of the finished students; None where there is none, or they were measured by different numbers or on
+    different images."""
+    finished = finished_students(rows)
+    kinds = {(row.headline, row.data, row.split) for row in finished}
+    return best_of(finished) if len(kinds) == 1 else None
+
+
 def best_of(rows: Sequence[Row]) -> Row:
-    """The row with the best final score."""
+    """The row with the best final score, of rows that can be compared."""
     choose = max if rows[0].higher_is_better else min
     return choose(rows, key=lambda row: row.score or 0.0)
 
@@ -80,11 +90,10 @@ def _either(names: set[str], kind: str) -> str:
 
 def tiles(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     """The few numbers to remember, each as (what, value, beside it)."""
-    finished = finished_students(rows)
-    if not finished:
+    best = best_among(rows)
+    if best is None:
         return []
-    best = best_of(finished)
-    alone = alone_beside(best, finished)
+    alone = alone_beside(best, finished_students(rows))
     found = [("best student", _percent(best.score), best.label)]
     if alone:
         found.append(("without a teacher", _percent(alone.score), alone.label))

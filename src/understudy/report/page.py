@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from . import figures, quantities, seen
-from .headline import best_of, finished_students, headline, outcome, tiles
+from .headline import best_among, finished_students, headline, outcome, tiles
 from .palette import DARK, LIGHT, Look, looks
 from .progress import progress_text, result, score_title
 from .roles import epochs_text, labels, method_title, teachers_among
@@ -35,7 +35,7 @@ def write_page(runs: Sequence[Run], path: str | Path, title: str = "understudy r
 def _content(runs: Sequence[Run]) -> dict[str, Any]:
     rows = comparison(runs)
     shown = columns(rows)
-    finished = finished_students(rows)
+    best = best_among(rows) if len(finished_students(rows)) > 1 else None
     names = dict(zip((run.folder for run in runs), labels(runs), strict=True))
     teachers = teachers_among(runs)
     drawn = [run for run in runs if run not in teachers] or list(runs)
@@ -46,7 +46,7 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
         "outcome": outcome(rows),
         "tiles": tiles(rows),
         "columns": shown,
-        "best": best_of(finished).label if len(finished) > 1 else None,
+        "best": best.label if best else None,
         "rows": [(row, [column.cell(row) for column in shown]) for row in rows],
         "legend": _legend([names[run.folder] for run in drawn], drawn_looks),
         "teacher_lines": sorted(figures.teacher_scores(drawn)),

@@ -29,7 +29,8 @@ def picture(runs: Sequence[Run], path: str | Path) -> Path:
     rows = comparison(runs)
     teachers = teachers_among(runs)
     drawn = [run for run in runs if run not in teachers] or list(runs)
-    look_of = dict(zip((labels(runs)[runs.index(run)] for run in drawn), looks(len(drawn)), strict=True))
+    names = [label for run, label in zip(runs, labels(runs), strict=True) if any(run is one for one in drawn)]
+    look_of = dict(zip(names, looks(len(drawn)), strict=True))
     figure = Figure(figsize=SIZE_INCHES, facecolor=LIGHT["paper"])
     curves = figure.add_axes((0.065, 0.12, 0.49, 0.57))
     bars = figure.add_axes((0.71, 0.12, 0.215, 0.57))

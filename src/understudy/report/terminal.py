@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .headline import best_of, finished_students
+from .headline import best_among, finished_students
 from .table import Column, Row, columns
 
 WIDEST_WORDS = 22
@@ -26,8 +26,7 @@ def _table(shown: Sequence[Column], rows: Sequence[Row]) -> Table:
     for column, width in zip(shown, _widths(shown, rows), strict=True):
         side = "right" if column.is_number else "left"
         table.add_column(Text(column.heading), justify=side, min_width=width, max_width=width)
-    finished = finished_students(rows)
-    best = best_of(finished) if len(finished) > 1 else None
+    best = best_among(rows) if len(finished_students(rows)) > 1 else None
     for row in rows:
         style = "bold green" if row is best else "dim" if row.is_teacher else ""
         table.add_row(*(Text(column.cell(row)) for column in shown), style=style)

@@ -57,7 +57,7 @@ def plan(
     if teacher_weights is None:
         teachers = {name: _plan_teacher(name, runs, planned, is_quick) for name in recipes}
     else:
-        teachers = _given(teacher_weights, recipes)
+        teachers = _given(teacher_weights, recipes, runs, is_quick)
     for seed in seeds:
         begun = {name: _plan_start(name, row, seed, runs, teachers, planned, is_quick) for name, row in starts.items()}
         for name, row in rows.items():
@@ -93,8 +93,8 @@ def _plan_teacher(name: str, runs: Path, planned: dict[Path, Run], is_quick: boo
     return Weights(weights=place / folder.STUDENT, made_in=place, identity=identity)
 
 
-def _given(weights: Path, recipes: Sequence[str]) -> dict[str, Weights]:
-    """A file in place of the recipe's teacher."""
+def _given(weights: Path, recipes: Sequence[str], runs: Path, is_quick: bool) -> dict[str, Weights]:
+    """A file in place of the recipe's teacher; the very file that the recipe made counts as that."""
     if len(recipes) > 1:
         raise ValueError(
             f"--teacher-weights is one teacher, and these rows have {len(recipes)}: {', '.join(recipes)}; "
@@ -102,7 +102,12 @@ def _given(weights: Path, recipes: Sequence[str]) -> dict[str, Weights]:
         )
     if not weights.is_file():
         raise ValueError(f"there is no file {weights}; give the teacher's weights")
-    found = Weights(weights=tidy(weights), made_in=None, identity=facts.sha256(weights))
+    sha256 = facts.sha256(weights)
+    found = Weights(weights=tidy(weights), made_in=None, identity=sha256)
+    for name in recipes:
+        own = _plan_teacher(name, runs, {}, is_quick)
+        if own.weights.is_file() and facts.sha256(own.weights) == sha256:
+            found = replace(found, identity=own.identity)
     return dict.fromkeys(recipes, found)
 
 

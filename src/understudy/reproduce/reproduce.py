@@ -20,6 +20,7 @@ from understudy.reproduce.processes import in_processes
 from understudy.reproduce.quick import quick_table
 from understudy.reproduce.schedule import Schedule
 from understudy.reproduce.show import plan_grid, plan_sum
+from understudy.spec import check_folder
 
 
 def reproduce(
@@ -47,6 +48,9 @@ def reproduce(
         raise ValueError("reproduce starts processes of its own: leave out torchrun, and give --workers N")
     if form not in ENDINGS:
         raise ValueError(f"found format {form!r}, expected {', '.join(ENDINGS)}")
+    if not is_dry_run:
+        for place in (runs, results):
+            check_folder(place)
     until = None if minutes is None else time.time() + 60 * minutes
     if is_quick:
         table, runs, results = quick_table(table), runs / "quick", results / "quick"

@@ -2,6 +2,7 @@
 
 from understudy.spec.imports import user_module
 from understudy.spec.near import did_you_mean
+from understudy.spec.places import check_file, check_folder
 from understudy.spec.reading import SettingsError, known_choices, known_keys, read_settings
 from understudy.spec.retrieval import RetrievalSettings
 from understudy.spec.settings import (
@@ -29,6 +30,8 @@ __all__ = [
     "StudentSettings",
     "SettingsError",
     "TeacherSettings",
+    "check_file",
+    "check_folder",
     "did_you_mean",
     "epochs_per_phase",
     "known_choices",

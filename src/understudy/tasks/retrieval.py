@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from understudy.data import Dataset, Images, batches_in_order, training_batches
+from understudy.data import BoxedImages, Dataset, Images, batches_in_order, training_batches
 from understudy.methods import LOGITS, Method
 from understudy.models import Form, Head, HeadsOnTrunk, embed, end_of, ensemble
 from understudy.precision import Precision
 from understudy.spec import RetrievalSettings
 from understudy.tasks.metric_losses import OfParts, check_loss, make_loss, needs_pairs
 from understudy.tasks.recall import recall_pct
-from understudy.tasks.task import Objective, Task
+from understudy.tasks.task import Objective, Task, refuse_boxes
 
 IMAGES_PER_CLASS = 4
 
@@ -28,6 +28,7 @@ def retrieval(settings: RetrievalSettings) -> Task:
         name="retrieval",
         headline=f"recall_at_{settings.at[0]}_pct",
         higher_is_better=True,
+        check_data=_check_data,
         check_method=_check_method,
         check_output=_check_output,
         can_measure=lambda output, data: isinstance(output, Tensor) and output.ndim == 2,
@@ -59,6 +60,26 @@ def _rates(student: nn.Module) -> dict[str, float]:
         return {}
     losses = {f"objective.losses.{number}": head.rate for number, head in enumerate(student.unit.form.heads)}
     return {**student.rates, **losses}
+
+
+def _check_data(data: Dataset) -> None:
+    refuse_boxes(data)
+    for part, queries in (("test", data.test), ("validation", data.validation)):
+        if queries is None or isinstance(queries, BoxedImages):
+            continue
+        others = data.gallery if part == "test" else None
+        if not _has_pairs(queries.labels, None if others is None or isinstance(others, BoxedImages) else others.labels):
+            raise ValueError(
+                f"{data.name}: no {part} image has another one of its class to be found, so there is no recall to "
+                "measure; give classes of two images or more"
+            )
+
+
+def _has_pairs(labels_Q: Tensor, gallery_labels_N: Tensor | None) -> bool:
+    """Whether any query has an image of its class in the gallery, or among the others where there is none."""
+    if gallery_labels_N is not None:
+        return bool(torch.isin(labels_Q, gallery_labels_N).any())
+    return bool((labels_Q.unique(return_counts=True)[1] > 1).any())
 
 
 def _check_method(method: Method) -> None:
