@@ -43,7 +43,7 @@ class ParquetSource:
         self._one_at_a_time = Lock()
 
     def read(self, row: int) -> Image.Image:
-        group = int(self.group_of(np.asarray(row)))
+        group = int(np.searchsorted(self._group_ends, row, side="right"))
         file, row_in_file = self._file_and_row(row)
         where = f"row {row_in_file} (counted from 0) of {file.address}"
         first = int(self._group_ends[group - 1]) if group else 0
@@ -60,10 +60,6 @@ class ParquetSource:
         """Of the whole file; of one that lies elsewhere, nothing is known."""
         path = Path(self._file_and_row(row)[0].address)
         return f"{path.stat().st_size} {path.stat().st_mtime_ns}" if path.is_file() else ""
-
-    def group_of(self, rows: np.ndarray) -> np.ndarray:
-        """The row group of every row, counted from 0 through all files."""
-        return np.searchsorted(self._group_ends, rows, side="right")
 
     def _file_and_row(self, row: int) -> tuple[ParquetFile, int]:
         place = int(np.searchsorted(self._file_ends, row, side="right"))
