@@ -132,4 +132,5 @@ def test_a_picture_shows_the_readings_that_were_measured_side_by_side():
     table = TABLES["ab_table2"]
     cells = [measured(table.rows[name], "a", 30.0) for name in ("kd/1", "kd/5/2+10")]
     titles = [[axes.get_title() for axes in table_picture(table, own).axes] for own in ([], cells, cells[1:])]
-    assert titles == [[""], ["as in the paper", "2+10 epochs"], ["2+10 epochs"]]
+    short = "2+10 epochs, published at 20+100 epochs"
+    assert titles == [[""], ["as in the paper", short], [short]]

@@ -52,7 +52,7 @@ def table_picture(table: Table, cells: Sequence[Cell]) -> Figure:
     shown = measured or dict(list(grids.items())[:1])
     metrics = dict.fromkeys(metric_name(row.metric) for row in table.rows.values())
     unit = f"{next(iter(metrics))}, %" if len(metrics) == 1 else "%"
-    panels = [_panel(reading, grid) for reading, grid in shown.items()]
+    panels = [_panel(table, reading, grid) for reading, grid in shown.items()]
     return table_chart(panels, unit, connected=set(table.across) <= RISING)
 
 
@@ -64,9 +64,12 @@ def _readings(table: Table) -> dict[str, Table]:
     return {reading: replace(table, rows=rows) for reading, rows in found.items()}
 
 
-def _panel(reading: str, grid: Grid) -> Panel:
+def _panel(table: Table, reading: str, grid: Grid) -> Panel:
+    """Under the reading's name, and the budget of the published numbers where that is another."""
+    budgets = {row.published_budget for row in table.rows.values() if row.reading == reading and row.published_budget}
+    title = ", ".join([*([reading] if reading else []), *(f"published at {budget}" for budget in sorted(budgets))])
     lines = {label: [None if entry is None else _place(entry) for entry in line] for label, line in grid.lines.items()}
-    return Panel(title=reading, columns=grid.columns, lines=lines)
+    return Panel(title=title, columns=grid.columns, lines=lines)
 
 
 def _place(entry: Entry) -> Place:

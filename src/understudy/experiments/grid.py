@@ -81,7 +81,7 @@ def column_of(table: Table, keys: Mapping[str, Key], metric: str) -> str:
 
 
 def _words(name: str, value: Key) -> str:
-    units = {"percent_data": f"{value} %", "samples_per_class": f"{value} a class"}
+    units = {"percent_data": f"{value} %", "samples_per_class": f"{value} a class", "margin": f"margin {value}"}
     return units.get(name, str(value).replace("_", " "))
 
 
