@@ -157,6 +157,13 @@ def test_a_broken_file_is_named(network, tmp_path, name, content, words):
         load_weights(network, tmp_path / name)
 
 
+def test_a_folder_is_answered_with_the_file_in_it(network, tmp_path):
+    (tmp_path / "run").mkdir()
+    save_weights(network, tmp_path / "run" / "student.safetensors")
+    with pytest.raises(ValueError, match=r"run is a folder; give the file of weights in it: .*student.safetensors$"):
+        load_weights(network, tmp_path / "run")
+
+
 def test_a_missing_file_is_answered_with_the_nearest(network, tmp_path):
     save_weights(network, tmp_path / "teacher.safetensors")
     with pytest.raises(ValueError, match=r"nearest: .*teacher\.safetensors"):

@@ -39,7 +39,9 @@ def reproduce(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", help="save and stop after so long; the same command goes on", show_default=False),
+        typer.Option(
+            "--minutes", min=0, help="save and stop after so long; the same command goes on", show_default=False
+        ),
     ] = None,
     form: Annotated[
         str, typer.Option("--format", help="of the table that is written: markdown, latex, csv or html")

@@ -54,6 +54,11 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """Tensors by name from a .safetensors file or a torch file of plain tensors (`weights_only`)."""
+    if path.is_dir():
+        inside = sorted(one.name for one in path.iterdir() if one.suffix in (".safetensors", ".pt", ".pth"))
+        raise ValueError(
+            f"{path} is a folder; give the file of weights in it" + (f": {path / inside[0]}" if inside else "")
+        )
     if not path.is_file():
         beside = [str(other) for other in path.parent.glob("*")] if path.parent.is_dir() else []
         near = difflib.get_close_matches(str(path), beside, n=1)
