@@ -80,7 +80,7 @@ def test_a_dry_run_prints_settings_that_can_be_given_back(call, tmp_path):
         (["reproduce", "ab_table1", "2+2"], "has no row 2+2"),
         (["reproduce", "ab_table1", "--teacher-weights", "none.safetensors"], "there is no file none.safetensors"),
         (["reproduce", "ab_table1", "--seed", 1, "--seeds", 2], "found --seed and --seeds"),
-        (["reproduce", "ab_table1", "--minutes", -1], "not in the range"),
+        (["reproduce", "ab_table1", "--minutes", -1], "Invalid value for '--minutes'"),
         (["train", "--config", "none.yaml"], "none.yaml: cannot be read"),
         (["train", "--model", "shutil:disk_usage"], "is called with num_classes=10: missing a required argument"),
         (["evaluate", "runs/teachr"], "there is no run runs/teachr"),

@@ -86,7 +86,7 @@ def test_names_are_paths_and_a_page_has_one_row_at_each_place(name):
     table = TABLES[name]
     assert table.name == name and table.title and table.citation
     places = [
-        (row.label, *(row.metric if key == "metric" else row.keys[key] for key in table.across))
+        (row.title, *(row.metric if key == "metric" else row.keys[key] for key in table.across))
         for row in table.rows.values()
     ]
     assert len(set(places)) == len(places)

@@ -76,11 +76,9 @@ def tidy(path: Path) -> Path:
 
 def _plan_teacher(name: str, runs: Path, planned: dict[Path, Run], is_quick: bool) -> Weights:
     """The recipe's teacher; the run that makes it, after the one that it starts from, is added to the plan."""
-    recipe = TEACHERS[name]
+    recipe, found = TEACHERS[name], _made_by(name, runs, is_quick)
     start = _plan_teacher(recipe.start, runs, planned, is_quick) if recipe.start else None
-    settings = {**(quick_settings(recipe.settings) if is_quick else recipe.settings), "run.seed": 0}
-    identity = f"{name}-{_fingerprint(settings, {'student.weights': start})}"
-    place = runs / "teachers" / identity
+    settings, place = _recipe_settings(name, is_quick), found.weights.parent
     if start is not None:
         settings["student.weights"] = str(start.weights)
     planned[place] = Run(
@@ -90,7 +88,21 @@ def _plan_teacher(name: str, runs: Path, planned: dict[Path, Run], is_quick: boo
         needs=_made_in(start),
         is_finished=folder.is_finished(place, read_settings(options=settings)),
     )
+    return found
+
+
+def _made_by(name: str, runs: Path, is_quick: bool) -> Weights:
+    """What the recipe's run makes, whether or not it is there."""
+    start = TEACHERS[name].start
+    begun = _made_by(start, runs, is_quick) if start else None
+    identity = f"{name}-{_fingerprint(_recipe_settings(name, is_quick), {'student.weights': begun})}"
+    place = runs / "teachers" / identity
     return Weights(weights=place / folder.STUDENT, made_in=place, identity=identity)
+
+
+def _recipe_settings(name: str, is_quick: bool) -> dict[str, object]:
+    settings = TEACHERS[name].settings
+    return {**(quick_settings(settings) if is_quick else settings), "run.seed": 0}
 
 
 def _given(weights: Path, recipes: Sequence[str], runs: Path, is_quick: bool) -> dict[str, Weights]:
@@ -105,7 +117,7 @@ def _given(weights: Path, recipes: Sequence[str], runs: Path, is_quick: bool) ->
     sha256 = facts.sha256(weights)
     found = Weights(weights=tidy(weights), made_in=None, identity=sha256)
     for name in recipes:
-        own = _plan_teacher(name, runs, {}, is_quick)
+        own = _made_by(name, runs, is_quick)
         if own.weights.is_file() and facts.sha256(own.weights) == sha256:
             found = replace(found, identity=own.identity)
     return dict.fromkeys(recipes, found)
