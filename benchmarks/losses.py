@@ -4,9 +4,9 @@
 
 Float32 on the three positions that WRN 22-4 and WRN 16-2 have in batches of 128 (NST: 2048 and 1024 channels of 7x7),
 in alternating blocks of one process in which freed memory is reused, as in a run. `mb` is the most that a loss takes
-beyond its inputs, its gradient included. The floor is what no way to compute the loss can do without: each input read
-in either pass and the gradient written once; with connectors, their own forward and backward passes. (To keep what the
-second pass needs instead of reading the inputs again moves as much.)
+beyond its inputs, its gradient included. The floor is the memory traffic of a forward and a backward pass that do
+next to nothing: each input read in either, the gradient written once; with connectors, their own passes as torch has
+them. It is no proof: a single pass, where the gradient that comes back is known in advance, would move less.
 """
 
 import math

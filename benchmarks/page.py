@@ -191,8 +191,8 @@ def _losses(done: dict[str, Any], peers: dict[str, Any]) -> str:
             "## One loss\n\nForward and backward in float32, ours compiled as the engine compiles it, against the "
             "plain definitions in reference.py, in alternating blocks; extra MB is the most beyond its inputs. The "
             "floor reads the inputs in either pass and writes the gradient, or is the connectors' own forward and "
-            "backward passes; where it is less often faster than the plain definition than a goal wants, no code "
-            "reaches that goal on this machine.",
+            "backward passes as torch has them. A goal beyond it wants fewer passes through memory, or another "
+            "connector.",
             table(head, rows),
             f"Peers: {peers['losses']['where']}.",
         ]

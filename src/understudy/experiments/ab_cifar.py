@@ -30,8 +30,9 @@ LABELS = {
 OURS = {"cross_entropy": "none", "kd": "kd_only"}
 # A tenth of the epochs of the tables that have 20 + 100, for machines on which these would take days.
 SHORT = "2+10"
+SHORT_TOTAL = 12
 SHORT_BATCH = 32
-SHORT_NOTE = f"rows of {SHORT} epochs, in batches of {SHORT_BATCH} and on 10 % of the images at most, are ours."
+SHORT_NOTE = f"Rows of {SHORT} epochs, in batches of {SHORT_BATCH} and on 10 % of the images at most, are ours."
 
 
 def teacher_of(method: str, teacher: str = "wrn_22_4") -> str | None:
@@ -73,7 +74,7 @@ def _shortened(row: Row) -> Row:
     whole = "" if percent == row.keys["percent_data"] else ", all images"
     return replace(
         row,
-        keys={**row.keys, "percent_data": percent, "epochs_total": 12, "batch_size": SHORT_BATCH},
+        keys={**row.keys, "percent_data": percent, "epochs_total": SHORT_TOTAL, "batch_size": SHORT_BATCH},
         reading=f"{SHORT} epochs",
         published_budget=f"20+100 epochs{whole}",
         settings={
@@ -81,6 +82,6 @@ def _shortened(row: Row) -> Row:
             "data.percent": percent,
             "epochs": SHORT,
             "batch_size": SHORT_BATCH,
-            "run.eval_every": 12,
+            "run.eval_every": SHORT_TOTAL,
         },
     )

@@ -70,5 +70,5 @@ AB_TABLE2 = Table(
     across=("percent_data",),
     lower_is_better=True,
     notes="The paper does not say what an epoch of few images is; where it matters both readings are measured: each "
-    f"image once, and as many images as the whole set has. {SHORT_NOTE[0].upper()}{SHORT_NOTE[1:]}",
+    f"image once, and as many images as the whole set has. {SHORT_NOTE}",
 )

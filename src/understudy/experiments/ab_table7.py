@@ -64,5 +64,5 @@ AB_TABLE7 = Table(
     rows=WHOLE | shortened(WHOLE),
     across=("layer", "metric"),
     lower_is_better=False,
-    notes=f"The last column is an error: there less is better. 20 + 100 epochs; {SHORT_NOTE}",
+    notes=f"The last column is an error: there less is better. 20 + 100 epochs. {SHORT_NOTE}",
 )

@@ -43,5 +43,5 @@ AB_TABLE8 = Table(
     rows=WHOLE | shortened(WHOLE),
     across=("margin",),
     lower_is_better=True,
-    notes=f"10 % of the training images, 20 + 100 epochs; {SHORT_NOTE}",
+    notes=f"10 % of the training images, 20 + 100 epochs. {SHORT_NOTE}",
 )

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -99,7 +98,7 @@ def command_of(row: Row, run: dict[str, Any]) -> str:
     if run["student"].get("weights"):
         settings["student.weights"] = _file_name(run["student"]["weights"])
     options = [f"{flag} {shlex.quote(_word(settings[key]))}" for key, flag in OPTIONS.items() if key in settings]
-    words = [_quoted(key, _word(value)) for key, value in settings.items() if key not in {*OPTIONS, "task"}]
+    words = [shlex.quote(f"{key}={_word(value)}") for key, value in settings.items() if key not in {*OPTIONS, "task"}]
     if row.settings.get("task") == "train":
         options = [option.replace("--student ", "--model ") for option in options]
         return " ".join(["understudy train", *options, *words])
@@ -110,11 +109,6 @@ def _file_name(path: str) -> str:
     """TEACHER.safetensors; FOLDER/student.safetensors of a run's folder."""
     file = Path(path)
     return str(Path(file.parent.name, file.name)) if file.name == "student.safetensors" else file.name
-
-
-def _quoted(key: str, text: str) -> str:
-    """For a shell. Lists of numbers, whose brackets it leaves alone where no file has such a name, stay as they are."""
-    return f"{key}={text}" if re.fullmatch(r"[\w.,+/\[\]:-]*", text) else shlex.quote(f"{key}={text}")
 
 
 def _word(value: object) -> str:
