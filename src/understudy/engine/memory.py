@@ -4,7 +4,7 @@ import ctypes
 import sys
 
 # From glibc's malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> None:
@@ -17,5 +17,7 @@ def keep_freed_memory() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 2**31 - 1)
+        # No block has a mapping of its own. A high M_MMAP_THRESHOLD would say so too, but older versions refuse one
+        # above 32 MiB, and the next line would then hold it at 128 KiB.
+        mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
