@@ -24,8 +24,11 @@ METHODS = {"kd": "2", "ofd": "2", "ab": "1+1"}
 PRECISIONS = ("float32", "bfloat16")
 
 
-def settings_words(percent: float) -> list[str]:
-    return [f"data.percent={percent:g}", "student.from_teacher=true", "optim.sched=onecycle", "run.eval_every=99"]
+def settings_words(percent: float, precision: str) -> list[str]:
+    """What both runs have, and that the one in bfloat16 is compiled, as the benchmarks are."""
+    compiled = "run.compile=on" if precision == "bfloat16" else "run.compile=off"
+    same = ["student.from_teacher=true", "optim.sched=onecycle", "run.eval_every=99"]
+    return [f"data.percent={percent:g}", *same, compiled]
 
 
 def error_of(method: str, precision: str, seed: int, wanted: argparse.Namespace) -> float:
@@ -40,7 +43,7 @@ def error_of(method: str, precision: str, seed: int, wanted: argparse.Namespace)
         "run.seed": seed,
         "run.precision": precision,
     }
-    settings = read_settings(options=options, words=settings_words(wanted.percent))
+    settings = read_settings(options=options, words=settings_words(wanted.percent, precision))
     result = execute(settings, wanted.runs / f"{method}-{precision}-seed{seed}")
     return 100.0 - result.accuracy_pct
 
@@ -64,19 +67,19 @@ def main() -> None:
     )
     parser.add_argument("--teacher-weights", type=Path, required=True)
     parser.add_argument("--runs", type=Path, default=Path("runs/accuracy"), help="where the runs go")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "accuracy.json", help="the file to write")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "accuracy.json", help="the file to add to")
     parser.add_argument("--percent", type=float, default=100.0, help="of the training images")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=METHODS)
     wanted = parser.parse_args()
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = json.loads(wanted.out.read_text(encoding="utf-8")) if wanted.out.exists() else {}
+    machine = {"versions": facts.versions(), "hardware": facts.hardware(torch.device("cpu"))}
     for method in wanted.methods:
         errors = {p: [error_of(method, p, seed, wanted) for seed in wanted.seeds] for p in PRECISIONS}
-        found[method] = {"epochs": METHODS[method], **compare(errors)}
+        what = {"epochs": METHODS[method], "percent": wanted.percent, "seeds": wanted.seeds}
+        found[method] = {**what, **compare(errors), **machine}
         print(method, json.dumps(found[method]), flush=True)
-    facts_of_it = {"percent": wanted.percent, "seeds": wanted.seeds, "versions": facts.versions()}
-    content = {**facts_of_it, "hardware": facts.hardware(torch.device("cpu")), "methods": found}
-    wanted.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        wanted.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -208,6 +208,76 @@ def test_a_single_boundary_image_is_read_on_running_statistics():
     assert student.norm.training
 
 
+@pytest.mark.parametrize("mode", ["batch", "train"])
+def test_boundary_images_are_moved_on_the_teachers_running_statistics(mode):
+    networks = pair()
+    distiller = Distiller(*networks, adjust(find("bss"), teacher_mode=mode), torch.zeros(2, *SHAPE))
+    norms = [module for module in networks[1].modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    images, _ = batch()
+    seen = []
+    networks[1].register_forward_pre_hook(lambda module, inputs: seen.append((len(inputs[0]), norms[0].training)))
+    labels = networks[0].eval()(images).argmax(dim=1)
+    networks[1].fc.load_state_dict({"weight": torch.zeros(5, 24), "bias": torch.eye(5)[labels[0]]})
+    distiller.train()
+    distiller(images, labels)
+    assert seen[0] == (len(images), True) and len(seen) > 1 and not any(training for _, training in seen[1:])
+    assert all(norm.training for norm in norms)
+    assert all(int(norm.num_batches_tracked) == (mode == "train") for norm in norms)
+
+
+def test_boundary_images_are_not_made_once_they_count_nothing():
+    student, teacher = pair()
+    distiller = make("bss", (student, teacher))
+    images, _ = batch()
+    labels = student.eval()(images).argmax(dim=1)
+    distiller.train()
+    before, calls = int(student.stage1[1].num_batches_tracked), calls_of(teacher)
+    distiller.at(0.76, 1.0)
+    answer = distiller(images, labels)
+    assert answer["bss"] == 0.0 and len(calls) == 1
+    assert int(student.stage1[1].num_batches_tracked) == before + 1
+
+
+def test_a_teacher_with_nan_among_its_weights_is_refused():
+    student, teacher = pair()
+    torch.nn.init.constant_(teacher.fc.weight, torch.nan)
+    with pytest.raises(ValueError, match=r"the teacher's fc\.weight holds NaN"):
+        make("ab", (student, teacher))
+
+
+class Answering(torch.nn.Module):
+    """The network's answer in another form."""
+
+    def __init__(self, network, form):
+        super().__init__()
+        self.network, self.form = network, form
+
+    def forward(self, images):
+        return self.form(self.network(images))
+
+
+@pytest.mark.parametrize(
+    ("form", "found"),
+    [(lambda logits: {"logits": logits}, "no tensor"), (lambda logits: logits[:, 0], r"a tensor of shape \(2,\)")],
+)
+def test_a_teacher_that_does_not_answer_logits_is_told(form, found):
+    student, teacher = pair()
+    with pytest.raises(ValueError, match=f"the teacher's answer is {found}, and logits"):
+        make("kd", (student, Answering(teacher, form)))
+
+
+def test_a_student_that_does_not_answer_logits_needs_an_objective():
+    student, teacher = pair()
+    images, labels = batch()
+    answering = Answering(student, lambda logits: (logits, None))
+    method = adjust(find("at"), terms={"at": {"positions": "network.stage1=stage1"}})
+    with pytest.raises(ValueError, match="the student's answer in training is a tuple"):
+        Distiller(answering, teacher, method, torch.zeros(2, *SHAPE))(images, labels)
+    objective = lambda output, labels: torch.nn.functional.cross_entropy(output[0], labels)  # noqa: E731
+    answer = Distiller(answering, teacher, method, torch.zeros(2, *SHAPE), objective)(images, labels)
+    assert answer["output"][0].shape == (6, 5) and answer["output"][1] is None
+
+
 def test_stored_answers_do_not_serve_a_term_that_makes_its_own_images():
     distiller = make("bss")
     images, labels = batch()

@@ -154,7 +154,9 @@ def test_a_comparison_of_logits_has_no_positions():
     [
         ({"nst": {"over": "channels"}}, "terms.nst.over=channels: expected image or positions or elements"),
         ({"nst": {"layers": "first"}}, "expected all or last"),
-        ({"nst": {"weight": "much"}}, "terms.nst.weight=much: expected a number"),
+        ({"nst": {"weight": "much"}}, "terms.nst.weight=much: expected a finite number"),
+        ({"nst": {"weight": float("inf")}}, "terms.nst.weight=inf: expected a finite number"),
+        ({"nst": {"ladder": -0.5}}, "terms.nst.ladder=-0.5: every other layer would unlearn"),
         ({"nst": {"clip": "often"}}, "terms.nst.clip=often: expected true or false"),
         ({"nst": {"kernel": 3.0}}, "terms.nst.kernel=3.0: expected a word"),
         ({"nst": {"positions": 3.0}}, "terms.nst.positions=3.0: expected a word"),
@@ -218,3 +220,8 @@ def test_a_phases_optimiser_has_its_own_numbers():
 def test_a_negative_weight_is_refused():
     with pytest.raises(ValueError, match=r"terms\.kd\.weight=-1: a weight below 0 would unlearn"):
         adjust(METHODS["kd"], terms={"kd": {"weight": -1.0}})
+
+
+def test_a_whole_number_may_come_as_a_float():
+    (term,) = [term for term in adjust(find("bss"), terms={"bss": {"steps": 3.0}}).terms if term.name == "bss"]
+    assert term.options["steps"] == 3 and isinstance(term.options["steps"], int)

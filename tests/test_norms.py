@@ -45,6 +45,12 @@ def test_of_a_residual_sum_it_is_the_blocks_last_one_and_not_the_shortcuts(block
         assert name_of_norm(network, position, width * expansion) == f"layer{layer}.{depth - 1}.{last}"
 
 
+def test_of_the_activation_that_timms_batch_norms_hold_it_is_that_one():
+    network = build("timm:mobilenetv2_050", num_classes=5)
+    for norm, channels in (("blocks.1.1.bn1", 96), ("blocks.1.1.bn2", 96), ("bn2", 1280)):
+        assert name_of_norm(network, f"before:{norm}.act", channels) == norm
+
+
 def test_of_equally_wide_groups_each_has_its_own():
     # As in VGG, whose last two groups are both 512 wide.
     features = [

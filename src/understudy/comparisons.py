@@ -37,7 +37,12 @@ def find_sites(term: Term, student: nn.Module, teacher: nn.Module, images: Tenso
     elif term.teacher_tap is None and term.tap != LOGITS:
         found = pairs(student, teacher, term.tap, images)
     else:
-        found = [(_last(student, term.tap, images), _last(teacher, term.teacher_tap or term.tap, images))]
+        found = [
+            (
+                _last(student, "student", term.tap, images),
+                _last(teacher, "teacher", term.teacher_tap or term.tap, images),
+            )
+        ]
     sites = [site_of(own, wanted, images) for own, wanted in found]
     if term.span > len(sites):
         raise ValueError(
@@ -51,21 +56,27 @@ def find_sites(term: Term, student: nn.Module, teacher: nn.Module, images: Tenso
 def _given(term: Term, whose: str, run: DryRun, name: str) -> Position:
     """The position of this name; ValueError with the nearest ones where the network has none."""
     if name == LOGITS:
-        return _logits(run.output_shape)
+        return _logits(run.output_shape, whose)
     try:
         return run.position(run.find(name))
     except ValueError as error:
         raise ValueError(f"terms.{term.name}.positions, the {whose}'s {name!r}: {error}") from error
 
 
-def _last(network: nn.Module, role: str, images: Tensor) -> Position:
+def _last(network: nn.Module, whose: str, role: str, images: Tensor) -> Position:
     run = DryRun(network, images)
     if role == LOGITS:
-        return _logits(run.output_shape)
+        return _logits(run.output_shape, whose)
     return run.position(run.find(named_positions(network, role, images)[-1]))
 
 
-def _logits(shape: tuple[int, ...]) -> Position:
+def _logits(shape: tuple[int, ...], whose: str) -> Position:
+    """The network's answer; ValueError for one that is no tensor (B, K)."""
+    if len(shape) < 2:
+        found = f"a tensor of shape {shape}" if shape else "no tensor"
+        raise ValueError(
+            f"the {whose}'s answer is {found}, and logits (B, K) are compared; wrap the {whose} so that it answers them"
+        )
     return Position(name=LOGITS, kind="", shape=shape, parameters=0, activation="", overwritten=False, is_leaf=False)
 
 

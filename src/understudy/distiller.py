@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 
 from understudy.comparisons import Comparison, Site, chosen_options, find_comparisons
 from understudy.gradients import add_clipped, gradients_of, norm_of
@@ -69,6 +69,7 @@ class Distiller(nn.Module):
         self.teacher = teacher if method.needs_teacher else None
         if self.teacher is not None:
             self.teacher.requires_grad_(False)
+            _refuse_nan(self.teacher)
         self.comparisons = find_comparisons(method, student, self.teacher, images).to(images)
         self.term_names = [term.name for term in method.terms]
         self.register_buffer("scales", torch.ones(len(self.term_names), device=images.device))
@@ -92,6 +93,7 @@ class Distiller(nn.Module):
     def enter(self, phase_index: int) -> None:
         """Learn by another phase from the next call on."""
         self.phase_index = phase_index
+        self._over: set[str] = set()
         learnt = {term.name for term in self.phase.guides}
         for name in self.term_names:
             self.comparison(name).guides.requires_grad_(name in learnt)
@@ -117,6 +119,10 @@ class Distiller(nn.Module):
         """Where the phase stands: the share of its steps that is done, and the epochs. Weights that move follow it."""
         self.progress.fill_(progress)
         self.epochs.fill_(epochs)
+        # What comes to nothing here makes no images, and no statistics follow them.
+        here = torch.tensor(progress)
+        schedules = {term.name: term.schedule for term in self.phase.terms if term.inputs is not None}
+        self._over = {name for name, schedule in schedules.items() if schedule is not None and schedule(here) == 0.0}
 
     def comparison(self, name: str) -> Comparison:
         """What the term of this name compares, with its adapters."""
@@ -299,7 +305,7 @@ class Distiller(nn.Module):
             terms[term.name] = self._weighed(term, own, self.comparison(term.name).wanted(others), extras)
         # Detached: as a differentiable output it would give unused parameters zero gradients when compiled, and weight
         # decay would then shrink them.
-        return tree_map(Tensor.detach, student[LOGITS]), terms
+        return tree_map_only(Tensor, Tensor.detach, student[LOGITS]), terms
 
     def _weighed(self, term: Term, own: dict[str, Tensor], wanted: list[Tensor], extras: Any) -> Tensor:
         value = self.comparison(term.name)(own, wanted, extras, of_all_processes)
@@ -321,20 +327,21 @@ class Distiller(nn.Module):
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Both networks' logits on the images that the term makes from the batch."""
         assert term.inputs is not None and self.teacher is not None
-        made = term.inputs(
-            self.teacher,
-            images.detach(),
-            # Of a soft label the likeliest class.
-            labels if labels.ndim == 1 else labels.argmax(dim=1),
-            student_logits.detach(),
-            teacher_logits.detach(),
-            **chosen_options(term.inputs, term),
-        )
-        if len(made) == 0:
-            # No image qualified: the term is zero, and so is its gradient.
-            return {LOGITS: student_logits[:1] * 0.0}, {LOGITS: teacher_logits[:1] * 0.0}
-        with torch.no_grad():
-            wanted = self.teacher(made)
+        # Of a soft label the likeliest class.
+        classes = labels if labels.ndim == 1 else labels.argmax(dim=1)
+        answers = student_logits.detach(), teacher_logits.detach()
+        # On running statistics, whatever the mode: an image's boundary is not to depend on those beside it.
+        with running_statistics(self.teacher):
+            made = images[:0]
+            if term.name not in self._over:
+                made = term.inputs(
+                    self.teacher, images.detach(), classes, *answers, **chosen_options(term.inputs, term)
+                )
+            if len(made) == 0:
+                # No image qualified: the term is zero, and so is its gradient.
+                return {LOGITS: student_logits[:1] * 0.0}, {LOGITS: teacher_logits[:1] * 0.0}
+            with torch.no_grad():
+                wanted = self.teacher(made)
         # One image has no statistics of its own where a map is a single place.
         with running_statistics(self.student) if len(made) == 1 else nullcontext():
             return {LOGITS: self.student(made)}, {LOGITS: wanted}
@@ -391,7 +398,16 @@ class Distiller(nn.Module):
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Averaged over the batch: labels are classes (B,), or soft ones (B, K) that sum to one."""
+    """Averaged over the batch: labels are classes (B,), or soft ones (B, K) that sum to one.
+
+    Raises ValueError for an answer that is no tensor of logits (B, K) or (B, K, ...).
+    """
+    if not isinstance(logits, Tensor) or logits.ndim < 2:
+        found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+        raise ValueError(
+            f"the student's answer in training is {found}; expected logits (B, K): wrap the network so that it "
+            "answers them alone, or give an `objective` of your own"
+        )
     return F.cross_entropy(at_least_float32(logits), labels)
 
 
@@ -406,6 +422,13 @@ def running_statistics(network: nn.Module) -> Iterator[None]:
     finally:
         for module in norms:
             module.train()
+
+
+def _refuse_nan(teacher: nn.Module) -> None:
+    """ValueError for a teacher with NaN among its weights: signs and unit vectors of it would look like any others."""
+    for name, tensor in teacher.state_dict().items():
+        if tensor.is_floating_point() and bool(tensor.isnan().any()):
+            raise ValueError(f"the teacher's {name} holds NaN; give weights of a training that did not diverge")
 
 
 def _is_eager(term: Term) -> bool:

@@ -28,7 +28,7 @@ def scaled(images: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if tuple(images.shape[-2:]) == size:
         return images
-    is_smaller = size[0] < images.shape[-2]
+    is_smaller = size[0] < images.shape[-2] or size[1] < images.shape[-1]
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=is_smaller)
 
 

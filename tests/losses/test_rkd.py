@@ -222,3 +222,15 @@ def test_names_the_shapes_that_it_cannot_compare(embeddings, loss):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_compiles_whole(embeddings, loss):
     torch.testing.assert_close(torch.compile(loss, fullgraph=True, backend="eager")(*embeddings), loss(*embeddings))
+
+
+@pytest.mark.parametrize("scale", [1e-18, 1e-13, 1e13, 1e18])
+@pytest.mark.parametrize("distance", [rkd_distance, rkd_angle])
+def test_small_and_large_embeddings_have_the_same_relations(distance, scale):
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 5, 4, generator=generator)
+    own, scaled = student.clone().requires_grad_(), (scale * student).requires_grad_()
+    value, same = distance(own, teacher), distance(scaled, teacher)
+    (value + same).backward()
+    torch.testing.assert_close(same, value, rtol=1e-5, atol=0)
+    torch.testing.assert_close(scaled.grad * scale, own.grad, rtol=1e-4, atol=1e-7)

@@ -37,8 +37,16 @@ def boundary_samples(
     (N, C, H, W), (N,) -> (N, C, H, W), detached, in the images' dtype. `teacher` maps images to logits, frozen and in
     eval mode; each step runs it on the images that have not left yet, and its parameters get no gradient. A step is
     `step_size` (gap + 1e-4) long, gap = logit of the first class - logit of the target, and ends inside +-`bound`.
-    An image whose target is its first class never moves.
+    An image whose target is its first class never moves. Raises ValueError for targets that are not one class for each
+    image, and for numbers that move none.
     """
+    if target.shape != images.shape[:1] or target.is_floating_point():
+        raise ValueError(
+            f"each image has one target class; found targets of shape {tuple(target.shape)} and {target.dtype} for "
+            f"{len(images)} images, expected ({len(images)},) of whole numbers"
+        )
+    if steps < 0 or not bound > 0 or not step_size > 0:
+        raise ValueError(f"steps={steps}, step_size={step_size}, bound={bound}: expected 0 or more, and numbers above 0")
     moved = at_least_float32(images.detach()).clone()  # in half precision the later steps would be rounded away
     active, base = torch.arange(len(images), device=images.device), None
     for _ in range(steps):
@@ -110,6 +118,8 @@ def boundary_batch(
 
     (B, C, H, W), (B,), (B, K), (B, K) -> (n, C, H, W), detached; n may be 0, and then the teacher is not run.
     """
+    if most < 1:
+        raise ValueError(f"most={most}: expected 1 image or more")
     chosen = choose_bases(student_logits, teacher_logits, labels, most)
     target = draw_targets(teacher_logits[chosen], labels[chosen], sample)
     return boundary_samples(teacher, images[chosen], target, steps, step_size, bound)

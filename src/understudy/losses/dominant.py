@@ -70,6 +70,14 @@ def _(gram_BNN: Tensor, vector_BN: Tensor, value_B: Tensor, right_BN: Tensor) ->
     return torch.empty_like(right_BN)
 
 
+def eigh(matrix_BNN: Tensor) -> tuple[Tensor, Tensor]:
+    """As torch.linalg.eigh, (B, N), (B, N, N); of a matrix that is not finite, where that raises, all are NaN."""
+    is_finite_B = matrix_BNN.isfinite().all(dim=2).all(dim=1)
+    values_BN, basis_BNN = torch.linalg.eigh(torch.where(is_finite_B[:, None, None], matrix_BNN, 0.0))
+    nan = torch.nan
+    return torch.where(is_finite_B[:, None], values_BN, nan), torch.where(is_finite_B[:, None, None], basis_BNN, nan)
+
+
 def _is_first(gram_BNN: Tensor, value_B: Tensor) -> Tensor:
     """Whether no other eigenvalue can be above the largest ratio: their squares add up to those of the entries."""
     others_B = gram_BNN.square().sum(dim=(1, 2)) - value_B.square()
@@ -93,9 +101,9 @@ def _first_by_products(gram_BNN: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _nearest_of_all(gram_BNN: Tensor, wanted_BN: Tensor, is_image: bool, num_candidates: int) -> tuple[Tensor, Tensor]:
-    values_BN, basis_BNN = torch.linalg.eigh(gram_BNN)
+    values_BN, basis_BNN = eigh(gram_BNN)
     values_BL = values_BN[:, -num_candidates:].flip(-1)
-    exists_BL = values_BL > SMALLEST_VALUE * values_BL[:, :1]
+    exists_BL = ~(values_BL <= SMALLEST_VALUE * values_BL[:, :1])
     basis_BNL = torch.where(exists_BL[:, None], basis_BNN[:, :, -num_candidates:].flip(-1), 0.0)
     cosine_BL = (wanted_BN[:, None] @ basis_BNL)[:, 0].abs()
     if is_image:
@@ -113,7 +121,7 @@ def _solved(gram_BNN: Tensor, vector_BN: Tensor, value_B: Tensor, right_BN: Tens
 
 
 def _solved_by_all(gram_BNN: Tensor, vector_BN: Tensor, value_B: Tensor, right_BN: Tensor) -> Tensor:
-    values_BN, basis_BNN = torch.linalg.eigh(gram_BNN)
+    values_BN, basis_BNN = eigh(gram_BNN)
     scale_B1 = _or_one(values_BN[:, -1:])
     gap_BN = (value_B[:, None] - values_BN) / scale_B1
     # 1 / gap outside the smallest gap; inside it a straight line through zero, where the vectors are not defined.

@@ -15,6 +15,8 @@ def dtl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     (B, K), (B, K) -> (), averaged over the batch. K are the classes of the teacher's head, not of the student's task.
     A constant added to an image's logits changes nothing. Twice the limit of kd for a high temperature.
     """
+    if student_logits.ndim < 2:
+        raise ValueError(f"dtl compares logits (B, K); found {tuple(student_logits.shape)}")
     if student_logits.shape != teacher_logits.shape:
         raise ValueError(
             f"dtl compares logits over the teacher's classes, {tuple(teacher_logits.shape)}; found the student's "

@@ -24,6 +24,8 @@ def flow_matrix(front_BCHW: Tensor, back_BDHW: Tensor) -> Tensor:
             f"a flow matrix joins two maps (B, C, H, W); found {tuple(front_BCHW.shape)} in front and "
             f"{tuple(back_BDHW.shape)} behind: read both before the positions are pooled away"
         )
+    if len(front_BCHW) != len(back_BDHW):
+        raise ValueError(f"a flow matrix joins maps of the same images; found {len(front_BCHW)} and {len(back_BDHW)}")
     front, back = at_least_float32(front_BCHW), at_least_float32(back_BDHW)
     if front.shape[2:] != back.shape[2:]:
         size = min(front.shape[2], back.shape[2]), min(front.shape[3], back.shape[3])

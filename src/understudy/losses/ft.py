@@ -27,6 +27,8 @@ def layers(layer: type[nn.Conv2d] | type[nn.ConvTranspose2d], *widths: int) -> n
 
 def factor_width(teacher_shape: tuple[int, ...], rate: float) -> int:
     """How many channels a factor has: the rate times the teacher's width, one at least."""
+    if not rate > 0:
+        raise ValueError(f"rate={rate}: expected a share of the teacher's channels above 0, such as 0.5")
     return max(1, round(rate * teacher_shape[1]))
 
 

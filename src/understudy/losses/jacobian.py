@@ -72,4 +72,4 @@ def _input_gradient(scalar_B: Tensor, images: Tensor, whose: str, trains: bool) 
 def _unit(gradient_BJ: Tensor) -> Tensor:
     norm_B1 = torch.linalg.vector_norm(gradient_BJ, dim=1, keepdim=True)
     # What is divided by is made safe: a guard on the quotient would let 0 * inf into the gradient.
-    return torch.where(norm_B1 > 0, gradient_BJ / torch.where(norm_B1 > 0, norm_B1, 1.0), 0.0)
+    return torch.where(norm_B1 == 0, 0.0, gradient_BJ / torch.where(norm_B1 == 0, 1.0, norm_B1))

@@ -12,10 +12,13 @@ from understudy.ops import at_least_float32
 def kd(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 4.0) -> Tensor:
     """T^2 times the Kullback-Leibler divergence from the teacher's softened classes to the student's.
 
-    (B, K), (B, K) -> (), summed over classes and averaged over the batch. The factor T^2 keeps the gradient's size
-    when the temperature changes: it is T (p_s - p_t) / B. A constant added to an image's logits changes nothing.
+    (B, K), (B, K) -> (), summed over classes, and further axes, and averaged over the batch. The factor T^2 keeps the
+    gradient's size when the temperature changes: it is T (p_s - p_t) / B. A constant added to an image's logits changes
+    nothing.
     Raises ValueError for unequal shapes and for a temperature that is not above 0.
     """
+    if student_logits.ndim < 2:
+        raise ValueError(f"kd compares logits (B, K); found {tuple(student_logits.shape)}")
     if student_logits.shape != teacher_logits.shape:
         raise ValueError(
             f"kd compares logits over the same classes; found the student's {tuple(student_logits.shape)} and the "

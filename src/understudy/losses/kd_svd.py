@@ -41,6 +41,11 @@ def kd_svd(
     within a tap; H x W may differ everywhere. A positive scale of any map and the order of its positions change
     nothing. Zero for equal maps; finite, in value and gradient, for maps of zeros and dead channels.
     """
+    if len(student_front) != len(student_back):
+        raise ValueError(
+            f"kd_svd relates two maps of the same images; found {len(student_front)} images in front and "
+            f"{len(student_back)} at the back"
+        )
     student_front_BMK, teacher_front_BMK = weighted_vectors(student_front, teacher_front, k)
     student_back_BNK, teacher_back_BNK = weighted_vectors(student_back, teacher_back, k)
     squares_BK = _squared_difference_of_relations(

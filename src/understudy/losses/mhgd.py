@@ -41,6 +41,8 @@ class GraphHead(nn.Module):
 
     def __init__(self, front_shape: tuple[int, ...], back_shape: tuple[int, ...], heads: int = 8):
         super().__init__()
+        if heads < 1:
+            raise ValueError(f"heads={heads}: expected 1 or more")
         front, back = front_shape[1], back_shape[1]
         width = (front + back) // 2
         self.heads = heads
@@ -51,9 +53,10 @@ class GraphHead(nn.Module):
 
     def graph(self, front_vectors: Tensor, back_vectors: Tensor) -> Tensor:
         """How strongly each image at the back attends to each in front: (B, M), (B, N) -> logits (A, B, B)."""
+        own = self.estimator.weight.dtype
         with full_precision(back_vectors):
-            theta_ABD = self.theta(back_vectors).unflatten(1, (self.heads, -1)).transpose(0, 1)
-            phi_ABD = self.phi(front_vectors).unflatten(1, (self.heads, -1)).transpose(0, 1)
+            theta_ABD = self.theta(back_vectors.to(own)).unflatten(1, (self.heads, -1)).transpose(0, 1)
+            phi_ABD = self.phi(front_vectors.to(own)).unflatten(1, (self.heads, -1)).transpose(0, 1)
             return theta_ABD @ phi_ABD.mT
 
     def forward(self, front_BCHW: Tensor, back_BCHW: Tensor) -> Tensor:
@@ -70,7 +73,7 @@ class GraphHead(nn.Module):
             attention_ABB = self.graph(front_BM, back_BN).softmax(dim=-1)
             if self.training:
                 attention_ABB = drop_heads(attention_ABB)
-            mixed_ABD = attention_ABB @ F.relu(self.value(front_BM))
+            mixed_ABD = attention_ABB @ F.relu(self.value(front_BM.to(attention_ABB.dtype)))
             estimate_BN = F.normalize(self.estimator(mixed_ABD.transpose(0, 1).flatten(1)), dim=1)
         return (1.0 - (estimate_BN * back_BN).sum(dim=1)).mean()
 

@@ -52,7 +52,7 @@ def _unit_channels(feature_BCHW: Tensor) -> Tensor:
     feature_BCP = at_least_float32(feature_BCHW).flatten(2)
     norm_BC1 = torch.linalg.vector_norm(feature_BCP, dim=2, keepdim=True)
     # What is divided by is made safe: a guard on the quotient would let 0 * inf into the gradient.
-    return torch.where(norm_BC1 > 0, feature_BCP / torch.where(norm_BC1 > 0, norm_BC1, 1.0), 0.0)
+    return torch.where(norm_BC1 == 0, 0.0, feature_BCP / torch.where(norm_BC1 == 0, 1.0, norm_BC1))
 
 
 def _linear(student_BCP: Tensor, teacher_BDP: Tensor) -> Tensor:

@@ -114,9 +114,14 @@ class _CosineHuber(torch.autograd.Function):
 
 
 def centred_gram(embedding_Bd: Tensor) -> Tensor:
-    """Inner products of the embeddings after their mean is taken off: (B, d) -> (B, B)."""
+    """Inner products of the embeddings after their mean is taken off, the longest at length one: (B, d) -> (B, B).
+
+    No relation depends on the scale, and squares of very small or large numbers leave the range of float32.
+    """
     values_Bd = at_least_float32(embedding_Bd)
     centred_Bd = values_Bd - values_Bd.mean(dim=0)
+    longest = torch.linalg.vector_norm(centred_Bd.detach(), dim=1).amax()
+    centred_Bd = centred_Bd / torch.where(longest == 0, 1.0, longest)
     with full_precision(embedding_Bd):
         return centred_Bd @ centred_Bd.T
 
@@ -141,6 +146,8 @@ def check_embeddings(student: Tensor, teacher: Tensor) -> None:
             f"relations compare embeddings (B, d); found the student's {tuple(student.shape)} and the teacher's "
             f"{tuple(teacher.shape)}; pool maps to one vector per image first"
         )
+    if len(student) == 0:
+        raise ValueError("relations compare embeddings of images; found an empty batch")
     if len(student) != len(teacher):
         raise ValueError(
             f"the student has {len(student)} embeddings, the teacher {len(teacher)}; give both the same images"

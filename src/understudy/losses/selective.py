@@ -80,6 +80,8 @@ def neighbour_graph(features: Tensor, neighbours: int = 5) -> csr_array:
     weights are 1.
     """
     points = _unit_points(features)
+    if neighbours < 1:
+        raise ValueError(f"neighbours is {neighbours}; a graph needs 1 or more")
     count = min(neighbours, len(points) - 1)
     nearest, squared = [], []
     for index, block in enumerate(points.split(ROWS_AT_ONCE)):
@@ -108,7 +110,7 @@ def cut(costs: np.ndarray, graph: csr_array, threshold: float, smoothness: float
     A minimal cut, by maximal flow. Terms of the energy are rounded up to whole multiples of the largest / 2^29, and to
     that resolution the minimum is exact. A higher threshold keeps the same images and more.
     """
-    if smoothness < 0:
+    if not 0 <= smoothness < np.inf:
         raise ValueError(f"smoothness is {smoothness}; a cut needs 0 or more")
     gain, loss = np.maximum(threshold - costs, 0), np.maximum(costs - threshold, 0)
     total = gain.sum() + loss.sum()

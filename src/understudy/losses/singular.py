@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from understudy.losses.dominant import SMALLEST_GAP, SMALLEST_VALUE, nearest_eigenvector, solve_beside
+from understudy.losses.dominant import SMALLEST_GAP, SMALLEST_VALUE, eigh, nearest_eigenvector, solve_beside
 from understudy.ops import at_least_float32, full_precision
 
 # Sums and magnitudes of a unit vector's entries that are this close count as equal.
@@ -29,7 +29,7 @@ class LeadingEigenvectors(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, matrix_BNN: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        values_BN, basis_BNN = torch.linalg.eigh(matrix_BNN)
+        values_BN, basis_BNN = eigh(matrix_BNN)
         ctx.save_for_backward(values_BN, basis_BNN)
         ctx.k = k
         leading_BK = values_BN[:, -k:].flip(-1)
@@ -147,7 +147,7 @@ def _several(feature_BCHW: Tensor, k: int) -> tuple[Tensor, Tensor]:
     with full_precision(feature_BCHW):
         short_BNM = short_BNM.double()
         basis_BNK, squares_BK = LeadingEigenvectors.apply(short_BNM @ short_BNM.mT, k)
-        exists_B1K = (squares_BK > SMALLEST_VALUE * squares_BK[:, :1])[:, None]
+        exists_B1K = ~(squares_BK <= SMALLEST_VALUE * squares_BK[:, :1])[:, None]
         basis_BNK = torch.where(exists_B1K, basis_BNK, 0.0)
         image_BMK = short_BNM.mT @ basis_BNK
         values_B1K = torch.linalg.vector_norm(image_BMK, dim=1, keepdim=True)
@@ -174,7 +174,12 @@ def matched_vectors(student: Tensor, teacher: Tensor, k: int, num_candidates: in
     (B, C, H, W), (B, C, H', W') -> student (B, C, k), teacher (B, C, k), values (B, k). The student's are chosen among
     its leading ones, or all where the map has fewer. H x W may differ: a vector has one entry per channel.
     """
-    if student.shape[:2] != teacher.shape[:2]:
+    if student.ndim != 4 or len(student) == 0:
+        raise ValueError(
+            f"singular vectors are those of maps (B, C, H, W); found {tuple(student.shape)} of the student: read it "
+            "before the positions are pooled away"
+        )
+    if student.ndim != teacher.ndim or student.shape[:2] != teacher.shape[:2]:
         raise ValueError(
             f"singular vectors: the student's map is {tuple(student.shape)}, the teacher's {tuple(teacher.shape)}, and "
             "their entries are compared channel by channel; put a 1x1 connector to the teacher's width on the student"

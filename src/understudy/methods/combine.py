@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -187,9 +188,16 @@ def _change(term: Term, wanted: Mapping[str, Option]) -> Term:
     own: dict[str, Any] = {key: FIELDS[key](value) for key, value in wanted.items() if key in FIELDS}
     if own.get("weight", 0.0) < 0:
         raise ValueError(f"terms.{term.name}.weight={own['weight']:g}: a weight below 0 would unlearn; give 0 or more")
+    if own.get("ladder", 0.0) < 0:
+        raise ValueError(f"terms.{term.name}.ladder={own['ladder']:g}: every other layer would unlearn; give 0 or more")
     if "positions" in own:
         own["positions"] = _pairs(term, own["positions"])
-    options = {key: value for key, value in wanted.items() if key not in own}
+    # A whole number may come as 2.0.
+    options = {
+        key: int(value) if type(allowed_options[key]) is int else value
+        for key, value in wanted.items()
+        if key not in own
+    }
     return replace(term, options={**term.options, **options}, **own)
 
 
@@ -212,11 +220,17 @@ def _pairs(term: Term, text: str) -> tuple[tuple[str, str], ...]:
 
 def _check_kind(name: str, value: Option, kind: type) -> None:
     """ValueError for a word where a number or a truth value is wanted, and the like."""
-    expected = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}.get(kind)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    fits = {float: is_number, int: is_number and value == int(value), bool: isinstance(value, bool)}
-    if expected is not None and not fits.get(kind, isinstance(value, str)):
+    expected = {float: "a finite number", int: "a whole number", bool: "true or false", str: "a word"}.get(kind)
+    if expected is not None and not _fits(value, kind):
         raise ValueError(f"{name}={value}: expected {expected}")
+
+
+def _fits(value: Option, kind: type) -> bool:
+    if kind in (int, float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return False
+        return kind is float or value == int(value)
+    return isinstance(value, kind)
 
 
 def options_of(term: Term) -> dict[str, Any]:

@@ -10,12 +10,16 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 def norm_at(network: nn.Module, name: str, channels: int, images: Tensor) -> nn.Module | None:
     """The BatchNorm whose output the position is, by a dry run on the images; None where there is none.
 
-    For a position that is no BatchNorm's own output, such as a residual sum, it is one of that width that ran before,
-    in the innermost module around it: the last of the least nested (a shortcut's stands deeper). An approximation, as
-    in the overhaul authors' code.
+    A position inside a BatchNorm, such as the activation that timm's hold, is that one's output. For one that is no
+    BatchNorm's own output, such as a residual sum, it is one of that width that ran before, in the innermost module
+    around it: the last of the least nested (a shortcut's mostly stands deeper). An approximation, as in the overhaul
+    authors' code.
     """
     run = DryRun(network, images)
     read = run.find(name)
+    around = _around(read.key[1], run)
+    if around is not None:
+        return around
     before: dict[str, nn.Module] = {}
     for (side, owner, _), event in run.events.items():
         norm = run.modules.get(owner)
@@ -27,6 +31,15 @@ def norm_at(network: nn.Module, name: str, channels: int, images: Tensor) -> nn.
         if event is read:
             break
     return _norm_around(read.key[1], before)
+
+
+def _around(owner: str, run: DryRun) -> nn.Module | None:
+    """The innermost BatchNorm that this module or function stands in."""
+    while owner := owner.rpartition(".")[0]:
+        module = run.modules.get(owner)
+        if isinstance(module, BATCH_NORMS):
+            return module
+    return None
 
 
 def _norm_around(owner: str, norms: dict[str, nn.Module]) -> nn.Module | None:
