@@ -156,6 +156,12 @@ class Distiller(nn.Module):
             wanted = {index: self._teacher_names(phase) for index, phase in phases}
             self._read_teacher = Reader(self.teacher, wanted, images)
 
+    def remove_readers(self) -> None:
+        """Take everything off the networks that was attached to read them; the distiller is of no use afterwards."""
+        self._read_student.remove()
+        if self.teacher is not None:
+            self._read_teacher.remove()
+
     def _sites_of(self, phase: Phase) -> list[Site]:
         return [site for term in phase.terms + phase.guides for site in self.sites[term.name]]
 
@@ -345,6 +351,13 @@ class Distiller(nn.Module):
         # One image has no statistics of its own where a map is a single place.
         with running_statistics(self.student) if len(made) == 1 else nullcontext():
             return {LOGITS: self.student(made)}, {LOGITS: wanted}
+
+    def learns_from_terms(self, images: Tensor) -> bool:
+        """Whether the phase's terms reach a parameter that is trained. Networks and random states stay as they were."""
+        labels = torch.zeros(len(images), dtype=torch.long, device=images.device)
+        with self._undisturbed(), torch.enable_grad():
+            _, terms = self._answer(images, labels, None)
+        return any(value.requires_grad for value in terms.values())
 
     # Looking at gradients ---------------------------------------------------------------------------------------------
 

@@ -67,6 +67,12 @@ class Reader:
                 self._lean[phase] = Tapped(lean.network, [*wanted], images, stops=phase in without_logits)
         return lean
 
+    def remove(self) -> None:
+        """Take everything off the network; the reader cannot be called afterwards."""
+        self.drop_lean()
+        for tapped in self._tapped.values():
+            tapped.remove()
+
     def drop_lean(self) -> None:
         """Read the network itself again."""
         for phase, reader in self._lean.items():

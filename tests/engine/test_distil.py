@@ -86,3 +86,11 @@ def test_the_readmes_loop_of_ones_own_learns(teacher):
 
 def test_the_public_names_are_there():
     assert all(hasattr(understudy, name) for name in understudy.__all__)
+
+
+def test_networks_come_back_without_anything_attached_and_ready_to_be_used(teacher, tmp_path):
+    data, student = load_data("digits", per_class=5), MyStudent()
+    run = distil(student, teacher, data, method="at", epochs=1, folder=tmp_path / "run")
+    assert run.student is student and not student.training
+    for network in (student, teacher):
+        assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())

@@ -13,6 +13,8 @@ from understudy.methods import find
 from understudy.models import build
 from understudy.spec import OptimSettings
 
+IMAGES = torch.zeros(2, 1, 8, 8)
+
 
 def distiller(method="none"):
     torch.manual_seed(0)
@@ -52,7 +54,7 @@ def test_an_objectives_parameters_have_rates_of_their_own_and_may_be_frozen():
     made = Distiller(student, None, find("none"), torch.zeros(2, 1, 8, 8), Head())
     found = factors(made, {"objective": 10.0})
     assert found["objective.scale"] == 10.0 and set(found.values()) == {1.0, 10.0}
-    rates.freeze(made, {"objective": 0.0})
+    rates.freeze(made, {"objective": 0.0}, IMAGES)
     assert "objective.scale" not in factors(made, {"objective": 0.0})
 
 
@@ -100,7 +102,7 @@ def test_a_group_moves_as_far_as_its_factor_says():
 
 def test_what_is_frozen_gets_no_gradient_and_its_batchnorms_keep_their_statistics():
     made = distiller("ab+kd")
-    rates.freeze(made, {"stage1": 0.0, "comparisons": 0.0, "stage2.1.weight": 0.0})
+    rates.freeze(made, {"stage1": 0.0, "comparisons": 0.0, "stage2.1.weight": 0.0}, IMAGES)
     before = {name: value.clone() for name, value in made.student.state_dict().items()}
     assert not made.student.stage1[1].training and made.student.stage2[1].training
     for phase in (0, 1):
@@ -130,7 +132,22 @@ def test_what_is_frozen_gets_no_gradient_and_its_batchnorms_keep_their_statistic
 )
 def test_a_pattern_that_matches_nothing_is_told_with_near_names(given, told):
     with pytest.raises(ValueError, match=told):
-        rates.freeze(distiller(), given)
+        rates.freeze(distiller(), given, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [("ab", {"*": 0.0, "fc": 1.0}), ("ft", {"comparisons": 0.0}), ("fsp+kd", {"*": 0.0, "fc": 1.0})],
+)
+def test_a_phase_in_which_nothing_is_left_to_learn_is_told(method, given):
+    with pytest.raises(ValueError, match=r"optim\.rates freezes all that phase '\w+' trains"):
+        rates.freeze(distiller(method), given, IMAGES)
+
+
+def test_where_every_phase_has_something_to_learn_nothing_is_told():
+    made = distiller("ab")
+    rates.freeze(made, {"*": 0.0, "comparisons": 1.0, "fc": 1.0}, IMAGES)
+    assert made.phase_index == 0
 
 
 def test_a_run_says_what_learns_at_which_rate_and_trains_so(settings, tmp_path):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.engine.stopping import stops_after
 from understudy.engine import execute, stop, trackers
 from understudy.engine.display import silent
 from understudy.engine.loop import StoppedError
@@ -58,6 +59,19 @@ def test_a_run_that_goes_on_is_the_same_one_there(settings, tmp_path, monkeypatc
     numbers, _ = on_board(tmp_path / "run")
     wanted = logged(tmp_path / "run")
     assert [step for step, _ in numbers["steps/terms/kd"]] == [step for step, _ in wanted["steps/terms/kd"]]
+
+
+@pytest.mark.slow
+def test_a_run_that_begins_again_without_a_checkpoint_is_there_once(settings, tmp_path):
+    wanted = settings("kd", "run.trackers=tensorboard", "run.log_every=1")
+    with pytest.raises(StoppedError):
+        execute(wanted, tmp_path / "run", display=stops_after(5))
+    (tmp_path / "run" / "checkpoint.pt").unlink()
+    execute(wanted, tmp_path / "run")
+    numbers, _ = on_board(tmp_path / "run")
+    assert [step for step, _ in numbers["steps/terms/kd"]] == [
+        step for step, _ in logged(tmp_path / "run")["steps/terms/kd"]
+    ]
 
 
 @pytest.mark.slow

@@ -156,8 +156,51 @@ def test_a_rate_that_is_none_is_told(word, words):
         (["size=64"], r"nearest: data\.size"),
         (["learning_rate=0.1"], r"nearest: optim\.lr"),
         (["optim.learning_rate=0.1"], r"nearest: optim\.lr"),
+        (["opt.lr=0.1"], r"opt\.lr: there is no such setting; nearest: optim\.lr"),
+        (["OPTIM.LR=0.1"], r"nearest: optim\.lr"),
+        (["optim.wd=0.1"], r"nearest: optim\.weight_decay"),
+        (["kd.temperature=1"], r"a number of a method's term is given as terms\.NAME\.temperature"),
+        (["method=kd"], r"method: found 'kd', expected a section, as in method\.name=kd"),
+        (["more_teachers=[{model: m, weight: 1}]"], r"more_teachers\.0\.weight: .* nearest: weights"),
+        (
+            ["terms.ab.positions.layer1=features.3"],
+            r"found 'features\.3' below terms\.ab\.positions, which takes one value",
+        ),
+        (["terms.ab.margin=[1]"], r"^terms\.ab\.margin: found \[1\], expected one number or word$"),
+        (["batch_size=yes"], r"batch_size: found True, expected a number"),
+        (["epochs=true"], r"epochs: found True, expected a number"),
+        (["data.classes=[on,off]"], r"expected names; quote those that YAML reads as truth values"),
+        (["data.name=2020-13-45"], r"data\.name: found '2020-13-45', which is no whole value"),
+        (["run.seed=18446744073709551615"], r"run\.seed: .* less than"),
+        (["retrieval.loss=triplet", "data.mixup=0.2"], r"losses of embeddings take one label"),
     ],
 )
 def test_mistakes_in_words_say_what_is_meant(words, told):
     with pytest.raises(SettingsError, match=told):
         read_settings(options={"student.model": "wrn16-2"}, words=words)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"optim:\n  lr: !foo 3\n", r"line 2, optim\.lr: cannot be read as a value"),
+        (b"data:\n  name: 2020-13-45\n", r"line 2, data\.name: cannot be read as a value"),
+        ("student:\n  model: m\xf6\n".encode("latin-1"), r"no text in UTF-8"),
+    ],
+)
+def test_a_file_that_yaml_cannot_turn_into_values_is_told_with_its_place(tmp_path, text, told):
+    (tmp_path / "own.yaml").write_bytes(text)
+    with pytest.raises(SettingsError, match=rf"own\.yaml.*{told}"):
+        read_settings(file=tmp_path / "own.yaml")
+
+
+def test_an_empty_section_is_one_without_settings(tmp_path):
+    (tmp_path / "own.yaml").write_text("student:\n  model: wrn16-2\noptim:\nteacher:\n")
+    found = read_settings(file=tmp_path / "own.yaml")
+    assert found.optim.lr == 0.1 and found.teacher is None
+
+
+def test_one_number_of_a_phase_may_be_written_in_two_ways():
+    words = (["phases.train.lr=1e-2"], ["phases.train.lr=0.01"])
+    one, other = (read_settings(options={"student.model": "wrn16-2"}, words=each) for each in words)
+    assert one == other

@@ -38,6 +38,10 @@ def list_(
 ) -> None:
     """List the methods, models, data sets, published tables, or settings there are."""
     if what is Listing.tables:
+        if markdown:
+            raise ValueError("--markdown is for methods; a table is printed so with --to markdown")
+        if out is not None and (name or form):
+            raise ValueError("--out writes every table and takes no NAME and no --to; leave them out")
         _tables(name, form, out, results)
         return
     if name or form or out:

@@ -66,7 +66,7 @@ def is_there(place: str, folder: Path) -> bool:
 
 def data_folder() -> Path:
     """Where data sets are looked for unless told otherwise: $UNDERSTUDY_DATA, or else ./data."""
-    return Path(os.environ.get("UNDERSTUDY_DATA") or "data")
+    return Path(os.environ.get("UNDERSTUDY_DATA") or "data").expanduser()
 
 
 def found_in(folder: Path) -> list[str]:

@@ -33,6 +33,11 @@ class Agreement:
         self.read_student = Tapped(student, list(self.layers), images)
         self.read_teacher = Tapped(teacher, [name for name, _ in self.layers.values()], images)
 
+    def remove(self) -> None:
+        """Take the readers off the networks."""
+        self.read_student.remove()
+        self.read_teacher.remove()
+
     @torch.no_grad()
     def measure(self, images: Tensor, precision: Precision) -> dict[str, float]:
         """Student position -> fraction in [0, 1], in evaluation mode; modes are put back."""

@@ -1,25 +1,20 @@
 """A run's state on disk: whole or absent."""
 
-import os
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from understudy.processes import of_each, own_of
+from understudy.spec import whole_file
 
 FILE = "checkpoint.pt"
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Replace the folder's checkpoint; a kill at any moment leaves the old one or the new one."""
-    partial = folder / f"{FILE}.partial"
-    with partial.open("wb") as file:
+    with whole_file(folder / FILE) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, folder / FILE)
 
 
 def load(folder: Path, device: torch.device) -> dict[str, Any] | None:
@@ -28,9 +23,12 @@ def load(folder: Path, device: torch.device) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        found = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # a broken file may end the reading in any way
         raise ValueError(f"{path} cannot be read ({error}); remove it to start this run again") from error
+    if not isinstance(found, dict) or "place" not in found:
+        raise ValueError(f"{path} is no checkpoint of a run; remove it to start this run again")
+    return found
 
 
 def random_state(device: torch.device) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 import contextlib
 import difflib
 import json
-import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from understudy.engine import checkpoint, facts
-from understudy.spec import Settings, StudentSettings, TeacherSettings, check_folder
+from understudy.spec import Settings, StudentSettings, TeacherSettings, check_folder, read_object, whole_file
 
 SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json", "student.safetensors"
 # The fingerprints of the files of weights that the run began with; not in folders from before there was this file.
@@ -71,7 +70,7 @@ def _settings_in(path: Path) -> dict[str, Any]:
     """Dotted key -> value; ValueError where the file holds something else."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path} is no valid YAML ({error}); give another folder with --out") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds no settings but {found!r}; give another folder with --out")
@@ -124,13 +123,12 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a small file so that it is there whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, path)
+    with whole_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return read_object(path) if path.exists() else {}
 
 
 def _weights(settings: Settings) -> dict[str, Path]:

@@ -192,6 +192,11 @@ def locate(name: str, weights: Path | None) -> NetworkSettings:
                 f"{name} holds no finished run (no {folder.STUDENT}); give a model's name or a finished run"
                 + did_you_mean(Path(name))
             )
+    elif path.is_file() and path.suffix != ".safetensors":
+        raise ValueError(
+            f"{name} does not say which model it is; give the model's name and the file as its weights: --model NAME, "
+            f"or --teacher NAME --teacher-weights {name}"
+        )
     elif "/" in name and ":" not in name and path.suffix != ".safetensors":
         raise ValueError(f"there is no run {name}; give a model's name or a finished run's folder{did_you_mean(path)}")
     elif path.suffix != ".safetensors":

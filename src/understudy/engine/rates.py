@@ -11,7 +11,7 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from understudy.distiller import Distiller
@@ -32,11 +32,11 @@ def learnable(distiller: Distiller) -> Named:
     ]
 
 
-def freeze(distiller: Distiller, rates: Mapping[str, float] | None) -> None:
-    """Freeze what the factors freeze.
+def freeze(distiller: Distiller, rates: Mapping[str, float] | None, images: Tensor) -> None:
+    """Freeze what the factors freeze; `images` is a batch of any.
 
-    Raises ValueError for a pattern that matches nothing, with the nearest names, and where nothing of the student is
-    left to learn.
+    Raises ValueError for a pattern that matches nothing, with the nearest names, and where nothing of the student, or
+    nothing that a phase reaches, is left to learn.
     """
     if not rates:
         return
@@ -50,6 +50,15 @@ def freeze(distiller: Distiller, rates: Mapping[str, float] | None) -> None:
     distiller.freeze({name for name, _ in distiller.named_parameters() if name.removeprefix(OWN) in wanted})
     if not any(parameter.requires_grad for parameter in distiller.student.parameters()):
         raise ValueError("optim.rates freezes the whole student; leave something to learn, as in optim.rates.fc=1")
+    for index, phase in enumerate(distiller.method.phases):
+        distiller.enter(index)
+        # With labels, whatever the student still learns has a gradient.
+        if not distiller.phase_parameters() or not (phase.labels or distiller.learns_from_terms(images)):
+            raise ValueError(
+                f"optim.rates freezes all that phase {phase.name!r} trains; leave something of it to learn, or choose "
+                "a method without this phase"
+            )
+    distiller.enter(0)
 
 
 def pattern_of(name: str, rates: Mapping[str, float]) -> str:

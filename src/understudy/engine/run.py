@@ -1,7 +1,6 @@
 """A run from its settings to the student in its folder."""
 
 import contextlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ from understudy.methods import Method
 from understudy.models import load_weights
 from understudy.precision import Precision, can_compile, threads_for
 from understudy.processes import is_first, joined, num_processes
-from understudy.spec import Settings
+from understudy.spec import Settings, check_folder, read_object
 from understudy.spec.scores import in_words
 
 
@@ -99,6 +98,8 @@ def _execute(
 ) -> Result:
     finished = folder.is_finished(out, settings)
     check_trackers(settings.run.trackers)
+    if settings.run.teacher_cache is not None and not finished:
+        check_folder(settings.run.teacher_cache)
     plan = make_plan(settings, student, teacher, data, method)
     if finished:
         summary = _read_finished(plan, out, display)
@@ -108,7 +109,7 @@ def _execute(
         with folder.held(out), threads_for(plan.batch_multiply_adds), scaled:
             folder.start(out, settings)
             summary = _carry_out(plan, out, display, until)
-    return Result(student=plan.student, folder=out, summary=summary)
+    return Result(student=plan.student.eval(), folder=out, summary=summary)
 
 
 def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def _precision(plan: Plan, out: Path) -> Precision:
     chosen = plan.choose_precision()
     if not (out / checkpoint.FILE).exists():
         return chosen
-    before = json.loads((out / folder.FACTS).read_text(encoding="utf-8"))["precision"]
+    before = read_object(out / folder.FACTS, "precision")["precision"]
     return replace(
         chosen,
         dtype=getattr(torch, before["dtype"]),
@@ -151,7 +152,7 @@ def _train(
 ) -> dict[str, Any]:
     example = torch.zeros(2, *plan.data.image_shape, device=precision.device)
     distiller = Distiller(plan.student, plan.teacher, plan.method, example, plan.objective)
-    rates.freeze(distiller, plan.settings.optim.rates)
+    rates.freeze(distiller, plan.settings.optim.rates, example)
     precision.place(distiller)
     agreement = make_agreement(plan.student, plan.teacher, distiller, example)
     record, saved = Record(out), checkpoint.load(out, precision.device)
@@ -201,19 +202,25 @@ def _train(
     )
     first_step = saved["place"]["step"] if saved is not None else 0
     names = plan.settings.run.trackers if is_first() else ()
-    with open_trackers(names, plan.settings, out, first_step, display.say) as trackers:
-        record.send = trackers.send
-        try:
-            place = loop.run(saved)
-        finally:
-            display.stop()
-    summary = finish(out, plan, precision, place, run_facts, agreement)
-    _keep_seen(plan, precision, out, display)
-    return summary
+    try:
+        with open_trackers(names, plan.settings, out, first_step, display.say) as trackers:
+            record.send = trackers.send
+            try:
+                place = loop.run(saved)
+            finally:
+                display.stop()
+        # Before the summary: a run that has one is finished, and nothing of it is made any more.
+        _keep_seen(plan, precision, out, display)
+        return finish(out, plan, precision, place, run_facts, agreement)
+    finally:
+        # The networks may go on to another run.
+        distiller.remove_readers()
+        if agreement is not None:
+            agreement.remove()
 
 
 def _keep_seen(plan: Plan, precision: Precision, out: Path, display: Display) -> None:
-    """Pictures for the report; the run is finished, and stays so whatever a network of one's own does here."""
+    """Pictures for the report; the run goes on to its end whatever a network of one's own does here."""
     try:
         keep_seen(plan, precision.exact(), out)
     except Exception as error:
@@ -273,7 +280,7 @@ def _make_cache(
 
 def _read_facts(out: Path, plan: Plan) -> dict[str, Any]:
     """The facts of the run in the folder. Raises ValueError if its data, teacher or method have changed since."""
-    run_facts = json.loads((out / folder.FACTS).read_text(encoding="utf-8"))
+    run_facts = read_object(out / folder.FACTS, "data", "teacher", "method", "student")
     if run_facts["data"]["sha256"] != plan.data.fingerprint():
         raise ValueError(f"{out} was trained on other data of the same name; give another folder with --out")
     taught_by = (run_facts["teacher"] or {}).get("sha256")
@@ -319,7 +326,7 @@ def _announce(display: Display, out: Path, run_facts: dict[str, Any], images: Da
 def _read_finished(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
     """The summary of the run that is finished in the folder; its student's weights are loaded."""
     _read_facts(out, plan)
-    summary = json.loads((out / folder.SUMMARY).read_text(encoding="utf-8"))
+    summary = read_object(out / folder.SUMMARY, "scores", "headline")
     load_weights(plan.assembled, out / folder.STUDENT)
     display.say(f"{out} is already finished: {in_words(summary['headline'], summary['scores'])}")
     return summary

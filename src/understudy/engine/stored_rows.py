@@ -1,13 +1,9 @@
 """Tensors on disk, one row for each image: .npy files that are there whole or not at all, read by memory mapping."""
 
-import contextlib
 import functools
 import io
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -108,17 +104,3 @@ def _values_of_bytes(dtype: torch.dtype, device: torch.device) -> Tensor:
     low, high = MEANINGS[dtype]
     values = torch.where((torch.arange(256)[:, None] & place) > 0, high, low).to(dtype)
     return values.view(torch.int64).flatten().to(device)
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which appears under its name when the block has ended well, and never otherwise."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from pydantic import ValidationError
 from torch import Tensor
 
 from understudy.data import Dataset, Images, batches_in_order
@@ -77,7 +78,15 @@ def is_embedding(found: Found) -> bool:
 def settings_beside(found: Found) -> Settings | None:
     """The settings of the run in whose folder the file lies; None where it lies elsewhere."""
     path = found.file.parent / folder.SETTINGS
-    return Settings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return Settings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValueError) as error:
+        first = str(error).splitlines()[1 if isinstance(error, ValidationError) else 0]
+        raise ValueError(
+            f"{path} cannot be read as a run's settings ({first}); was it made by another version?"
+        ) from error
 
 
 def make_ready(found: Found, data: Dataset, precision: str) -> Subject:

@@ -19,8 +19,8 @@ from understudy.distiller import Distiller, Wanted
 from understudy.engine import folder
 from understudy.engine.cache_plan import Store, Stores, ask, each, plan_stores
 from understudy.engine.display import Display
-from understudy.engine.stored_rows import whole_file
 from understudy.precision import Precision
+from understudy.spec import whole_file
 
 
 class TeacherCache:

@@ -120,7 +120,7 @@ def _beginning(name: str, out: Path, known: str | None, first_step: int) -> dict
     """With what a tracker is opened; `known` is its own name for this run, once it has been opened before."""
     if name == "tensorboard":
         # What was written after the checkpoint is written again.
-        again = {"purge_step": first_step + 1} if first_step else {}
+        again = {"purge_step": first_step + 1 if first_step else 0} if (out / name).exists() else {}
         return {"run_name": name, "logging_dir": str(out), **again}
     if name == "wandb":
         own = known or uuid.uuid4().hex[:12]

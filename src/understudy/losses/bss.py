@@ -46,7 +46,9 @@ def boundary_samples(
             f"{len(images)} images, expected ({len(images)},) of whole numbers"
         )
     if steps < 0 or not bound > 0 or not step_size > 0:
-        raise ValueError(f"steps={steps}, step_size={step_size}, bound={bound}: expected 0 or more, and numbers above 0")
+        raise ValueError(
+            f"steps={steps}, step_size={step_size}, bound={bound}: expected 0 or more, and numbers above 0"
+        )
     moved = at_least_float32(images.detach()).clone()  # in half precision the later steps would be rounded away
     active, base = torch.arange(len(images), device=images.device), None
     for _ in range(steps):

@@ -168,8 +168,10 @@ def _checked(phase: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
         return OptimSettings(**numbers).model_dump(include=set(numbers))
     except ValidationError as error:
         first = error.errors()[0]
+        message = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        if not first["loc"]:  # of several numbers together
+            raise ValueError(f"phases.{phase}: {message.replace('optim.', f'phases.{phase}.')}") from None
         key = first["loc"][0]
-        message = first["msg"].removeprefix("Input should be ")
         raise ValueError(f"phases.{phase}.{key}: found {numbers[str(key)]!r}, expected {message}") from None
 
 

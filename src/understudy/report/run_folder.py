@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from understudy.spec import did_you_mean
+from understudy.spec import did_you_mean, read_object
 
 EXPECTED = "run.json, metrics.jsonl, settings.yaml and, once finished, summary.json"
 FACTS = ("task", "name", "headline", "method", "student", "teacher", "data")
@@ -71,11 +71,7 @@ def read_run(folder: str | Path) -> Run:
     folder = Path(folder)
     if not (folder / "run.json").is_file():
         raise ValueError(_no_run_here(folder))
-    facts = _read_object(folder / "run.json")
-    missing = [name for name in FACTS if name not in facts]
-    if missing:
-        found = ", ".join(facts) or "nothing"
-        raise ValueError(f"{folder / 'run.json'}: found {found}; expected {', '.join(missing)} as well")
+    facts = read_object(folder / "run.json", *FACTS)
     settings, summary = folder / "settings.yaml", folder / "summary.json"
     records = _still_valid(_read_records(folder / "metrics.jsonl"))
     return Run(
@@ -89,7 +85,7 @@ def read_run(folder: str | Path) -> Run:
         rates=tuple(record for record in records if record["kind"] == "rates"),
         selections=tuple(record for record in records if record["kind"] == "selection"),
         resumed=tuple(record for record in records if record["kind"] == "resumed"),
-        summary=_read_object(summary) if summary.is_file() else None,
+        summary=read_object(summary, "scores", "headline") if summary.is_file() else None,
     )
 
 
@@ -100,17 +96,6 @@ def _no_run_here(folder: Path) -> str:
     else:
         found = "no such folder" if not folder.exists() else "a file"
     return f"{folder} is not a run folder: found {found}; expected {EXPECTED}{did_you_mean(folder)}"
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        where = f"{path}, line {error.lineno}"
-        raise ValueError(f"{where}: not JSON ({error.msg}); expected one object") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: found {type(found).__name__}; expected one JSON object")
-    return found
 
 
 def _read_records(path: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What a run is, and how its settings are read. No torch below here."""
 
+from understudy.spec.files import read_object, whole_file
 from understudy.spec.imports import user_module
 from understudy.spec.near import did_you_mean
 from understudy.spec.places import check_file, check_folder
@@ -36,6 +37,8 @@ __all__ = [
     "epochs_per_phase",
     "known_choices",
     "known_keys",
+    "read_object",
     "read_settings",
     "user_module",
+    "whole_file",
 ]

@@ -10,11 +10,17 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.constructor import SafeConstructor
 
-from understudy.spec.settings import Settings
+from understudy.spec.settings import Settings, TeacherSettings
 
 # Of settings of one name in several sections the first of these is meant; and what others call ours.
 MEANT = ("run.", "data.", "optim.", "student.")
-ALIASES = {"learning_rate": "lr", "scheduler": "sched", "optimizer": "opt"}
+ALIASES = {
+    "learning_rate": "lr",
+    "scheduler": "sched",
+    "optimizer": "opt",
+    "wd": "weight_decay",
+    "bs": "batch_size",
+}
 
 
 class SettingsError(ValueError):
@@ -44,7 +50,9 @@ def read_settings(
     try:
         return Settings.model_validate(_nest(values))
     except ValidationError as error:
-        lines = [_explain(one, values, origins) for one in error.errors()]
+        # Of a value that may be of several kinds there is a mistake for each: the first one tells it.
+        mistakes = {(_given(one, values), one["type"] == "missing"): one for one in reversed(error.errors())}
+        lines = [_explain(one, values, origins) for one in reversed(mistakes.values())]
         raise SettingsError("\n".join(dict.fromkeys(lines))) from None
 
 
@@ -52,7 +60,7 @@ def _parsed(key: str, text: str) -> Any:
     """The value as YAML reads it. Raises SettingsError."""
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # the latter of a date that is none
         raise SettingsError(
             f"{key}: found {text!r}, which is no whole value; quote one with spaces or brackets"
         ) from None
@@ -99,6 +107,8 @@ def _read_file(file: Path) -> dict[str, tuple[Any, int]]:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file}: no text in UTF-8 (byte {error.start}); save it as UTF-8") from None
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
@@ -120,7 +130,18 @@ def _walk(file: Path, node: yaml.MappingNode, prefix: str, found: dict[str, tupl
         if isinstance(value_node, yaml.MappingNode) and value_node.value:
             _walk(file, value_node, f"{key}.", found)
         else:
-            found[key] = (SafeConstructor().construct_document(value_node), line)
+            found[key] = (_constructed(file, key, value_node, line), line)
+
+
+def _constructed(file: Path, key: str, node: yaml.Node, line: int) -> Any:
+    """The value of a node. An empty section is one without settings. Raises SettingsError."""
+    try:
+        value = SafeConstructor().construct_document(node)
+    except (yaml.YAMLError, ValueError) as error:
+        said = " ".join(str(getattr(error, "problem", error)).split())
+        raise SettingsError(f"{file}, line {line}, {key}: cannot be read as a value ({said})") from None
+    is_section = key in Settings.model_fields and isinstance(Settings.model_fields[key].annotation, type)
+    return {} if value is None and is_section else value
 
 
 def _put(values: dict[str, Any], origins: dict[str, str], key: str, value: Any, origin: str) -> None:
@@ -176,11 +197,18 @@ def _is_plain_mapping(annotation: Any) -> bool:
 
 def _explain(error: Any, values: Mapping[str, Any], origins: Mapping[str, str]) -> str:
     """One mistake as 'file, line, key: found, expected; nearest'."""
-    parts = [str(part) for part in error["loc"]]
-    key = next((k for k in (".".join(parts[:n]) for n in range(len(parts), 0, -1)) if k in values), ".".join(parts))
+    key = _given(error, values)
     origin = next((origins[k] for k in (key, *origins) if k in origins and (k == key or k.startswith(f"{key}."))), "")
     if error["type"] == "extra_forbidden":
-        return f"{origin}{key}: there is no such setting{_nearest(key)}"
+        place = ".".join(str(part) for part in error["loc"]) if key in Settings.model_fields else key
+        return f"{origin}{place}: there is no such setting{_nearest(place)}"
+    if error["type"] in ("model_type", "dict_type"):
+        found = values.get(key, error["input"])
+        return f"{origin}{key}: found {found!r}, expected a section, as in {_inside(key)}={found}"
+    place = ".".join(str(part) for part in error["loc"])
+    above = key.rpartition(".")[0]
+    if key in values and place != key and not place.startswith(f"{key}.") and place.startswith(above):
+        return f"{origin}{key}: found {values[key]!r} below {above}, which takes one value"
     if error["type"] == "missing":
         inside = next((one for one in known_keys() if one.startswith(f"{key}.")), key)
         return f"{origin}{inside}: missing; give {known_keys()[inside]}"
@@ -190,21 +218,50 @@ def _explain(error: Any, values: Mapping[str, Any], origins: Mapping[str, str]) 
         # Of several settings of a section together.
         return f"{origin}{key}: {error['msg'].removeprefix('Value error, ')}"
     expected = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if place.startswith(f"{key}.") and error["loc"][-1] in ("bool", "float"):  # the first of several kinds
+        expected = "one number or word"
     expected = expected if expected.startswith("expected") else f"expected {expected}"
     return f"{origin}{key}: found {values.get(key, error['input'])!r}, {expected}"
 
 
+def _given(error: Any, values: Mapping[str, Any]) -> str:
+    """The key that was given of the setting that a mistake is about, or its own."""
+    parts = [str(part) for part in error["loc"]]
+    heads = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    exact = next((head for head in heads if head in values), None)
+    # Below a section that there is not, or a value that is none, only its head is known.
+    below = next((key for head in heads for key in values if key.startswith(f"{head}.")), None)
+    if exact is None and below is not None and error["type"] != "missing" and error["type"] != "value_error":
+        return below
+    return exact or ".".join(parts)
+
+
+def _inside(section: str) -> str:
+    """How a setting of the section is given."""
+    keys = [key for key in known_keys() if key.startswith(f"{section}.")]
+    first = next((key for key in keys if key.rpartition(".")[2] in ("name", "model")), keys[0] if keys else section)
+    return first
+
+
 def _nearest(key: str) -> str:
     """The known key that is meant, most likely: the same last word in another section, or a similar spelling."""
+    key = key.lower()
+    if key.startswith("more_teachers."):
+        near = difflib.get_close_matches(key.rpartition(".")[2], TeacherSettings.model_fields, n=1, cutoff=0.4)
+        return f"; nearest: {near[0]}" if near else f"; a teacher has {', '.join(TeacherSettings.model_fields)}"
     known = sorted(known_keys(), key=lambda one: next((n for n, name in enumerate(MEANT) if one.startswith(name)), 9))
     last = ALIASES.get(key.rpartition(".")[2], key.rpartition(".")[2])
     near = [one for one in known if one.rpartition(".")[2] == last] or difflib.get_close_matches(
-        key, known, n=1, cutoff=0.6
+        key, known, n=1, cutoff=0.75
     )
     if not near:
-        by_last = difflib.get_close_matches(last, [one.rpartition(".")[2] for one in known], n=1, cutoff=0.6)
+        by_last = difflib.get_close_matches(last, [one.rpartition(".")[2] for one in known], n=1, cutoff=0.75)
         near = [one for one in known if by_last and one.rpartition(".")[2] == by_last[0]]
+    if near:
+        return f"; nearest: {near[0]}"
     section = key.rpartition(".")[0]
-    allowed = [one.rpartition(".")[2] for one in known if one.rpartition(".")[0] == section]
-    listed = f"; {section or 'settings'} has {', '.join(allowed)}" if allowed and not near else ""
-    return f"; nearest: {near[0]}" if near else listed
+    allowed = [one.rpartition(".")[2] for one in known if section and one.rpartition(".")[0] == section]
+    if allowed:
+        return f"; {section} has {', '.join(allowed)}"
+    heads = ", ".join(dict.fromkeys(one.partition(".")[0] for one in known))
+    return f"; there are {heads}; a number of a method's term is given as terms.NAME.{last}=..."

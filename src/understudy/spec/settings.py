@@ -17,6 +17,8 @@ Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+# As torch's generators take them.
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 def _epochs(value: object) -> object:
@@ -50,7 +52,9 @@ def _list(value: object) -> object:
 
 
 def _names(value: object) -> object:
-    """[3, 5] -> ('3', '5'): YAML reads names that look like numbers as numbers."""
+    """[3, 5] -> ('3', '5'): YAML reads names that look like numbers as numbers, and on and off as truth values."""
+    if isinstance(value, list | tuple) and any(isinstance(one, bool) for one in value):
+        raise ValueError('expected names; quote those that YAML reads as truth values, as in \'["on","off"]\'')
     return tuple(map(str, value)) if isinstance(value, list | tuple) else value
 
 
@@ -116,7 +120,7 @@ class TeacherSettings(NetworkSettings):
     mean: tuple[UnitShare, ...] | None = Field(
         default=None, description="its own normalisation, 0 to 1 (default: what its file says, else as the student's)"
     )
-    std: tuple[UnitShare, ...] | None = Field(default=None, description="of its own normalisation, 0 to 1")
+    std: tuple[Share, ...] | None = Field(default=None, description="of its own normalisation, 0 to 1")
     size: Count | None = Field(
         default=None, description="height and width it sees images at (default: what its file says, else the data's)"
     )
@@ -152,7 +156,7 @@ class DataSettings(Section):
     mislabel: Fraction = Field(
         default=0.0, description="this share of the training images is given the label of another class, drawn"
     )
-    seed: int = Field(default=0, description="chooses the subset, the held-out images and the wrong labels")
+    seed: Seed = Field(default=0, description="chooses the subset, the held-out images and the wrong labels")
     augment: bool = Field(default=True, description="crop and flip as is usual for the set")
     views: Annotated[int, Field(ge=0)] = Field(
         default=0,
@@ -263,7 +267,7 @@ class OptimSettings(Section):
 class RunSettings(Section):
     """How the run is carried out; what is learnt depends on `seed`, `precision` and `balance`."""
 
-    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="random weights, order and augmentation")
+    seed: Seed = Field(default=0, description="random weights, order and augmentation")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, ...")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="of the networks' products; auto: from what the machine has"
@@ -312,7 +316,7 @@ class Settings(Section):
         "of every term weight, ladder, over (image, positions, elements), layers (all, last), clip, and positions, the "
         "pairs that it compares: terms.ab.positions=layer1=features.3,layer2=features.6 (student=teacher)",
     )
-    phases: dict[str, dict[str, float | int | str | tuple[float, ...]]] = Field(
+    phases: dict[str, dict[str, Annotated[float | int | str | tuple[float, ...], BeforeValidator(_option)]]] = Field(
         default_factory=dict,
         description="one phase's numbers of `optim`, in place of the run's: phases.train.lr=0.01; `understudy list "
         "methods --markdown` names the phases",
@@ -343,6 +347,14 @@ class Settings(Section):
             raise ValueError(
                 "run.teacher_cache stores the teacher's answers to images that come again, and data.mixup and "
                 "data.cutmix mix them anew in every step; leave out the one or the other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _embeddings_take_one_label(self) -> "Settings":
+        if self.retrieval is not None and (self.data.mixup or self.data.cutmix or self.data.smoothing):
+            raise ValueError(
+                "losses of embeddings take one label; leave out data.mixup, data.cutmix and data.smoothing"
             )
         return self
 

@@ -98,7 +98,7 @@ def make_case(plan: Plan, precision: Precision) -> Case:
     settings, shape = plan.settings, plan.data.image_shape
     example = torch.zeros(2, *shape, device=precision.device)
     distiller = Distiller(plan.student, plan.teacher, plan.method, example, plan.objective)
-    rates.freeze(distiller, settings.optim.rates)
+    rates.freeze(distiller, settings.optim.rates, example)
     precision.place(distiller)
     few = min(settings.batch_size, STEP_IMAGES, max(2, STEP_PIXELS // (shape[1] * shape[2])))
     if plan.task.images_per_class:
