@@ -81,7 +81,7 @@ def test_adamw_wants_a_rate_of_its_own():
 
 
 def test_a_checkpoint_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):
-    checkpoint.save(tmp_path, {"step": 1})
+    checkpoint.save(tmp_path, {"place": 1})
 
     def breaks(state, file):
         file.write(b"half of it")
@@ -89,9 +89,9 @@ def test_a_checkpoint_that_cannot_be_finished_leaves_the_old_one(tmp_path, monke
 
     monkeypatch.setattr(torch, "save", breaks)
     with pytest.raises(OSError, match="disk full"):
-        checkpoint.save(tmp_path, {"step": 2})
+        checkpoint.save(tmp_path, {"place": 2})
     monkeypatch.undo()
-    assert checkpoint.load(tmp_path, torch.device("cpu")) == {"step": 1}
+    assert checkpoint.load(tmp_path, torch.device("cpu")) == {"place": 1}
 
 
 def test_a_broken_checkpoint_is_named(tmp_path):
