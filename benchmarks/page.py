@@ -68,8 +68,8 @@ def _training(done: dict[str, Any], peers: dict[str, Any]) -> str:
             f"the same run, here {min(floors):.2f} to {max(floors):.2f} s a step: recorded x "
             f"{peers['float32_floor_s']} s / floor. The own floor is teacher forward (where there is one), student "
             "forward, backward and step on a resident batch, in the same precision and compiled alike. In brackets the "
-            "smallest and the largest value over alternating blocks. No step with the live teacher is faster than "
-            "its floor, whatever the goal. Connectors are no part of the floor: OFD's and AB's steps have them on top."
+            "smallest and the largest value over alternating blocks. No step with the live teacher can be "
+            "faster than its floor, whatever the goal; values below 1 are noise. Connectors are no part of the floor: OFD's and AB's steps have them on top."
             + _precision(done),
             _torchdistill(done),
         ]

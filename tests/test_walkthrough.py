@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
+
+from understudy.data import Crops
 
 PAGE = Path(__file__).parents[1] / "docs" / "from_folder_to_onnx.md"
 NUM_TRAIN, NUM_VAL = 40, 10
@@ -28,6 +30,27 @@ def draw_photos(folder):
 
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def prepared(photo, folder, **facts):
+    """The pixels that the page's program makes of a photo."""
+    (program,) = blocks("python")
+    start, end = program.index("image = "), program.index("(logits,)")
+    names = {"Image": Image, "ImageOps": ImageOps, "np": np, "side": 64, "facts": facts}
+    photo.save(folder / "photo.jpg", quality=95)
+    exec(program[start:end].replace('"photo.jpg"', repr(str(folder / "photo.jpg"))), names)
+    return names["pixels"].astype(int)
+
+
+@pytest.mark.parametrize("size", [(300, 200), (200, 301), (64, 64)])
+def test_the_programs_images_are_those_that_a_run_is_measured_on(tmp_path, size):
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    photo = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+    cropped = prepared(photo, tmp_path, crop_pct="0.875")
+    read = Image.open(tmp_path / "photo.jpg")
+    assert (cropped == Crops(size=64).middle(read).permute(1, 2, 0).numpy()).all()
+    whole = np.asarray(ImageOps.fit(read, (64, 64), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(prepared(photo, tmp_path) - whole).max() <= 3
 
 
 @pytest.mark.slow

@@ -20,7 +20,8 @@ READ_OF_OBJECTS = {
     "teacher": ("model",),
 }
 MADE_BY = {
-    "data": "give load_data this setting, as in load_data('digits', per_class=5)",
+    "data": "give the data by name, as in distil(student, teacher, 'folder:photos', data__size=64, ...), or load_data "
+    "what it takes of this, as in load_data('digits', per_class=5)",
     "student": "load its weights before, or give its name",
     "teacher": "make it ready before, or give its name",
 }

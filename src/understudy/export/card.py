@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from understudy.data import Crops
 from understudy.engine import facts
 from understudy.engine.latency import Latency
 from understudy.export.exported import Exported
@@ -69,12 +70,25 @@ def _content(student: Student) -> dict[str, Any]:
         "summary": run.summary,
         "epochs": " + ".join(f"{phase['epochs']:g} ({phase['name']})" for phase in run.phases),
         "classes": _few(data.train.class_names),
+        "prepared": _prepared(student),
         "shape": "x".join(str(size) for size in student.image_shape),
         "mean": ", ".join(f"{value:g}" for value in data.mean),
         "std": ", ".join(f"{value:g}" for value in data.std),
         "student_sha256": facts.sha256(student.file),
         "run_command": shlex.join(shlex.split(run.facts["command"])),
     }
+
+
+def _prepared(student: Student) -> str:
+    """What was done to the images that it was measured on."""
+    augment, (_, height, width) = student.data.augment, student.data.image_shape
+    share = augment.crop_pct if isinstance(augment, Crops) else 1.0
+    small = f", then scaled to {student.image_shape[1]}x{student.image_shape[2]}"
+    return (
+        f"RGB or grey as above, turned by EXIF, scaled (bilinear, antialiased) until the shorter side is "
+        f"{int(min(height, width) / share)}, the middle {height}x{width} of it"
+        f"{small if student.image_shape[1:] != (height, width) else ''}"
+    )
 
 
 def _versions(exported: Sequence[Exported]) -> dict[str, str]:
