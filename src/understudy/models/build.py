@@ -73,7 +73,10 @@ def build(name: str, *, num_classes: int, in_channels: int = 3) -> nn.Module:
         network = family.from_name(name, num_classes, in_channels)
         if network is not None:
             return network
-    raise ValueError(_unknown(name, list(NAMES), "`understudy list models` shows all, and a network of your own is given as package.module:function, with a file of weights beside it"))
+    hint = (
+        "`understudy list models` shows all; one of your own is package.module:function, its weights a file beside it"
+    )
+    raise ValueError(_unknown(name, list(NAMES), hint))
 
 
 def _from_elsewhere(source: str, rest: str, num_classes: int, in_channels: int) -> nn.Module:

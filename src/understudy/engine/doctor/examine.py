@@ -21,6 +21,7 @@ from understudy.engine.doctor.reach import reach
 from understudy.engine.doctor.recipe import recipe
 from understudy.engine.doctor.sample import sample
 from understudy.engine.doctor.scan import scan
+from understudy.engine.doctor.several import several
 from understudy.engine.doctor.steps import try_steps
 from understudy.engine.doctor.teacher import teacher
 from understudy.engine.doctor.terms import terms
@@ -125,7 +126,7 @@ def make_case(plan: Plan, precision: Precision) -> Case:
 
 
 def _of_networks(case: Case) -> list[Finding]:
-    found = teacher(case) + positions(case)
+    found = teacher(case) + several(case) + positions(case)
     stepped, steps = try_steps(case)
     found += stepped
     if problems(stepped):
