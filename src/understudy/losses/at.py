@@ -21,9 +21,9 @@ from understudy.ops import at_least_float32, full_precision
 def attention_map(feature_BCHW: Tensor, power: float = 2.0) -> Tensor:
     """Where a layer is active: sum_c |f_c|^power as a unit vector over positions, one per image.
 
-    (B, C, H, W) -> (B, H * W). The order and the signs of the channels and a positive scale of an image's features do
-    not change it; for power 2 neither does an orthogonal mixing of the channels. A feature of all zeros maps to zeros
-    with a zero gradient.
+    (B, C, H, W) -> (B, H * W). The order and the signs of the channels and a positive scale of an image's features
+    do not change it; for power 2 neither does an orthogonal mixing of the channels. A feature of all zeros maps to
+    zeros with a zero gradient. Raises ValueError for a feature that is no map.
     """
     return _unit(attention_energy(feature_BCHW, power))
 
@@ -48,7 +48,8 @@ def attention(student: Tensor, teacher: Tensor, power: float = 2.0) -> Tensor:
     """Squared L2 distance of the two attention maps, averaged over the batch.
 
     (B, C_student, H, W), (B, C_teacher, H', W') -> (), in [0, 2], since no map has a negative entry. Widths may
-    differ. Where sizes differ, the larger feature is averaged down first, as it is for every method.
+    differ. Where sizes differ, the larger feature is averaged down first, as it is for every method. Raises
+    ValueError for features that are no maps, or of other images.
     """
     if student.ndim == teacher.ndim == 4 and student.shape[2:] != teacher.shape[2:]:
         size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
@@ -59,7 +60,7 @@ def attention(student: Tensor, teacher: Tensor, power: float = 2.0) -> Tensor:
 def attention_to_energy(student: Tensor, teacher_BHW: Tensor, power: float = 2.0) -> Tensor:
     """`attention` to a teacher of which its `attention_energy` is known, a C-th of the feature to keep or to store.
 
-    (B, C, H, W), (B, H, W) -> ().
+    (B, C, H, W), (B, H, W) -> (). Raises ValueError for other images.
     """
     student_BHW, teacher_BHW = attention_energy(student, power), teacher_BHW.detach()
     if student_BHW.shape != teacher_BHW.shape:

@@ -119,6 +119,7 @@ def boundary_batch(
     """The images that both networks classify correctly, at most `most` of them, moved to the teacher's boundary.
 
     (B, C, H, W), (B,), (B, K), (B, K) -> (n, C, H, W), detached; n may be 0, and then the teacher is not run.
+    Raises ValueError for numbers that move none.
     """
     if most < 1:
         raise ValueError(f"most={most}: expected 1 image or more")

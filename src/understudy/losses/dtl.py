@@ -12,8 +12,9 @@ from understudy.ops import at_least_float32
 def dtl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """Mean over classes of the squared difference of the logits, each centred over its image's classes.
 
-    (B, K), (B, K) -> (), averaged over the batch. K are the classes of the teacher's head, not of the student's task.
-    A constant added to an image's logits changes nothing. Twice the limit of kd for a high temperature.
+    (B, K), (B, K) -> (), averaged over the batch. K are the classes of the teacher's head, not of the student's
+    task. A constant added to an image's logits changes nothing. Twice the limit of kd for a high temperature.
+    Raises ValueError for unequal shapes.
     """
     if student_logits.ndim < 2:
         raise ValueError(f"dtl compares logits (B, K); found {tuple(student_logits.shape)}")

@@ -12,8 +12,9 @@ from understudy.ops import at_least_float32, sum_of_squares
 def hint(student: Tensor, teacher: Tensor) -> Tensor:
     """Half the sum of squared differences over one image.
 
-    (B, ...), (B, ...) -> (), averaged over the batch; the student's features have passed the regressor. Each unit is
-    compared with its own: only an orthogonal map of the channels applied to both sides changes nothing.
+    (B, ...), (B, ...) -> (), averaged over the batch; the student's features have passed the regressor. Each unit
+    is compared with its own: only an orthogonal map of the channels applied to both sides changes nothing. Raises
+    ValueError for unequal shapes.
     """
     if student.shape != teacher.shape:
         raise ValueError(

@@ -17,7 +17,8 @@ def flow_matrix(front_BCHW: Tensor, back_BDHW: Tensor) -> Tensor:
     """How two maps of one network go together: the mean over positions of front_c back_d, one matrix per image.
 
     (B, C, H, W), (B, D, H', W') -> (B, C, D). Where sizes differ, the larger map is max-pooled to the smaller. A
-    permutation of the positions of both maps changes nothing; a scale of either map scales the matrix.
+    permutation of the positions of both maps changes nothing; a scale of either map scales the matrix. Raises
+    ValueError for features that are no maps of the same images.
     """
     if front_BCHW.ndim != 4 or back_BDHW.ndim != 4:
         raise ValueError(
@@ -38,7 +39,8 @@ def flow_matrix(front_BCHW: Tensor, back_BDHW: Tensor) -> Tensor:
 def fsp(student_front: Tensor, student_back: Tensor, teacher_front: Tensor, teacher_back: Tensor) -> Tensor:
     """Squared Frobenius distance of the two flow matrices, averaged over the batch.
 
-    (B, C, H, W), (B, D, H', W') of the student and the same of the teacher -> (). Widths must be equal; sizes need not.
+    (B, C, H, W), (B, D, H', W') of the student and the same of the teacher -> (). Widths must be equal; sizes need
+    not. Raises ValueError for unequal widths and for features that are no maps.
     """
     student_BCD = flow_matrix(student_front, student_back)
     teacher_BCD = flow_matrix(teacher_front.detach(), teacher_back.detach())

@@ -73,8 +73,9 @@ def unit_factor(factor: Tensor) -> Tensor:
 def factor(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
     """Mean absolute difference of the factors, each image's scaled to unit length over all of its elements.
 
-    (B, ...), (B, ...) -> (), averaged over the elements and the batch. A positive scale of an image's factor, on either
-    side, changes nothing; at most 2 / sqrt(N) for N elements. The authors' weight 500 belongs to this mean.
+    (B, ...), (B, ...) -> (), averaged over the elements and the batch. A positive scale of an image's factor, on
+    either side, changes nothing; at most 2 / sqrt(N) for N elements. The authors' weight 500 belongs to this mean.
+    Raises ValueError for unequal shapes.
     """
     if student_factor.shape != teacher_factor.shape:
         raise ValueError(

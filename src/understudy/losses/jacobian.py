@@ -17,7 +17,8 @@ from understudy.ops import at_least_float32, full_precision
 def attention_peak(feature_BCHW: Tensor) -> Tensor:
     """The largest value over positions of sum_c f_c^2, one per image: (B, C, H, W) -> (B,).
 
-    Where the peak is is not differentiated; of equal peaks one position alone receives the gradient.
+    Where the peak is is not differentiated; of equal peaks one position alone receives the gradient. Raises
+    ValueError for a feature that is no map.
     """
     if feature_BCHW.ndim != 4:
         raise ValueError(
@@ -31,11 +32,12 @@ def attention_peak(feature_BCHW: Tensor) -> Tensor:
 def jacobian(student_scalar: Tensor, teacher_scalar: Tensor, images: Tensor) -> Tensor:
     """Squared L2 distance of the two unit gradients towards an image, averaged over the batch.
 
-    (B,), (B,), (B, ...) -> (): 2 - 2 cos, in [0, 4]. Each scalar is one number per image, such as `attention_peak` or
-    one class's logit, of a network that has seen these images while they required gradients; a positive scale of
-    either changes nothing. A gradient of all zeros stays zero and is passed nothing back. May be called again on the
-    same forward passes. BatchNorm on batch statistics ties images together: an image's gradient then holds what it
-    does to the scalars of the others.
+    (B,), (B,), (B, ...) -> (): 2 - 2 cos, in [0, 4]. Each scalar is one number per image, such as `attention_peak`
+    or one class's logit, of a network that has seen these images while they required gradients; a positive scale of
+    either changes nothing. A gradient of all zeros stays zero and is passed nothing back. May be called again on
+    the same forward passes. BatchNorm on batch statistics ties images together: an image's gradient then holds what
+    it does to the scalars of the others. Raises ValueError for a scalar that is not one number an image or does not
+    depend on the images.
     """
     student_BJ = _unit(_input_gradient(student_scalar, images, "student", trains=True))
     teacher_BJ = _unit(_input_gradient(teacher_scalar, images, "teacher", trains=False))

@@ -39,7 +39,8 @@ def kd_svd(
 
     Four maps (B, C, H, W) -> (), summed over m, n and the k vectors, averaged over the batch. Widths must be equal
     within a tap; H x W may differ everywhere. A positive scale of any map and the order of its positions change
-    nothing. Zero for equal maps; finite, in value and gradient, for maps of zeros and dead channels.
+    nothing. Zero for equal maps; finite, in value and gradient, for maps of zeros and dead channels. Raises
+    ValueError for unequal widths, for features that are no maps, and for more vectors than there are.
     """
     if len(student_front) != len(student_back):
         raise ValueError(

@@ -19,8 +19,9 @@ from understudy.ops import at_least_float32
 def lp(student: Tensor, teacher: Tensor, p: float = 2.0, pre_activation: bool = False) -> Tensor:
     """Sum over one image of |relu(t) - relu(s)|^p, or of |t - s|^p where `pre_activation` is true.
 
-    (B, ...), (B, ...) -> (), both before the activation, averaged over the batch. Where both are equal the gradient is
-    0 for every p, also where p < 1 makes it unbounded beside that point.
+    (B, ...), (B, ...) -> (), both before the activation, averaged over the batch. Where both are equal the gradient
+    is 0 for every p, also where p < 1 makes it unbounded beside that point. Raises ValueError for unequal shapes
+    and for a p that is not above 0.
     """
     if not 0 < p < math.inf:
         raise ValueError(f"p is {p}; it has to be a positive number, such as 2, 1 or 0.5")

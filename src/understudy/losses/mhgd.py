@@ -88,9 +88,10 @@ def mhgd(
 ) -> Tensor:
     """KL(student's graph || teacher's), graphs being softmax(tanh(logits)) over the images in front.
 
-    Four maps (B, C, H, W) -> (), summed over the heads and averaged over the images at the back. Both graphs come from
-    the same frozen guide in eval mode, through which the gradient reaches the student. The order of the batch changes
-    nothing; zero for equal maps and for a batch of one. Widths must be equal within a tap.
+    Four maps (B, C, H, W) -> (), summed over the heads and averaged over the images at the back. Both graphs come
+    from the same frozen guide in eval mode, through which the gradient reaches the student. The order of the batch
+    changes nothing; zero for equal maps and for a batch of one. Widths must be equal within a tap. Raises
+    ValueError for unequal widths and for features that are no maps.
     """
     student_front_BM1, teacher_front_BM1, _ = matched_vectors(student_front, teacher_front, 1, NUM_CANDIDATES)
     student_back_BN1, teacher_back_BN1, _ = matched_vectors(student_back, teacher_back, 1, NUM_CANDIDATES)

@@ -25,10 +25,11 @@ from understudy.ops import at_least_float32, full_precision
 def nst(student: Tensor, teacher: Tensor, kernel: str = "polynomial") -> Tensor:
     """Squared maximum mean discrepancy of the two sets of unit channels, averaged over the batch.
 
-    (B, C, H, W), (B, D, H, W) -> (), for a kernel "linear" (x.y), "polynomial" ((x.y)^2) or "gaussian". The order of
-    the channels, a positive scale of each and repeating all of them equally often do not change it, nor does moving
-    the positions of both maps alike; with "polynomial" neither do the channels' signs. A channel of all zeros counts
-    as a zero vector and receives a zero gradient.
+    (B, C, H, W), (B, D, H, W) -> (), for a kernel "linear" (x.y), "polynomial" ((x.y)^2) or "gaussian". The order
+    of the channels, a positive scale of each and repeating all of them equally often do not change it, nor does
+    moving the positions of both maps alike; with "polynomial" neither do the channels' signs. A channel of all
+    zeros counts as a zero vector and receives a zero gradient. Raises ValueError for another kernel, and for maps
+    of other images or sizes.
     """
     if kernel not in KERNELS:
         near = get_close_matches(kernel, KERNELS, n=1, cutoff=0.0)

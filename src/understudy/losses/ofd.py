@@ -99,8 +99,8 @@ def batch_margin(feature_BCHW: Tensor) -> Tensor:
 def partial_l2(student: Tensor, teacher: Tensor) -> Tensor:
     """Sum over one image of (t - s)^2, without the elements where s <= t <= 0.
 
-    (B, ...), (B, ...) -> (), the teacher already through its margin ReLU; averaged over the batch. Where the teacher is
-    not active, the student may be as negative as it likes.
+    (B, ...), (B, ...) -> (), the teacher already through its margin ReLU; averaged over the batch. Where the
+    teacher is not active, the student may be as negative as it likes. Raises ValueError for unequal shapes.
     """
     if student.shape != teacher.shape:
         raise ValueError(

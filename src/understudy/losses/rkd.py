@@ -25,8 +25,9 @@ NUM_PARTS = 8
 def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """Huber distance of the distances between images, each divided by its network's mean distance.
 
-    (B, d_s), (B, d_t) -> (), averaged over all B^2 pairs, an image with itself included. Moving, turning, mirroring or
-    scaling either side's embeddings changes nothing. 0 for a batch of one.
+    (B, d_s), (B, d_t) -> (), averaged over all B^2 pairs, an image with itself included. Moving, turning, mirroring
+    or scaling either side's embeddings changes nothing. 0 for a batch of one. Raises ValueError for what is no
+    embedding, and for other images.
     """
     check_embeddings(student, teacher)
     return F.huber_loss(relative_distance(student), relative_distance(teacher.detach()))
@@ -36,7 +37,8 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
     """Huber distance of the cosines of the angles that three images form, at each of the three.
 
     (B, d_s), (B, d_t) -> (), averaged over all B^3 triples, those with an image twice included. Moving, turning,
-    mirroring or scaling either side's embeddings changes nothing. 0 for a batch of one.
+    mirroring or scaling either side's embeddings changes nothing. 0 for a batch of one. Raises ValueError for what
+    is no embedding, and for other images.
     """
     check_embeddings(student, teacher)
     with torch.no_grad():

@@ -135,8 +135,8 @@ def cut(costs: np.ndarray, graph: csr_array, threshold: float, smoothness: float
 def regression(student: Tensor, teacher: Tensor, keep: Tensor | None = None) -> Tensor:
     """Squared distance of two embeddings, summed over one image where it is kept and 0 where not.
 
-    (B, d), (B, d), (B,) -> (), averaged over the batch: dropped images count in its size. `keep` is bool, or a weight
-    for each image; None keeps all.
+    (B, d), (B, d), (B,) -> (), averaged over the batch: dropped images count in its size. `keep` is bool, or a
+    weight for each image; None keeps all. Raises ValueError for unequal shapes.
     """
     if student.shape != teacher.shape:
         raise ValueError(
