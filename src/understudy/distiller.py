@@ -120,9 +120,8 @@ class Distiller(nn.Module):
         self.progress.fill_(progress)
         self.epochs.fill_(epochs)
         # What comes to nothing here makes no images, and no statistics follow them.
-        here = torch.tensor(progress)
-        schedules = {term.name: term.schedule for term in self.phase.terms if term.inputs is not None}
-        self._over = {name for name, schedule in schedules.items() if schedule is not None and schedule(here) == 0.0}
+        making = [term for term in self.phase.terms if term.inputs is not None]
+        self._over = {term.name for term in making if _schedule(term, progress) == 0.0}
 
     def comparison(self, name: str) -> Comparison:
         """What the term of this name compares, with its adapters."""
@@ -435,6 +434,11 @@ def running_statistics(network: nn.Module) -> Iterator[None]:
     finally:
         for module in norms:
             module.train()
+
+
+def _schedule(term: Term, progress: float) -> float:
+    """How much of the term's weight counts after this share of the phase's steps."""
+    return 1.0 if term.schedule is None else float(term.schedule(torch.tensor(progress)))
 
 
 def _refuse_nan(teacher: nn.Module) -> None:
