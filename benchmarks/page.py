@@ -69,8 +69,8 @@ def _training(done: dict[str, Any], peers: dict[str, Any]) -> str:
             f"{peers['float32_floor_s']} s / floor. The own floor is teacher forward (where there is one), student "
             "forward, backward and step on a resident batch, in the same precision and compiled alike. In brackets the "
             "smallest and the largest value over alternating blocks. No step with the live teacher can be "
-            "faster than its floor, whatever the goal; values below 1 are noise. Connectors are no part of the floor: OFD's and AB's steps have them on top."
-            + _precision(done),
+            "faster than its floor, whatever the goal; values below 1 are noise. Connectors are no "
+            "part of the floor: OFD's and AB's steps have them on top." + _precision(done),
             _torchdistill(done),
         ]
     ).rstrip()
@@ -298,7 +298,7 @@ def _accuracy(folder: Path) -> str:
             method,
             one["epochs"],
             f"{one['percent']:g}",
-            len(one["seeds"]),
+            str(len(one["seeds"])),
             *(f"{one['mean_error_pct'][precision]:.2f}" for precision in ("float32", "bfloat16")),
             f"{one['difference_points']:+.2f}",
             f"{one['standard_error_points']:.2f}",
