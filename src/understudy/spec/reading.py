@@ -239,8 +239,7 @@ def _given(error: Any, values: Mapping[str, Any]) -> str:
 def _inside(section: str) -> str:
     """How a setting of the section is given."""
     keys = [key for key in known_keys() if key.startswith(f"{section}.")]
-    first = next((key for key in keys if key.rpartition(".")[2] in ("name", "model")), keys[0] if keys else section)
-    return first
+    return next((key for key in keys if key.rpartition(".")[2] in ("name", "model")), keys[0] if keys else section)
 
 
 def _nearest(key: str) -> str:
