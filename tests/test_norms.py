@@ -51,6 +51,25 @@ def test_of_the_activation_that_timms_batch_norms_hold_it_is_that_one():
         assert name_of_norm(network, f"before:{norm}.act", channels) == norm
 
 
+def test_a_shortcuts_does_not_count_where_it_stands_no_deeper_than_the_others():
+    network = build("timm:regnetx_002", num_classes=5)
+    for stage, width in ((1, 24), (2, 56), (3, 152), (4, 368)):
+        assert name_of_norm(network, f"before:s{stage}.b1.act3", width) == f"s{stage}.b1.conv3.bn"
+
+
+def test_of_a_block_with_nothing_but_a_shortcuts_it_is_that_one():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.shortcut = nn.Conv2d(3, 6, 1), nn.Sequential(nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.relu(self.conv(x) + self.shortcut(x))
+
+    network = nn.Sequential(Block(), nn.Conv2d(6, 6, 1))
+    assert name_of_norm(network, "before:0.relu()", 6) == "0.shortcut.1"
+
+
 def test_of_equally_wide_groups_each_has_its_own():
     # As in VGG, whose last two groups are both 512 wide.
     features = [

@@ -30,7 +30,7 @@ def norm_at(network: nn.Module, name: str, channels: int, images: Tensor) -> nn.
                 before[owner] = norm
         if event is read:
             break
-    return _norm_around(read.key[1], before)
+    return _norm_around(read.key[1], before, run)
 
 
 def _around(owner: str, run: DryRun) -> nn.Module | None:
@@ -42,13 +42,30 @@ def _around(owner: str, run: DryRun) -> nn.Module | None:
     return None
 
 
-def _norm_around(owner: str, norms: dict[str, nn.Module]) -> nn.Module | None:
-    """The last of the least nested in the innermost module around the owner, itself included, that has any."""
+def _norm_around(owner: str, norms: dict[str, nn.Module], run: DryRun) -> nn.Module | None:
+    """The last of the least nested in the innermost module around the owner, itself included, that has any.
+
+    A shortcut's, where it stands no deeper than the others (timm's RegNet), only if there is no other.
+    """
     while True:
         inside = [name for name in norms if not owner or f"{name}.".startswith(f"{owner}.")]
         if inside:
             depth = min(name.count(".") for name in inside)
-            return norms[[name for name in inside if name.count(".") == depth][-1]]
+            shallow = [name for name in inside if name.count(".") == depth]
+            later = [name for name in shallow if not _reads_the_input(_child(owner, name), owner, run)]
+            return norms[(later or shallow)[-1]]
         if not owner:
             return None
         owner = owner.rpartition(".")[0]
+
+
+def _child(owner: str, name: str) -> str:
+    """The owner's own child that holds this module: ("block", "block.shortcut.norm") -> "block.shortcut"."""
+    skipped = len(owner) + 1 if owner else 0
+    return name[:skipped] + name[skipped:].partition(".")[0]
+
+
+def _reads_the_input(child: str, owner: str, run: DryRun) -> bool:
+    """Whether a module is given what the one around it is given, as a shortcut is, and a block's first layer."""
+    given, entered = (run.events.get(("before", module, 1)) for module in (child, owner))
+    return given is not None and entered is not None and given.identity == entered.identity
