@@ -1,13 +1,13 @@
 """Measured numbers: a cell from a finished run, and the file that keeps a table's cells."""
 
 import json
-import os
 import shlex
 from pathlib import Path
 from typing import Any
 
 from understudy.experiments.row import Row
 from understudy.experiments.value import value_of
+from understudy.spec import whole_file
 
 Cell = dict[str, Any]
 # What a cell has beside the row's key columns.
@@ -140,9 +140,8 @@ def keep_cell(path: Path, cell: Cell) -> list[Cell]:
     cells = [old for old in read_cells(path) if _identity(old) != _identity(cell)] + [cell]
     cells.sort(key=lambda one: json.dumps(_identity(one)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as file:
+        file.write((json.dumps(cells, indent=1) + "\n").encode())
     return cells
 
 
