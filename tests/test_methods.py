@@ -1,5 +1,6 @@
 """Methods as declarations: what is declared, how they combine, and what a user may change."""
 
+import functools
 from dataclasses import replace
 
 import pytest
@@ -135,6 +136,29 @@ def test_the_fingerprint_follows_what_is_learnt_and_not_the_words():
     assert replace(kd_method, title="Other", notes="other").fingerprint() == kd_method.fingerprint()
     prints = {method.fingerprint() for method in METHODS.values()} | {changed.fingerprint()}
     assert len(prints) == len(METHODS) + 1
+
+
+class Scaled:
+    """A distance with a number of its own; it says of itself where it lies in memory."""
+
+    def __call__(self, student, teacher):
+        return kd(student, teacher)
+
+
+def test_the_fingerprint_follows_what_a_distance_is_made_of_and_not_where_it_lies():
+    def fingerprint(distance):
+        return Method(
+            title="", paper="", phases=(Phase(name="p", terms=(replace(one, distance=distance),)),)
+        ).fingerprint()
+
+    one = find("kd").terms[0]
+    kept = [Scaled(), Scaled()]
+    assert fingerprint(kept[0]) == fingerprint(kept[1]) != fingerprint(kd)
+    warm, hot, hot_again = (functools.partial(kd, temperature=t) for t in (2.0, 4.0, 4.0))
+    assert fingerprint(hot) == fingerprint(hot_again)
+    assert len({fingerprint(each) for each in (warm, hot, kd, functools.partial(activation_boundary))}) == 4
+    # `kept` and a partial of it differ, though both say the same of themselves.
+    assert fingerprint(functools.partial(kept[0])) == fingerprint(functools.partial(kept[1])) != fingerprint(kept[0])
 
 
 def test_positions_by_hand_change_the_fingerprint_and_none_leaves_it():

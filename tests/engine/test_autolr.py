@@ -139,6 +139,28 @@ def test_an_epoch_in_order_leaves_the_rates():
     assert auto.end_epoch(optimizer)["score"] == 1.0 and auto.factors["layer3.0"] == 1.0
 
 
+@pytest.mark.parametrize(
+    "sizes", [(0.3, 0.2, 0.0), (0.0, 0.3, 0.2), (0.3, 0.0, 0.0)], ids=["last rests", "first rests", "one learns"]
+)
+def test_a_block_that_rests_keeps_its_rate_and_the_others_are_put_in_order(sizes):
+    student = resnet()
+    auto = AutoRates(student)
+    optimizer = make_optimizer(groups(Trained(student), OptimSettings(), auto), OptimSettings())  # type: ignore[arg-type]
+    for _ in range(3):
+        auto.begin_epoch()
+        with torch.no_grad():
+            for block, size in zip(auto.names, sizes, strict=True):
+                for parameter in auto.weights[block]:
+                    parameter += size
+        found = auto.end_epoch(optimizer)
+    resting = [block for block, size in zip(auto.names, sizes, strict=True) if size == 0.0]
+    assert all(auto.factors[block] == 1.0 for block in resting) and min(auto.factors.values()) > 0.0
+    moved = [block for block in auto.names if block not in resting]
+    assert (found["score"] == 1.0) == (len(moved) == 1)
+    # What moved more than what comes after it learns at a lower rate than that now.
+    assert [auto.factors[block] for block in moved] == sorted(auto.factors[block] for block in moved)
+
+
 def test_a_student_without_blocks_to_order_is_told():
     student = resnet()
     student.layer1.requires_grad_(False)

@@ -1,5 +1,6 @@
 """The teacher's stored answers: the live teacher's to the bit, found by what decides them, and never half of them."""
 
+import functools
 import json
 import os
 import re
@@ -338,6 +339,15 @@ def centred(feature):
     return feature - feature.mean(dim=0)
 
 
+def power(exponent):
+    """One name for whatever exponent."""
+
+    def raised(feature):
+        return feature**exponent
+
+    return raised
+
+
 @pytest.mark.parametrize(
     ("method", "phase", "because"),
     [
@@ -346,6 +356,8 @@ def centred(feature):
         ("bss", "train", "bss asks it about images of its own making"),
         ("at_gradient", "train", "at_gradient takes gradients of its answers by the images"),
         ("jacobian", "train", "jacobian takes gradients"),
+        (with_term(teacher=power(2)), "train", "ofd.teacher is known by no name"),
+        (with_term(teacher=functools.partial(torch.pow, exponent=2)), "train", "ofd.teacher is known by no name"),
         (with_term(teacher=centred), "train", "what ofd takes of it at stage1 depends on the other images"),
     ],
 )

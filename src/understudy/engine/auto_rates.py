@@ -56,25 +56,27 @@ class AutoRates:
     def end_epoch(self, optimizer: Optimizer) -> dict[str, Any]:
         """What the log keeps of the epoch; the optimiser has the new rates where its changes were out of order."""
         moved = torch.stack([autolr.change(self.weights[block], self.before[block]) for block in self.names])
-        changes = moved.double().tolist()
-        score, wanted_score = autolr.sorting_score(changes), autolr.threshold(self.epoch)
+        changes = dict(zip(self.names, moved.double().tolist(), strict=True))
+        # Of a block that rests, such as one that no term of a phase reaches, nothing can be said.
+        changed = {block: change for block, change in changes.items() if change > 0.0}
+        score, wanted_score = autolr.sorting_score([*changed.values()]), autolr.threshold(self.epoch)
         found = {
-            "changes": dict(zip(self.names, changes, strict=True)),
+            "changes": changes,
             "score": score,
             "threshold": wanted_score,
             "factors": dict(self.factors),
         }
         self.epoch += 1
-        # Where the student rests nothing has changed, and nothing is out of order.
-        if score < wanted_score and max(changes) > 0.0:
-            self._adjust(changes, optimizer)
+        if score < wanted_score:
+            self._adjust(changed, optimizer)
         return {**found, "next_factors": dict(self.factors)}
 
-    def _adjust(self, changes: list[float], optimizer: Optimizer) -> None:
+    def _adjust(self, changed: Mapping[str, float], optimizer: Optimizer) -> None:
+        changes = [*changed.values()]
         wanted = autolr.later_wanted(changes) if self.was_adjusted else autolr.first_wanted(changes)
-        old = [self.factors[block] for block in self.names]
-        new = autolr.adjusted(old, changes, wanted)
-        factors = {STEM: autolr.STEM * new[0], **dict(zip(self.names, new, strict=True))}
+        new = autolr.adjusted([self.factors[block] for block in changed], changes, wanted)
+        factors = {**self.factors, **dict(zip(changed, new, strict=True))}
+        factors[STEM] = autolr.STEM * factors[self.names[0]]
         for group in optimizer.param_groups:
             ratio = factors[group["part"]] / self.factors[group["part"]] if group["part"] else 1.0
             group["factor"] *= ratio

@@ -29,8 +29,10 @@ def change(now: Sequence[Tensor], before: Sequence[Tensor]) -> Tensor:
 def sorting_score(changes: Sequence[float]) -> float:
     """1 where every change is above the one before it, 0 (for n even) where each is below it.
 
-    1 - 2 sum_i |i - a_i| / n^2, a_i the place of the i-th smallest change.
+    1 - 2 sum_i |i - a_i| / n^2, a_i the place of the i-th smallest change. Fewer than two are in order.
     """
+    if len(changes) < 2:
+        return 1.0
     order = sorted(range(len(changes)), key=lambda place: changes[place])
     return 1.0 - 2.0 * sum(abs(i - place) for i, place in enumerate(order)) / len(changes) ** 2
 

@@ -6,8 +6,10 @@ run wants the same ones shares them.
 """
 
 import hashlib
+import inspect
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +135,11 @@ def obstacle(method: Method, phase: Phase) -> str:
             return f"{term.name} asks it about images of its own making"
         if "images" in term.needs:
             return f"{term.name} takes gradients of its answers by the images"
+        if term.teacher is not None and not _is_importable(term.teacher):
+            return (
+                f"{term.name}.teacher is known by no name under which a later run would find its answers; "
+                f"make it a function or class at the top of a module"
+            )
     return ""
 
 
@@ -186,7 +193,7 @@ def _store(root: Path, common: dict[str, Any], distiller: Distiller, name: str, 
         "position": site.teacher.name,
         "shape": [site.teacher.shape[1:], site.teacher_shape[1:], rows.shape],
         "stored": [str(rows.dtype), rows.channels_last, rows.is_bits],
-        "transform": None if transform is None else [transform.__module__, _name_of(transform)],
+        "transform": None if transform is None else [transform.__module__, transform.__qualname__],
         "options": {} if transform is None else chosen_options(transform, term),
         "numbers": facts.state_sha256(comparison.teachers[index]),
     }
@@ -220,8 +227,14 @@ def _what_answers_depend_on(
     }
 
 
-def _name_of(transform: Callable[..., Any]) -> str:
-    return getattr(transform, "__qualname__", repr(transform))
+def _is_importable(transform: Callable[..., Any]) -> bool:
+    """Whether its module and name lead to it: not so of what a function has made, a partial or an instance."""
+    if inspect.isbuiltin(transform):
+        return True
+    found: object = sys.modules.get(getattr(transform, "__module__", None) or "")
+    for part in getattr(transform, "__qualname__", "<none>").split("."):
+        found = getattr(found, part, None)
+    return found is transform
 
 
 def _count(num_views: int) -> str:

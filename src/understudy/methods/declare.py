@@ -1,8 +1,10 @@
 """What a method declares: d( T_t(F_t), T_s(F_s) ), its weight, and the phases in which it is learnt."""
 
 import dataclasses
+import functools
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +15,8 @@ LOGITS = "logits"
 TeacherMode = Literal["eval", "batch", "train"]
 Need = Literal["images", "labels", "guide", "keep"]
 Option = float | str | bool  # whole numbers stay whole
+
+ADDRESS = re.compile(r" at 0x[0-9a-f]+", re.IGNORECASE)
 
 # A function is used as it is. A class is built for each layer it sits on, once the shapes are known.
 Transform = Callable[..., Any]
@@ -152,4 +156,11 @@ def _plain(value: Any) -> Any:
         return {key: _plain(own) for key, own in value.items()}
     if isinstance(value, tuple):
         return [_plain(own) for own in value]
-    return value if isinstance(value, str | float | int | None) else getattr(value, "__qualname__", repr(value))
+    if isinstance(value, functools.partial):
+        return ["partial", *map(_plain, (value.func, value.args, value.keywords))]
+    # Where an object lies in memory is another place in every process.
+    return (
+        value
+        if isinstance(value, str | float | int | None)
+        else getattr(value, "__qualname__", ADDRESS.sub("", repr(value)))
+    )
