@@ -225,6 +225,33 @@ def test_boundary_images_are_moved_on_the_teachers_running_statistics(mode):
     assert all(int(norm.num_batches_tracked) == (mode == "train") for norm in norms)
 
 
+class Centring(torch.nn.Module):
+    """Normalises what it is given in place."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.taps = network, {"before_relu": tuple(f"network.stage{n}" for n in (1, 2, 3))}
+
+    def forward(self, images):
+        images -= 0.5
+        return self.network(images)
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_a_network_that_writes_into_its_images_leaves_the_others_as_they_were(is_compiled):
+    images, labels = batch()
+    before = images.clone()
+    student, teacher = pair()
+    distiller = Distiller(student, Centring(teacher), find("ab+kd"), images)
+    plain = Distiller(copy.deepcopy(student), copy.deepcopy(teacher), find("kd"), images)
+    if is_compiled:
+        distiller.compile()
+    distiller.enter(1)
+    output = distiller(images, labels)["output"]
+    assert torch.equal(images, before)
+    assert torch.allclose(output, plain(images, labels)["output"], atol=1e-5)
+
+
 def test_boundary_images_are_not_made_once_they_count_nothing():
     student, teacher = pair()
     distiller = make("bss", (student, teacher))

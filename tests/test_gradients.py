@@ -190,6 +190,27 @@ def test_a_clipped_distiller_answers_the_plain_loss_where_no_gradients_are_taken
     torch.testing.assert_close(answer["loss"], answer["task"] + answer["kd"])
 
 
+class Averaging(torch.nn.Module):
+    """A student that keeps a moving average of its images, in a new tensor each time."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.register_buffer("average", torch.zeros(1, 8, 8))
+
+    def forward(self, images):
+        self.average = 0.9 * self.average + images.detach().mean(dim=0)
+        return self.network(images)
+
+
+def test_looking_at_gradients_leaves_a_buffer_that_is_assigned():
+    student = Averaging(build("digits-1x4", num_classes=5, in_channels=1)).to(batch()[0])
+    distiller = Distiller(student, None, find("none"), batch()[0])
+    buffer, before = student.average, student.average.clone()
+    distiller.gradient_norms(*batch())
+    assert student.average is buffer and torch.equal(buffer, before)
+
+
 def test_a_term_without_gradient_keeps_its_weight_when_the_others_are_balanced():
     distiller = make(adjust(find("bss"), terms={"bss": {"sample": False}}))
     distiller.at(1.0, 0.0)  # boundary samples no longer count

@@ -156,10 +156,14 @@ class Distiller(nn.Module):
             self._read_teacher = Reader(self.teacher, wanted, images)
 
     def remove_readers(self) -> None:
-        """Take everything off the networks that was attached to read them; the distiller is of no use afterwards."""
+        """Take everything off the networks that was attached to read them; the distiller is of no use afterwards.
+
+        The teacher is left in evaluation mode, and its BatchNorms track again when they are trained.
+        """
         self._read_student.remove()
         if self.teacher is not None:
             self._read_teacher.remove()
+            set_teacher_mode(self.teacher, "eval")
 
     def _sites_of(self, phase: Phase) -> list[Site]:
         return [site for term in phase.terms + phase.guides for site in self.sites[term.name]]
@@ -397,7 +401,11 @@ class Distiller(nn.Module):
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
         """Buffers and random states are put back at the end; nothing runs compiled, which keeps no graph."""
-        buffers = [(buffer, buffer.clone()) for buffer in self.buffers()]
+        buffers = [
+            (module, name, buffer, buffer.clone())
+            for module in self.modules()
+            for name, buffer in module.named_buffers(recurse=False)
+        ]
         devices = [self.scales.device] if self.scales.is_cuda else []
         teacher = self._read_teacher.uncompiled() if self.teacher is not None else nullcontext()
         try:
@@ -405,8 +413,9 @@ class Distiller(nn.Module):
                 yield
         finally:
             with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
+                for module, name, buffer, before in buffers:
+                    # A forward may have put another tensor in its place.
+                    setattr(module, name, buffer.copy_(before))
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -11,7 +11,10 @@ from torch import nn
 
 import understudy
 from understudy import distil, load_data
+from understudy.engine import execute
+from understudy.engine.loop import StoppedError
 from understudy.models import build, load_weights
+from understudy.spec import read_settings
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -86,6 +89,32 @@ def test_the_readmes_loop_of_ones_own_learns(teacher):
 
 def test_the_public_names_are_there():
     assert all(hasattr(understudy, name) for name in understudy.__all__)
+
+
+def test_a_teacher_that_used_each_batchs_statistics_tracks_them_again_afterwards(teacher, tmp_path):
+    distil(MyStudent(), teacher, load_data("digits", per_class=5), method="ofd", epochs=1, folder=tmp_path / "run")
+    norms = [module for module in teacher.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert norms and all(norm.track_running_stats and not norm.training for norm in norms)
+    before = norms[0].running_mean.clone()
+    teacher.train()(torch.randn(8, 1, 8, 8))
+    assert not torch.equal(norms[0].running_mean, before)
+
+
+def test_how_far_the_weights_came_counts_from_where_the_first_process_began(teacher, tmp_path):
+    data, folder, words = load_data("digits", per_class=10), tmp_path / "run", ["optim.lr=1e-6", "run.eval_every=1"]
+
+    def train(until=None):
+        settings = read_settings(
+            options={"student.model": "MyStudent", "data.name": "digits", "epochs": "2", "batch_size": 50}, words=words
+        )
+        return execute(settings, folder, student=MyStudent(), data=data, until=until)
+
+    with pytest.raises(StoppedError):
+        train(until=0.0)
+    train()
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    blocks = [line["blocks"] for line in lines if line["kind"] == "weights"]
+    assert len(blocks) == 2 and all(one["relative"] < 1e-3 for each in blocks for one in each.values())
 
 
 def test_networks_come_back_without_anything_attached_and_ready_to_be_used(teacher, tmp_path):

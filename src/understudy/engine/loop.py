@@ -305,6 +305,8 @@ class Loop:
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "auto_rates": self.auto_rates.state() if self.auto_rates else None,
+                # A module of one's own may begin elsewhere in the process that goes on.
+                "start": self.variation.start if self.variation else None,
                 "random": checkpoint.random_state(self.precision.device),
                 "record": self.record.state(),
             },
@@ -329,6 +331,8 @@ class Loop:
         self.distiller.scales.copy_(saved["scales"])
         if self.auto_rates is not None:
             self.auto_rates.restore(saved["auto_rates"])
+        if self.variation is not None and saved.get("start"):
+            self.variation.start = saved["start"]
         if saved["teacher"] and self.distiller.teacher is not None:
             self.distiller.teacher.load_state_dict(saved["teacher"])
         self.record.restore(saved["record"])

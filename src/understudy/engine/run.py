@@ -195,7 +195,6 @@ def _train(
         keep=keep,
         cache=cache,
         mixing=_make_mixing(plan),
-        # Before the checkpoint is restored: the student is as the run found it.
         variation=Variation(plan.student),
         auto_rates=AutoRates(plan.student) if plan.settings.optim.auto_rates else None,
         until=until,

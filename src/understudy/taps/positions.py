@@ -68,7 +68,11 @@ class DryRun:
         self.aliases = _aliases(network)
         self.events: dict[Key, Event] = {}
         watch = Watch(self._see)
-        output = _forward_watched(network, images, watch, list(self.modules))
+        # A copy: the caller's may be an inference tensor, and the network might write into it.
+        with torch.inference_mode(False):
+            given = images.clone()
+        output = _forward_watched(network, given, watch, list(self.modules))
+        self.overwrites_images = given._version > 0
         # Empty for an output that is no tensor.
         self.output_shape: tuple[int, ...] = tuple(output.shape) if isinstance(output, Tensor) else ()
         self.calls = watch.calls
@@ -189,8 +193,7 @@ def _forward_watched(network: nn.Module, images: Tensor, watch: Watch, names: li
         with torch.random.fork_rng(devices), torch.inference_mode(False), torch.no_grad():
             watch.start()
             with FunctionalActivations(watch):
-                # A copy: the caller's may be an inference tensor, and the network might write into it.
-                return network(images.clone())
+                return network(images)
     finally:
         watch.stop()
         for handle in handles:

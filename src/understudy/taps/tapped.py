@@ -56,6 +56,7 @@ class Tapped(nn.Module):
         self._calls = {owner: run.calls[owner] for _, owner, _ in self._keys.values()}
         copies = {event.key for name, event in events.items() if event.overwritten or name in copied}
         self._reading = Reading(set(self._keys.values()), copies)
+        self._overwrites_images = run.overwrites_images
         self._has_functions = any(owner.endswith("()") for owner in self._calls)
         # Who calls a function is known only if every module says when it runs.
         hooked = run.modules if self._has_functions else self._calls
@@ -81,7 +82,8 @@ class Tapped(nn.Module):
         self._may_end = self._stops and not (torch.compiler.is_compiling() or self.network.training)
         ending = contextlib.suppress(_AllSeenError) if self._may_end else contextlib.nullcontext()
         with ending, self._activations if self._has_functions else contextlib.nullcontext():
-            output = self.network(images)
+            # The images are another network's as well, and the caller's.
+            output = self.network(images.clone() if self._overwrites_images else images)
             return None if self._stops else output
 
     def _see(self, key: Key, value: Any, inside: tuple[str, int]) -> None:
