@@ -241,6 +241,19 @@ def test_a_phases_optimiser_has_its_own_numbers():
             adjust(find("ab+kd"), phases=phases)
 
 
+@pytest.mark.parametrize(
+    ("optim", "words"),
+    [
+        ({"learning_rate": 0.01}, "phases.train.learning_rate: allowed are opt, lr"),
+        ({"lr": "much"}, "found 'much'"),
+    ],
+)
+def test_a_phases_own_numbers_are_checked_too(optim, words):
+    method = find("kd")
+    with pytest.raises(ValueError, match=words):
+        adjust(replace(method, phases=(replace(method.phases[0], optim=optim),)))
+
+
 def test_a_negative_weight_is_refused():
     with pytest.raises(ValueError, match=r"terms\.kd\.weight=-1: a weight below 0 would unlearn"):
         adjust(METHODS["kd"], terms={"kd": {"weight": -1.0}})

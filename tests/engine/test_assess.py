@@ -12,6 +12,7 @@ from understudy.data import load
 from understudy.engine import assess as assess_module
 from understudy.engine import execute
 from understudy.engine.assess import assess
+from understudy.export.student import open_student
 from understudy.models import build, load_weights, save_weights
 from understudy.precision import Precision
 from understudy.tasks.classification import evaluate
@@ -36,6 +37,18 @@ def test_a_run_is_measured_as_it_measured_itself(run):
     data = load("digits")
     assert found["nll"] == pytest.approx(evaluate(network, data.test, data, PLAIN).loss, rel=1e-6)
     assert json.loads(json.dumps(found)) == found
+
+
+def test_a_run_that_was_given_chosen_classes_is_measured_and_exported_on_these(settings, tmp_path):
+    data = load("digits", classes=["8", "3", "5"])
+    run = execute(settings("none"), tmp_path / "run", data=data)
+    found = assess(str(run.folder))
+    assert found["accuracy_pct"] == run.accuracy_pct and found["num_images"] == len(data.test)
+    assert found["data_sha256"] == data.fingerprint() and open_student(run.folder).data.train.class_names == (
+        "8",
+        "3",
+        "5",
+    )
 
 
 def test_the_validation_and_training_images_are_those_of_the_run(run):

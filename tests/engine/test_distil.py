@@ -117,6 +117,12 @@ def test_how_far_the_weights_came_counts_from_where_the_first_process_began(teac
     assert len(blocks) == 2 and all(one["relative"] < 1e-3 for each in blocks for one in each.values())
 
 
+def test_more_teachers_beside_a_module_are_refused_and_not_passed_over(teacher, teacher_file, tmp_path):
+    others = [{"model": "digits-2x6", "weights": str(teacher_file)}]
+    with pytest.raises(ValueError, match="more_teachers is for teachers by name"):
+        distil(MyStudent(), teacher, load_data("digits", per_class=5), folder=tmp_path / "run", more_teachers=others)
+
+
 def test_networks_come_back_without_anything_attached_and_ready_to_be_used(teacher, tmp_path):
     data, student = load_data("digits", per_class=5), MyStudent()
     run = distil(student, teacher, data, method="at", epochs=1, folder=tmp_path / "run")

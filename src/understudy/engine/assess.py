@@ -1,5 +1,6 @@
 """Measuring weights on disk."""
 
+import contextlib
 import json
 import time
 from dataclasses import asdict
@@ -9,13 +10,14 @@ from typing import Any
 from torch import Tensor
 
 from understudy.data import BoxedImages, Dataset, load
-from understudy.engine import facts
+from understudy.engine import facts, folder
 from understudy.engine.assess_detector import assess_detector, is_detector
 from understudy.engine.measurement import measure, measure_alike
 from understudy.engine.networks import loading_as_trained
 from understudy.engine.plan import load_data
 from understudy.engine.searching import measure_search
 from understudy.engine.subject import Found, Subject, ask, find, is_embedding, make_ready, settings_beside
+from understudy.spec import read_object
 
 
 def assess(
@@ -77,12 +79,31 @@ def _classified(subject: Subject, taught_by: Subject | None, images: Dataset, sp
 def load_beside(found: Found, name: str | None, data_folder: Path | None) -> Dataset:
     """The data set `name`; without a name the one the network was trained on, as the run's settings say if there are.
 
+    Where these are of another one than the run's, which was given a Dataset, the file's words count if they lead to it.
     Raises ValueError where nothing says which it was.
     """
     settings = settings_beside(found)
-    if settings is not None and name in (None, settings.data.name):
-        there = settings.data.model_copy(update={"folder": data_folder or settings.data.folder})
-        return load_data(settings.model_copy(update={"data": there}))
+    if settings is None or name not in (None, settings.data.name):
+        return _load_as_said(found, name, data_folder)
+    there = settings.data.model_copy(update={"folder": data_folder or settings.data.folder})
+    data = load_data(settings.model_copy(update={"data": there}))
+    trained_on = _trained_on(found)
+    if trained_on in (None, data.fingerprint()):
+        return data
+    with contextlib.suppress(ValueError):
+        as_said = _load_as_said(found, there.name, there.folder)
+        data = as_said if as_said.fingerprint() == trained_on else data
+    return data
+
+
+def _trained_on(found: Found) -> str | None:
+    """The fingerprint of the run's data; None where the file lies beside none."""
+    facts_file = found.file.parent / folder.FACTS
+    return read_object(facts_file, "data")["data"].get("sha256") if facts_file.is_file() else None
+
+
+def _load_as_said(found: Found, name: str | None, data_folder: Path | None) -> Dataset:
+    """The data set `name`, or the file's own, prepared as the file says; without classes it does not know."""
     name = name or found.metadata.get("data")
     if name is None:
         raise ValueError(f"{found.file} does not say on which data it was trained; give --data")

@@ -76,6 +76,11 @@ def distil(
 
 def _refuse_ignored(settings: Settings, student: object, teacher: object, data: object) -> None:
     """ValueError for settings that nobody would read: those of objects that are there already."""
+    if isinstance(teacher, nn.Module) and settings.more_teachers:
+        raise ValueError(
+            f"more_teachers is for teachers by name, and was given with a {type(teacher).__name__}, which would teach "
+            f"alone; understudy.teachers.Teachers makes one teacher of several modules"
+        )
     given = (
         ("data", settings.data, data if isinstance(data, Dataset) else None),
         ("student", settings.student, student if isinstance(student, nn.Module) else None),

@@ -144,18 +144,13 @@ def adjust(
 
 
 def _with_optim(method: Method, wanted: Mapping[str, Mapping[str, Any]]) -> list[Phase]:
-    """The phases with other numbers of their optimiser; ValueError for one that there is not."""
+    """The phases with other numbers of their optimiser; ValueError for one that there is not, its own included."""
     known = [phase.name for phase in method.phases]
-    for name, numbers in wanted.items():
+    for name in wanted:
         if name not in known:
             raise ValueError(f"phases.{name}: {method.title} has no such phase; it has {', '.join(known)}")
-        for key in numbers:
-            if key in OF_THE_WHOLE_RUN:
-                raise ValueError(f"phases.{name}.{key}: all phases share it; give optim.{key}")
-            if key not in OF_A_PHASE:
-                near = difflib.get_close_matches(key, OF_A_PHASE, n=1, cutoff=0.4)
-                nearest = f"; nearest: {near[0]}" if near else ""
-                raise ValueError(f"phases.{name}.{key}: allowed are {', '.join(OF_A_PHASE)}{nearest}")
+    for phase in method.phases:
+        _checked(phase.name, phase.optim)
     return [
         replace(phase, optim={**phase.optim, **_checked(phase.name, wanted.get(phase.name, {}))})
         for phase in method.phases
@@ -164,6 +159,13 @@ def _with_optim(method: Method, wanted: Mapping[str, Mapping[str, Any]]) -> list
 
 def _checked(phase: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers as `optim` takes them; ValueError for one that it does not."""
+    for key in numbers:
+        if key in OF_THE_WHOLE_RUN:
+            raise ValueError(f"phases.{phase}.{key}: all phases share it; give optim.{key}")
+        if key not in OF_A_PHASE:
+            near = difflib.get_close_matches(key, OF_A_PHASE, n=1, cutoff=0.4)
+            nearest = f"; nearest: {near[0]}" if near else ""
+            raise ValueError(f"phases.{phase}.{key}: allowed are {', '.join(OF_A_PHASE)}{nearest}")
     try:
         return OptimSettings(**numbers).model_dump(include=set(numbers))
     except ValidationError as error:
