@@ -22,7 +22,7 @@ from understudy.engine.subject import find
 from understudy.models import build, save_weights
 from understudy.report import read_run, write_page
 from understudy.spec import read_settings
-from understudy.tasks.detection import load_detector
+from understudy.tasks.detection import Backbone, load_detector
 
 pytestmark = pytest.mark.slow  # every run draws and measures hundreds of boxes
 
@@ -148,6 +148,32 @@ def test_a_detector_learns_from_a_detectors_features(method, trained, make_setti
     pairs = next(iter(facts["method"]["phases"][0]["terms"].values()))["positions"]
     assert pairs and all(name.startswith(("body.", "before:body.")) for pair in pairs for name in pair)
     assert result.summary["teacher_scores"] == trained.scores
+
+
+def test_a_teacher_of_another_normalisation_is_refused_and_not_misread(trained, make_settings, tmp_path):
+    teacher = {"teacher.model": "mobilenet-v1", "teacher.weights": str(trained.folder / "student.safetensors")}
+    wanted = {"task": "distill", "method.name": "at", **teacher}
+    with pytest.raises(
+        ValueError, match=r"trained on images with another mean than voc2007.*add data.mean=\[0\.[0-9.,]+\]"
+    ):
+        make_plan(make_settings("data.mean=[0.1,0.1,0.1]", **wanted))
+    with pytest.raises(ValueError, match=r"another std than voc2007.*add data.std=\[0.5,0.5,0.5\]"):
+        make_plan(make_settings("teacher.std=[0.5,0.5,0.5]", **wanted))
+
+
+def test_a_detector_on_a_network_of_ones_own_is_read_by_the_name_that_is_given(make_settings, tmp_path, monkeypatch):
+    (tmp_path / "own_backbone.py").write_text(
+        "from understudy.models import build\n\ndef make(num_classes):\n"
+        "    return build('mobilenet-v1', num_classes=num_classes)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    classifier = build("mobilenet-v1", num_classes=1)
+    student = Backbone(classifier, torch.zeros(2, 3, 64, 64))
+    run = execute(make_settings(epochs=1, **{"student.model": "Backbone"}), tmp_path / "run", student=student)
+    with pytest.raises(ValueError, match="there is no model"):
+        load_detector(tmp_path / "run")
+    found = assess(str(tmp_path / "run"), model="own_backbone:make")
+    assert found["scores"] == pytest.approx(run.scores)
 
 
 def test_methods_that_compare_logits_are_refused(trained, make_settings, tmp_path):

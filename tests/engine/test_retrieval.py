@@ -52,6 +52,33 @@ def test_the_classifiers_own_weights_are_not_kept_and_the_file_says_what_it_is(t
     assert json.loads(read_metadata(run.folder / "student.safetensors")["embedding"])["length"] == 6
 
 
+class OfOneSize(torch.nn.Module):
+    """A classifier of images of 4x4 alone, as vision transformers are of 224x224."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.flatten, self.fc1, self.fc2 = torch.nn.Flatten(), torch.nn.Linear(16, 12), torch.nn.Linear(12, num_classes)
+
+    def forward(self, images):
+        return self.fc2(torch.relu(self.fc1(self.flatten(images))))
+
+
+def test_a_network_of_one_size_is_asked_at_its_own(tmp_path, monkeypatch):
+    (tmp_path / "one_size.py").write_text(f"from {__name__} import OfOneSize\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    own = {"student.model": "one_size:OfOneSize"}
+    with pytest.raises(ValueError, match="the student does not take images of 1x8x8"):
+        make_plan(settings(**own))
+    run = execute(settings(**own, **{"student.size": 4, "epochs": 1}), tmp_path / "run")
+    export_run(run.folder, ["safetensors"])
+    taught = settings(
+        task="distill",
+        **{"method.name": "rkd", "teacher.model": "one_size:OfOneSize", "epochs": 1},
+        **{"teacher.weights": str(run.folder / "student.safetensors")},
+    )
+    assert make_plan(taught).teacher.sizes == [(4, 4)]
+
+
 def test_the_score_is_that_of_the_sum_of_image_and_mirror(trained):
     plan = make_plan(settings())
     data, network = plan.data, plan.student

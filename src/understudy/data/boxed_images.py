@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from understudy.data.image_files import Source
+from understudy.data.image_files import Source, digest_of_stamps
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,6 +83,10 @@ class BoxedImages:
     def name(self, index: int) -> str:
         """Where the image at this place of the set lies."""
         return self.source.name(int(self.rows[index]))
+
+    def stamps(self) -> str:
+        """SHA-256 in hexadecimal over the stamps: another one once a file was written again, whatever is in it."""
+        return digest_of_stamps(self.source, self.rows)
 
     @property
     def num_objects(self) -> int:

@@ -27,6 +27,14 @@ class Source(Protocol):
         ...
 
 
+def digest_of_stamps(source: Source, rows: Tensor) -> str:
+    """SHA-256 in hexadecimal over the stamps of these rows (N,)."""
+    digest = hashlib.sha256()
+    for row in rows.tolist():
+        digest.update(f"{source.stamp(row)}\n".encode())
+    return digest.hexdigest()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageFiles:
     """Images of a source in any sizes: `rows` (N,) says which, `labels` (N,) what they show, both int64.
@@ -69,10 +77,7 @@ class ImageFiles:
 
     def stamps(self) -> str:
         """SHA-256 in hexadecimal over the stamps: another one once a file was written again, whatever is in it."""
-        digest = hashlib.sha256()
-        for row in self.rows.tolist():
-            digest.update(f"{self.source.stamp(row)}\n".encode())
-        return digest.hexdigest()
+        return digest_of_stamps(self.source, self.rows)
 
     def subset(self, indices: Tensor | Sequence[int]) -> "ImageFiles":
         """The images at `indices`, in that order, with all class names kept."""

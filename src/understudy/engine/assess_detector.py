@@ -38,7 +38,7 @@ def assess_detector(found: Found, data: Dataset, split: str) -> dict[str, Any]:
         )
     device = choose_device("auto")
     precision = Precision(device=device, dtype=torch.float32, channels_last=False, compile=False)
-    detector = precision.place(load_detector(found.file))
+    detector = precision.place(load_detector(found.file, found.model))
     task = detection(DetectionSettings())
     started = time.perf_counter()
     scores = task.measure(detector, images, data, precision)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from understudy.comparisons import chosen_options
-from understudy.data import Dataset, ImageFiles, TrainingBatches
+from understudy.data import BoxedImages, Dataset, ImageFiles, TrainingBatches
 from understudy.distiller import Distiller, Wanted
 from understudy.engine import facts
 from understudy.engine.stored_rows import RowFormat
@@ -219,7 +219,7 @@ def _what_answers_depend_on(
         # Also without augmentation, files are cropped.
         **({} if data.in_memory else {"crops": repr(data.augment)}),
         # What is in a file may change under its name.
-        **({"files": data.train.stamps()} if isinstance(data.train, ImageFiles) else {}),
+        **({"files": data.train.stamps()} if isinstance(data.train, ImageFiles | BoxedImages) else {}),
         # Without augmentation nothing is drawn.
         "seed": None if batches.augment is None else batches.seed,
         "batch_size": batches.batch_size,

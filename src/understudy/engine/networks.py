@@ -13,7 +13,7 @@ from understudy.data import Crops, Dataset, Loading
 from understudy.engine import folder
 from understudy.engine.refusal import check_size
 from understudy.models import Form, build, classifier, embed, end_of, load_weights, read_metadata, select_weights
-from understudy.spec import NetworkSettings, TeacherSettings, did_you_mean
+from understudy.spec import NetworkSettings, StudentSettings, TeacherSettings, did_you_mean
 from understudy.teachers import Member, Teachers
 
 # What makes a network of a classifier: (a function that answers the classifier anew, example images) -> the network.
@@ -21,21 +21,21 @@ Adapt = Callable[[Callable[[], nn.Module], Tensor], nn.Module]
 EMBEDDING = "embedding"
 
 
-def build_network(wanted: NetworkSettings, data: Dataset, form: Form | None = None) -> nn.Module:
+def build_network(
+    wanted: NetworkSettings, data: Dataset, form: Form | None = None, image_shape: Sequence[int] | None = None
+) -> nn.Module:
     """The network for these data, with its weights if the settings name a file.
 
-    It answers embeddings where a form is given, or the file says that its network does.
+    It answers embeddings where a form is given, or the file says that its network does. `image_shape` is what it sees,
+    where that is not the data's.
     """
-    network = _built(wanted.model, data, data.num_classes, form or form_in(wanted.weights))
+    example = torch.zeros(2, *(image_shape or data.image_shape))
+    make = partial(build, wanted.model, num_classes=data.num_classes, in_channels=data.image_shape[0])
+    form = form or form_in(wanted.weights)
+    network = make() if form is None else embed(make, form, example)
     if wanted.weights is not None:
         load_weights(network, wanted.weights, wanted.rename)
     return network
-
-
-def _built(model: str, data: Dataset, num_classes: int, form: Form | None) -> nn.Module:
-    """The network with random weights."""
-    make = partial(build, model, num_classes=num_classes, in_channels=data.image_shape[0])
-    return make() if form is None else embed(make, form, torch.zeros(2, *data.image_shape))
 
 
 def form_in(weights: Path | None) -> Form | None:
@@ -44,25 +44,29 @@ def form_in(weights: Path | None) -> Form | None:
     return Form.from_json(said[EMBEDDING]) if EMBEDDING in said else None
 
 
-def build_student(wanted: NetworkSettings, data: Dataset, adapt: Adapt) -> tuple[nn.Module, list[str]]:
+def build_student(wanted: StudentSettings, data: Dataset, adapt: Adapt) -> tuple[nn.Module, list[str]]:
     """The network that is to learn, and what of its classifier stays random: the file's knows other classes.
 
     `adapt` is what its task makes of a network; weights are the network's as its name says it, or those of what the
     task made of it before.
     """
-    unweighted, example = wanted.model_copy(update={"weights": None}), torch.zeros(2, *data.image_shape)
+    unweighted = wanted.model_copy(update={"weights": None})
+    channels, *size = data.image_shape if wanted.size is None else (data.image_shape[0], wanted.size, wanted.size)
+    setting, example = "data.size" if wanted.size is None else "student.size", torch.zeros(2, channels, *size)
     left_random: list[str] = []
-    if wanted.weights is not None and form_in(wanted.weights) is not None:
-        network = adapt(lambda: build_network(unweighted, data), example)
-        return network, load_weights(network, wanted.weights, wanted.rename)
+    is_adapted = wanted.weights is not None and form_in(wanted.weights) is not None
 
     def make() -> nn.Module:
         network = build_network(unweighted, data)
-        if wanted.weights is not None:
+        # Here: what a task makes of a network, it makes by asking it.
+        check_size("the student", setting, network, example[:1])
+        if wanted.weights is not None and not is_adapted:
             left_random[:] = load_weights(network, wanted.weights, wanted.rename, num_classes=data.num_classes)
         return network
 
     network = adapt(make, example)
+    if wanted.weights is not None and is_adapted:
+        return network, load_weights(network, wanted.weights, wanted.rename)
     # An embedding network has no classifier left, nor has a detector's backbone.
     kept = [name for name in left_random if any(f".{key}".endswith(f".{name}") for key in network.state_dict())]
     return network, kept if end_of(network) is None else []
@@ -103,14 +107,19 @@ def _member(wanted: TeacherSettings, data: Dataset) -> Member:
         raise ValueError(
             f"teacher {wanted.model}: found num_classes={wanted.num_classes} and {len(names)} class names; give one"
         )
-    form = form_in(wanted.weights)
-    network = _built(wanted.model, data, wanted.num_classes or len(names) or data.num_classes, form)
+    form, size = form_in(wanted.weights), (wanted.size, wanted.size) if wanted.size else _size(said)
+    seen = torch.zeros(2, data.image_shape[0], *(size or data.image_shape[1:]))
+
+    def make() -> nn.Module:
+        classes = wanted.num_classes or len(names) or data.num_classes
+        network = build(wanted.model, num_classes=classes, in_channels=data.image_shape[0])
+        check_size(f"teacher {wanted.model}", "teacher.size", network, seen[:1])
+        return network
+
+    network = make() if form is None else embed(make, form, seen)
     if wanted.weights is not None:
         load_weights(network, wanted.weights, wanted.rename)
     mean, std = _constants(wanted.mean, said, "mean"), _constants(wanted.std, said, "std")
-    size = (wanted.size, wanted.size) if wanted.size else _size(said)
-    seen = torch.zeros(1, data.image_shape[0], *(size or data.image_shape[1:]))
-    check_size(f"teacher {wanted.model}", "teacher.size", network, seen)
     return Member(
         network=network,
         mean=None if mean == data.mean else mean,

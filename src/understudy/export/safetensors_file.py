@@ -22,6 +22,6 @@ def read_safetensors(student: Student, path: Path) -> Callable[[Tensor], Tensor]
     """A new network of the class with the file's weights, every one of them and no other."""
     end = end_of(student.network)
     form = None if end is None else end.form
-    network = build_network(NetworkSettings(model=student.model), student.data, form)
+    network = build_network(NetworkSettings(model=student.model), student.data, form, student.pixels.shape[1:])
     network.load_state_dict(load_file(path), strict=True)
     return network.eval()

@@ -62,7 +62,7 @@ def open_student(run_folder: Path, *, model: str | None = None, data_folder: Pat
     _check_file(found.file, run.summary.get("student_sha256"))
     data = load_beside(found, None, data_folder)
     _check_classes(found, data)
-    network = _build(found.model, model, run_folder, found.file, data)
+    network = _build(found.model, model, run, found.file, data)
     load_weights(network, found.file)
     return Student(
         run=run,
@@ -92,14 +92,14 @@ def _check_file(path: Path, measured: str | None) -> None:
         raise ValueError(f"{path} is not the file that the run measured (its SHA-256 is another); train it again")
 
 
-def _build(name: str, asked: str | None, run_folder: Path, file: Path, data: Dataset) -> nn.Module:
+def _build(name: str, asked: str | None, run: Run, file: Path, data: Dataset) -> nn.Module:
     try:
-        return build_network(NetworkSettings(model=name), data, form_in(file))
+        return build_network(NetworkSettings(model=name), data, form_in(file), _image_shape(run, data))
     except ValueError as error:
         if asked is not None:
             raise
         raise ValueError(
-            f"the student of {run_folder} cannot be built by its name: {error}. "
+            f"the student of {run.folder} cannot be built by its name: {error}. "
             f"For a network of your own give --model package.module:function"
         ) from error
 

@@ -22,8 +22,10 @@ def metadata(detector: nn.Module, *, wanted: DetectionSettings) -> dict[str, str
     return {KEY: wanted.model_copy(update={"positions": backbone.positions}).model_dump_json()}
 
 
-def load_detector(path: str | Path) -> GeneralizedRCNN:
+def load_detector(path: str | Path, model: str | None = None) -> GeneralizedRCNN:
     """The detector of a run's folder or of its student.safetensors, in eval mode: torchvision's own module.
+
+    `model` is the name of its classifier, for a run that was given a network of one's own (package.module:function).
 
     `detector([image, ...])` takes images (3, H, W) in 0 to 1, of any sizes, and answers boxes, labels (1 is the first
     class) and scores of each. Raises ValueError where the file holds no detector.
@@ -35,7 +37,7 @@ def load_detector(path: str | Path) -> GeneralizedRCNN:
     wanted = DetectionSettings.model_validate_json(said[KEY])
     size, names = int(said["height"]), json.loads(said["class_names"])
     with torch.random.fork_rng(devices=[]):  # the random weights are overwritten
-        network = build(said["model"], num_classes=len(names), in_channels=int(said["in_channels"]))
+        network = build(model or said["model"], num_classes=len(names), in_channels=int(said["in_channels"]))
         backbone = Backbone(
             network,
             torch.zeros(2, int(said["in_channels"]), size, size),

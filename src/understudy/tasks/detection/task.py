@@ -1,10 +1,11 @@
 """Detection as a task of a run: boxes around objects, and how many of them are found."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -68,14 +69,29 @@ def _build_teacher(
     one = teachers[0]
     assert one.weights is not None
     said = read_metadata(one.weights)
+    _check_pixels(one, said, data)
     if KEY in said:
-        detector = load_detector(one.weights)
+        detector = load_detector(one.weights, one.model)
         assert isinstance(detector.backbone, nn.Module)
         knows = tuple(json.loads(said["class_names"])) == data.train.class_names
         return detector.backbone, detector if knows else None
     network = build(one.model, num_classes=data.num_classes, in_channels=data.image_shape[0])
     load_weights(network, one.weights, one.rename, num_classes=data.num_classes)
     return _adapt(lambda: network, torch.zeros(2, *data.image_shape), wanted=wanted), None
+
+
+def _check_pixels(teacher: TeacherSettings, said: Mapping[str, str], data: Dataset) -> None:
+    """ValueError for a teacher of other pixels than the student's: features are read of both in one normalisation."""
+    if teacher.size is not None:
+        raise ValueError(f"teacher.size={teacher.size}: a detector's teacher sees the student's images; give data.size")
+    for key, ours, wanted in (("mean", data.mean, teacher.mean), ("std", data.std, teacher.std)):
+        own = tuple(255.0 * value for value in wanted) if wanted else tuple(json.loads(said.get(key, "null")) or ours)
+        if not np.allclose(own, ours, rtol=1e-4):
+            numbers = ",".join(f"{value / 255:.4g}" for value in own)
+            raise ValueError(
+                f"teacher {teacher.model} was trained on images with another {key} than {data.name} has here, and a "
+                f"detector's teacher sees the student's images; add data.{key}=[{numbers}]"
+            )
 
 
 def _check_method(method: Method) -> None:
