@@ -1,14 +1,16 @@
 """Runs from settings to folder: what is written, what is refused, and what is told when a loss breaks."""
 
+import io
 import json
 
 import pytest
 import torch
 import yaml
+from rich.console import Console
 from safetensors.torch import load_file
 
 from understudy.engine import execute
-from understudy.engine.display import silent
+from understudy.engine.display import Display, silent
 from understudy.engine.plan import make_plan
 from understudy.engine.record import NotFiniteError
 from understudy.models import build, read_metadata
@@ -52,6 +54,34 @@ def test_the_folder_holds_what_it_takes_to_do_it_again(settings, tmp_path):
     assert len(facts["teacher"]["sha256"]) == len(facts["data"]["sha256"]) == 64
     assert facts["data"]["train_images"] == pytest.approx(0.2 * 1437, abs=5)
     assert result.summary["parameters"] == sum(p.numel() for p in result.student.parameters())
+
+
+def test_batches_are_as_large_as_the_set_at_most_and_the_log_says_so(settings, tmp_path):
+    screen = Console(file=io.StringIO(), width=200)
+    wanted = settings("none", batch_size=512, epochs=1, **{"data.percent": None, "data.per_class": 5})
+    execute(wanted, tmp_path / "run", display=Display(screen))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["batch_size"] == 50
+    assert "batches of 50, which is all images: batch_size=512" in screen.file.getvalue()
+
+
+class Breaking(torch.nn.Module):
+    """A network of one's own with a mistake that shows after some steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.network, self.steps = build("digits-1x4", num_classes=10, in_channels=1), 0
+
+    def forward(self, images):
+        self.steps += self.training and torch.is_grad_enabled()
+        if self.steps == 6:
+            raise ValueError("of the network's own")
+        return self.network(images)
+
+
+def test_a_mistake_in_a_network_of_ones_own_is_not_taken_for_one_in_the_settings(settings, tmp_path):
+    with pytest.raises(RuntimeError, match="the run failed after step [1-9]") as failure:
+        execute(settings("none"), tmp_path / "run", student=Breaking())
+    assert isinstance(failure.value.__cause__, ValueError) and "own" in str(failure.value.__cause__)
 
 
 def test_the_student_alone_is_written_without_connectors(settings, tmp_path):

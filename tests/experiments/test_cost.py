@@ -1,5 +1,7 @@
 """Hours of a table: products of its networks, each run once."""
 
+from dataclasses import replace
+
 import pytest
 
 from understudy.experiments import TABLES, TEACHERS
@@ -24,6 +26,14 @@ def test_rows_of_one_run_cost_once():
         sum(run_seconds(TABLES["ab_table1"].rows[f"ab+kd/{budget}"].settings) for budget in
             ("1+1", "1+5", "3+12", "5+25", "10+50", "20+100")) / 3600
     )  # fmt: skip
+
+
+def test_rows_that_begin_elsewhere_or_learn_from_another_teacher_are_runs_of_their_own():
+    table = TABLES["methods_digits"]
+    row = table.rows["kd"]
+    changes: tuple[dict[str, str], ...] = ({}, {"teacher": "another"}, {"start": "another"})
+    rows = {str(index): replace(row, **change) for index, change in enumerate(changes)}
+    assert hours(replace(table, rows=rows)) == pytest.approx(3 * (run_seconds(row.settings) or 0.0) / 3600)
 
 
 @pytest.mark.parametrize("name", TABLES)

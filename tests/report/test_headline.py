@@ -21,7 +21,7 @@ def test_says_who_learnt_what_from_whom_and_what_came_out(four_runs):
     assert [value for _, value, _ in tiles(rows)] == ["88.84 %", "82.28 %", "91.62 %", "692 k"]
 
 
-@pytest.mark.parametrize("other", [{"student": "wrn28-2"}, {"phases": [("train", 7, {}, True)]}])
+@pytest.mark.parametrize("other", [{"student": "wrn28-2"}, {"seed": 1}, {"phases": [("train", 7, {}, True)]}])
 def test_a_student_alone_under_other_conditions_is_not_compared_with(folders, other):
     alone = folders.make("none", 82.28, name="alone", teacher=None, task="train", **other)
     rows = rows_of(alone, folders.make("ab+kd", 88.84))

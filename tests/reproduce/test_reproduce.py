@@ -1,18 +1,21 @@
 """Rows are run, kept, and only read the second time; what fails is told at the end."""
 
+import io
 import itertools
 import json
 import math
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
+from rich.console import Console
 
 from understudy.engine import stop
 from understudy.experiments.cells import read_cells
-from understudy.reproduce import job, measured
+from understudy.reproduce import job, measured, reproduce
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +65,13 @@ def test_an_unknown_format_is_told_before_anything_runs(carry_out, tmp_path):
     with pytest.raises(ValueError, match="found format 'word', expected markdown, latex, csv, html"):
         carry_out("none", form="word")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_that_cannot_be_run_are_told_and_no_success(small, tmp_path):
+    table = small()
+    lacking = replace(table, rows={"kd": replace(table.rows["kd"], missing="a set of its own")})
+    with pytest.raises(ValueError, match="none of these rows of small can be run yet: a set of its own"):
+        reproduce(lacking, runs=tmp_path / "runs", results=tmp_path / "results", console=Console(file=io.StringIO()))
 
 
 def test_torchrun_is_refused(carry_out, monkeypatch):

@@ -12,8 +12,8 @@ from understudy.experiments.cost import hours, run_seconds
 from understudy.experiments.grid import metric_name
 
 ESTIMATE = (
-    "Hours: of every run once, for one seed, without the teachers' training; products of the networks at the rate of "
-    "two processor cores with AMX. An estimate, not a measurement."
+    "Hours: of every row's run once, for one seed, without the training of teachers and of what students begin with; "
+    "products of the networks at the rate of two processor cores with AMX. An estimate, not a measurement."
 )
 
 

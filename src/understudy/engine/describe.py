@@ -29,7 +29,7 @@ def describe(plan: Plan, distiller: Distiller, batches: TrainingBatches, precisi
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "headline": {"name": plan.task.headline, "higher_is_better": plan.task.higher_is_better},
         "seed": settings.run.seed,
-        "batch_size": settings.batch_size,
+        "batch_size": batches.batch_size,
         "method": _method(plan, distiller, batches),
         "student": _student(plan),
         "rates": rates.describe(distiller, settings.optim.rates),

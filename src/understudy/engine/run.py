@@ -1,6 +1,7 @@
 """A run from its settings to the student in its folder."""
 
 import contextlib
+import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from understudy.engine.display import Display, silent
 from understudy.engine.distributed import check_processes, own_folder
 from understudy.engine.doctor.quick import look_quickly, tell
 from understudy.engine.finish import finish
-from understudy.engine.loop import Loop
+from understudy.engine.loop import Loop, Place
 from understudy.engine.measure import make_agreement, measure_epoch
 from understudy.engine.memory import keep_freed_memory
 from understudy.engine.plan import Plan, make_plan
@@ -124,6 +125,8 @@ def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> 
         shared = check_processes(plan.task, batches.batch_size)
         if shared is not None:
             display.say(shared)
+        if batches.batch_size < plan.settings.batch_size:
+            display.say(f"batches of {batches.batch_size}, which is all images: batch_size={plan.settings.batch_size}")
         return _train(plan, out, precision, batches, memory, display, until)
 
 
@@ -205,7 +208,7 @@ def _train(
         with open_trackers(names, plan.settings, out, first_step, display.say) as trackers:
             record.send = trackers.send
             try:
-                place = loop.run(saved)
+                place = _told(loop, saved)
             finally:
                 display.stop()
         # Before the summary: a run that has one is finished, and nothing of it is made any more.
@@ -216,6 +219,17 @@ def _train(
         distiller.remove_readers()
         if agreement is not None:
             agreement.remove()
+
+
+def _told(loop: Loop, saved: dict[str, Any] | None) -> Place:
+    """Train. A ValueError that is not ours is a mistake in a network, method or library, and keeps its traceback."""
+    try:
+        return loop.run(saved)
+    except ValueError as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == "understudy":
+            raise
+        raise RuntimeError(f"the run failed after step {loop.place.step}") from error
 
 
 def _keep_seen(plan: Plan, precision: Precision, out: Path, display: Display) -> None:

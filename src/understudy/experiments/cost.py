@@ -62,8 +62,9 @@ SETS = {
 
 
 def hours(table: Table) -> float | None:
-    """Of all runs that can be run, each once, one seed, without their teachers' training; None where one is unknown."""
-    runs = {repr(row.settings): row.settings for row in table.rows.values() if not row.missing}
+    """Of all runs of the table's rows, each once, one seed, without what they begin with; None where one is unknown."""
+    rows = [row for row in table.rows.values() if not row.missing]
+    runs = {(repr(row.settings), row.teacher, row.start): row.settings for row in rows}
     found = [run_seconds(settings) for settings in runs.values()]
     known = [seconds for seconds in found if seconds is not None]
     return sum(known) / 3600 if len(known) == len(found) else None

@@ -11,8 +11,8 @@ class Row:
     """One number of a table, and the run that measures it here.
 
     `keys` are the key columns of the published table in its spelling: method, teacher, student, dataset, percent_data,
-    ... `settings` are our run's (dotted keys), without its seed and its teacher's weights; rows with equal settings are
-    read from one run.
+    ... `settings` are our run's (dotted keys), without its seed and its teacher's weights; rows with equal settings,
+    `teacher` and `start` are read from one run.
     """
 
     keys: Mapping[str, Key]

@@ -65,7 +65,7 @@ def best_of(rows: Sequence[Row]) -> Row:
 
 
 def alone_beside(best: Row, rows: Sequence[Row]) -> Row | None:
-    """The best run without a teacher's help that had the same student, data, split and number of epochs.
+    """The best run without a teacher's help that had the same student, data, split, number of epochs and seed.
 
     The same data are the very same images, in the same size, and the same student began with the same file, or none.
     """
@@ -76,7 +76,7 @@ def alone_beside(best: Row, rows: Sequence[Row]) -> Row | None:
 
 
 def _conditions(row: Row) -> tuple[object, ...]:
-    return row.student, row.data, row.split, row.num_epochs, row.began_with
+    return row.student, row.data, row.split, row.num_epochs, row.seed, row.began_with
 
 
 def _percent(value_pct: float | None) -> str:

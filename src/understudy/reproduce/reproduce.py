@@ -55,6 +55,9 @@ def reproduce(
     if is_quick:
         table, runs, results = quick_table(table), runs / "quick", results / "quick"
     planned = plan(table, seeds=seeds, runs=tidy(runs), teacher_weights=teacher_weights, is_quick=is_quick)
+    if not planned:
+        lacking = "; ".join(dict.fromkeys(row.missing for row in table.rows.values() if row.missing))
+        raise ValueError(f"none of these rows of {table.name} can be run yet: {lacking}")
     measured = Measured(table, results, is_quick=is_quick)
     console.print(plan_grid(table, planned, measured.estimate))
     console.print(plan_sum(table, planned, measured.estimate, num_workers or 1), highlight=False)
