@@ -71,6 +71,7 @@ def _training(done: dict[str, Any], peers: dict[str, Any]) -> str:
             "smallest and the largest value over alternating blocks. No step with the live teacher can be "
             "faster than its floor, whatever the goal; values below 1 are noise. Connectors are no "
             "part of the floor: OFD's and AB's steps have them on top." + _precision(done),
+            _recorded(peers),
             _torchdistill(done),
         ]
     ).rstrip()
@@ -117,14 +118,22 @@ def _precision(done: dict[str, Any]) -> str:
     return f" Ours: {used['dtype']}, {layout}, {'compiled' if used['compile'] else 'not compiled'}."
 
 
+def _recorded(peers: dict[str, Any]) -> str:
+    """Every peer's own figures."""
+    found = peers["training_images_per_s"]
+    rows = [
+        (peer, *(f"{found[method].get(peer, '–')}" for method in found))
+        for peer in dict.fromkeys(peer for speeds in found.values() for peer in speeds)
+    ]
+    return table(("recorded, images/s", *(TITLES[method] for method in found)), rows)
+
+
 def _torchdistill(done: dict[str, Any]) -> str:
     found = done.get("torchdistill_kd")
     if not found:
         return ""
     if not found["installed"]:
-        return (
-            "torchdistill is not installed here: its figures are as recorded. `pip install torchdistill` adds its run."
-        )
+        return "torchdistill is not installed here: its figures are as recorded; `pip install torchdistill` adds a run."
     words = f"torchdistill {found['version']}, KD by its own loop in this run: {spread(found['images_per_s'])} images/s"
     if "training:kd" in done:
         ours = done["training:kd"]["phases"][0]["images_per_s"]["median"]

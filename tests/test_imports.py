@@ -20,7 +20,6 @@ LAYERS = [  # the lowest first; modules on one layer do not know each other
     {"distiller"},
     {"tasks"},
     {"engine"},
-    {"transfer", "analysis"},
     {"experiments", "report"},
     {"table_pages"},
     {"demo", "export", "reproduce"},
