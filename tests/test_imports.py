@@ -12,7 +12,7 @@ import understudy
 PACKAGE = Path(understudy.__file__).parent
 
 LAYERS = [  # the lowest first; modules on one layer do not know each other
-    {"ops", "spec", "processes"},
+    {"modes", "ops", "spec", "processes"},
     {"gradients", "precision", "twice"},
     {"taps", "connectors", "losses", "models", "data"},
     {"methods", "teachers"},
@@ -68,6 +68,13 @@ def wrong_imports(package: Path) -> list[str]:
     return wrong
 
 
+def test_every_name_in_a_layer_is_there():
+    gone = {
+        name for name in RANK if not any((PACKAGE / file).is_file() for file in (f"{name}.py", f"{name}/__init__.py"))
+    }
+    assert not gone, f"LAYERS names {', '.join(sorted(gone))}, and there is no such module"
+
+
 def test_imports_point_down():
     wrong = wrong_imports(PACKAGE)
     assert not wrong, "\n".join(wrong)
@@ -112,7 +119,7 @@ def test_an_import_that_points_down_is_not_held_against_it(tmp_path, file, line)
 
 WITHOUT_TORCH = sorted(
     ".".join(("understudy", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-    for name in ("__init__.py", "spec/*.py", "cli/*.py", "report/**/*.py", "experiments/**/*.py")
+    for name in ("__init__.py", "spec/*.py", "cli/*.py", "report/**/*.py", "experiments/**/*.py", "table_pages.py")
     for path in PACKAGE.glob(name)
     if path.name != "__main__.py"  # it runs the program
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from understudy.modes import evaluating
 from understudy.ops import scaled
 from understudy.taps import named_positions
 from understudy.taps.roles import PROPOSED
@@ -104,12 +105,8 @@ class Teachers(nn.Module):
         return found
 
     def _check_classes(self, example: Tensor) -> None:
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
-        with torch.no_grad():
+        with evaluating(self), torch.no_grad():
             counts = [self._logits(index, example).shape[1] for index in range(len(self.networks))]
-        for module, was_training in modes:
-            module.training = was_training
         if len(set(counts)) > 1:
             raise ValueError(
                 f"the teachers answer {', '.join(map(str, counts))} classes, expected one number for all; "

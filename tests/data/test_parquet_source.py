@@ -8,7 +8,6 @@ import pytest
 from understudy.data import parquet_source
 from understudy.data.parquet_parts import parquet_parts
 from understudy.data.parquet_source import ParquetSource
-from understudy.data.unreadable import unreadable
 
 
 @pytest.fixture
@@ -82,8 +81,11 @@ def test_broken_and_absent_images_are_named_by_file_and_row(tmp_path, cifar_file
     write_parquet(tmp_path / "train.parquet", [*cifar_files[:4], b"no image", None], [0] * 6)
     write_parquet(tmp_path / "test.parquet", cifar_files, [0] * 10)
     parts = parquet_parts(str(tmp_path), seed=0)
-    troubles = unreadable(parts.train)
-    assert len(troubles) == 2 and unreadable(parts.test) == []
+    troubles = []
+    for index in (4, 5):
+        with pytest.raises(ValueError) as failure:
+            parts.train.read(index)
+        troubles.append(str(failure.value))
     assert troubles[0].startswith(f"row 4 (counted from 0) of {tmp_path / 'train.parquet'} is broken")
     assert troubles[1] == f"row 5 (counted from 0) of {tmp_path / 'train.parquet'} has no image"
 

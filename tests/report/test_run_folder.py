@@ -49,19 +49,6 @@ def test_a_broken_last_line_with_its_line_end_is_an_error(folders):
         read_run(path)
 
 
-def test_what_a_resumed_run_did_again_counts_once(folders):
-    path = folders.make("kd", 80.0, finished_epochs=2, steps_behind=150)
-    log = path / "metrics.jsonl"
-    lines = log.read_text().splitlines()
-    before = read_run(path)
-    again = [line for line in lines if json.loads(line)["step"] > 600]
-    resumed = json.dumps({"kind": "resumed", "step": 600, "time": "2025-03-04T12:00:00"})
-    log.write_text("\n".join([*lines, resumed, *again]) + "\n")
-    after = read_run(path)
-    assert (after.steps, after.epochs) == (before.steps, before.epochs)
-    assert [record["step"] for record in after.resumed] == [600]
-
-
 def test_a_folder_without_a_run_says_what_it_found_and_where_runs_are(folders):
     folders.make("kd", 80.0)
     with pytest.raises(ValueError, match=r"found kd; expected run.json, .*did you mean .*kd\?"):

@@ -1,6 +1,5 @@
 """What `understudy list tables` shows: all tables, the rows of one, or a table as a document."""
 
-import difflib
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +9,7 @@ from understudy.experiments import TABLES, Row, Table
 from understudy.experiments.cells import is_of, read_cells
 from understudy.experiments.cost import hours, run_seconds
 from understudy.experiments.grid import metric_name
+from understudy.spec import nearest
 
 ESTIMATE = (
     "Hours: of every row's run once, for one seed, without the training of teachers and of what students begin with; "
@@ -20,9 +20,7 @@ ESTIMATE = (
 def find_table(name: str) -> Table:
     """The table of this name. Raises ValueError with the nearest one."""
     if name not in TABLES:
-        near = difflib.get_close_matches(name, TABLES, n=1, cutoff=0.5)
-        hint = f"; nearest: {near[0]}" if near else ""
-        raise ValueError(f"there is no table {name!r}{hint}; there are {', '.join(TABLES)}")
+        raise ValueError(f"there is no table {name!r}{nearest(name, TABLES)}; there are {', '.join(TABLES)}")
     return TABLES[name]
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from understudy.distiller import Distiller
 from understudy.losses import activation_agreement
+from understudy.modes import evaluating
 from understudy.precision import Precision
 from understudy.taps import Tapped, as_map, pairs
 
@@ -43,25 +44,17 @@ class Agreement:
         """Student position -> fraction in [0, 1], in evaluation mode; modes are put back."""
         if not self.layers:
             return {}
-        modes = [(m, m.training) for net in (self.student, self.teacher) for m in net.modules()]
-        self.student.eval()
-        self.teacher.eval()
-        with precision.autocast():
+        adapters = [adapter for _, adapter in self.layers.values()]
+        with evaluating(self.student, self.teacher, *adapters), precision.autocast():
             _, student = self.read_student(images)
             _, teacher = self.read_teacher(images)
-            values = self._compare(student, teacher)
-        for module, was_training in modes:
-            module.training = was_training
-        return values
+            return self._compare(student, teacher)
 
     def _compare(self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> dict[str, float]:
         values = {}
         for name, (teacher_name, adapter) in self.layers.items():
-            was_training = adapter.training
-            adapter.eval()
             own, wanted = (as_map(one, self.image_size) for one in (student[name], teacher[teacher_name]))
             values[name] = float(activation_agreement(adapter(own), wanted))
-            adapter.train(was_training)
         return values
 
 

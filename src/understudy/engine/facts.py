@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from understudy.modes import evaluating
+
 
 def versions() -> dict[str, str]:
     names = ("understudy", "torch", "torchvision", "numpy", "pyarrow", "pillow", "scikit-learn")
@@ -46,11 +48,8 @@ def num_parameters(network: nn.Module) -> int:
 @torch.no_grad()
 def multiply_adds(network: nn.Module, image: Tensor) -> tuple[Any, int]:
     """The output, and the multiplications of convolutions and products, for one image (1, C, H, W)."""
-    was_training = network.training
-    network.eval()
-    with FlopCounterMode(display=False) as counter:
+    with evaluating(network), FlopCounterMode(display=False) as counter:
         output = network(image)
-    network.train(was_training)
     return output, counter.get_total_flops() // 2
 
 

@@ -1,7 +1,6 @@
 """The folder of a run: what lies in it, and whether a command may go on there."""
 
 import contextlib
-import difflib
 import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -174,9 +173,3 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """'; nearest: NAME' for the closest known name, or nothing."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; nearest: {near[0]}" if near else ""

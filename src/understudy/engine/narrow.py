@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from understudy.modes import evaluating
+
 
 class _Watch(TorchDispatchMode):
     """Notes convolutions of images that are narrower than the stride."""
@@ -29,9 +31,6 @@ class _Watch(TorchDispatchMode):
 @torch.no_grad()
 def find_narrow_convolution(network: nn.Module, image: Tensor) -> str | None:
     """What is wrong, in words, for images of this shape (1, C, H, W); None where every gradient can be computed."""
-    was_training = network.training
-    network.eval()
-    with _Watch() as watch:
+    with evaluating(network), _Watch() as watch:
         network(image)
-    network.train(was_training)
     return watch.found

@@ -6,7 +6,6 @@ of the module of this name, `*` any part of a name, dots too. Of several pattern
 what none matches has factor 1.
 """
 
-import difflib
 import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from torch.optim import Optimizer
 
 from understudy.distiller import Distiller
 from understudy.engine.auto_rates import AutoRates
-from understudy.spec import OptimSettings
+from understudy.spec import OptimSettings, nearest
 
 Named = Sequence[tuple[str, nn.Parameter]]
 REST = "*"
@@ -126,7 +125,4 @@ def _nearest(pattern: str, names: Sequence[str]) -> str:
     """The modules and parameters that are meant, most likely."""
     parts = [name.split(".") for name in names]
     known = dict.fromkeys(".".join(one[:depth]) for one in parts for depth in range(1, len(one) + 1))
-    near = difflib.get_close_matches(pattern, known, n=3, cutoff=0.5)
-    return (
-        f"; nearest: {', '.join(near)}" if near else f"; there are {', '.join(dict.fromkeys(one[0] for one in parts))}"
-    )
+    return nearest(pattern, known, count=3) or f"; there are {', '.join(dict.fromkeys(one[0] for one in parts))}"

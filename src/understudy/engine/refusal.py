@@ -5,25 +5,20 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from understudy.modes import evaluating
+
 # Where a network refuses a size, these are tried, to say which it takes.
 USUAL_SIZES = (32, 64, 96, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512)
 
 
 @torch.no_grad()
 def refusal(network: nn.Module, images: Tensor) -> str | None:
-    """Why the network does not take these images (B, C, H, W), in its own words; None where it does.
-
-    The network is in eval mode meanwhile.
-    """
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
+    """Why the network does not take these images (B, C, H, W), in its own words; None where it does."""
     try:
-        network(images)
+        with evaluating(network):
+            network(images)
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
         return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    finally:
-        for module, was_training in modes:
-            module.training = was_training
     return None
 
 

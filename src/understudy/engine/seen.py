@@ -21,6 +21,7 @@ from understudy.data import BoxedImages, Dataset, ImageFiles, ImageSet, batches_
 from understudy.engine import folder
 from understudy.engine.plan import Plan
 from understudy.losses import attention_energy
+from understudy.modes import evaluating
 from understudy.precision import Precision
 from understudy.taps import Tapped, as_map, named_positions, pairs
 
@@ -46,12 +47,8 @@ def keep_seen(plan: Plan, precision: Precision, out: Path) -> None:
     if isinstance(test, BoxedImages):
         return
     networks = {"student": plan.student} | ({"teacher": plan.teacher} if plan.teacher is not None else {})
-    was_training = {module: module.training for network in networks.values() for module in network.modules()}
-    for network in networks.values():
-        network.eval()
-    kept: dict[str, Any] = _look(test, plan, networks, precision) | _arrange(test, plan, networks, precision)
-    for module, training in was_training.items():
-        module.training = training
+    with evaluating(*networks.values()):
+        kept: dict[str, Any] = _look(test, plan, networks, precision) | _arrange(test, plan, networks, precision)
     held = io.BytesIO()
     np.savez_compressed(held, **kept)
     folder.write_whole(out / FILE, held.getvalue())

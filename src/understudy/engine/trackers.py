@@ -5,7 +5,6 @@ epoch/scores/test/accuracy_pct). A run that goes on is the same one in TensorBoa
 """
 
 import contextlib
-import difflib
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from understudy.engine import folder
-from understudy.spec import Settings
+from understudy.spec import Settings, nearest
 
 # By what a tracker finds a run again that goes on.
 IDS = "trackers.json"
@@ -69,10 +68,9 @@ def check_trackers(names: tuple[str, ...]) -> None:
     there = {str(getattr(one, "value", one)) for one in get_available_trackers()}
     for name in names:
         if name not in LOGGER_TYPE_TO_CLASS:
-            near = difflib.get_close_matches(name, LOGGER_TYPE_TO_CLASS, n=1, cutoff=0.4)
-            nearest = f"; nearest: {near[0]}" if near else ""
             raise ValueError(
-                f"run.trackers: there is no tracker {name!r}; there are {', '.join(LOGGER_TYPE_TO_CLASS)}{nearest}"
+                f"run.trackers: there is no tracker {name!r}; there are {', '.join(LOGGER_TYPE_TO_CLASS)}"
+                + nearest(name, LOGGER_TYPE_TO_CLASS, cutoff=0.4)
             )
         if name not in there:
             raise ValueError(f"run.trackers={name} needs its package: pip install {name.replace('_', '-')}")

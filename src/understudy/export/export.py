@@ -1,6 +1,5 @@
 """From a finished run to the files that are passed on: each is written, read again and compared, or not there."""
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from understudy.export.normalised import Normalised, normalise
 from understudy.export.same_answers import Comparison, ExportError, compare
 from understudy.export.student import Student, open_student
 from understudy.export.whole_file import whole_file
-from understudy.spec import check_folder
+from understudy.spec import check_folder, nearest
 
 FILES = {"safetensors": safetensors_file.NAME, "onnx": onnx_file.NAME, "torch": torch_file.NAME}
 CARD = "README.md"
@@ -82,9 +81,8 @@ def _check(formats: Sequence[str], with_normalisation: bool) -> list[str]:
     """The formats, each once. ValueError for one that is not known, or whose packages are missing."""
     for name in formats:
         if name not in FILES:
-            near = difflib.get_close_matches(name, FILES, n=1, cutoff=0.3)
-            nearest = f"; nearest: {near[0]}" if near else ""
-            raise ValueError(f"there is no format {name!r}; there are {', '.join(FILES)}{nearest}")
+            near = nearest(name, FILES, cutoff=0.3)
+            raise ValueError(f"there is no format {name!r}; there are {', '.join(FILES)}{near}")
     if not formats:
         raise ValueError(f"give at least one format: {', '.join(FILES)}")
     if with_normalisation and set(formats) == {"safetensors"}:

@@ -1,6 +1,5 @@
 """Methods by name, joined by +, and with a user's numbers."""
 
-import difflib
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,7 @@ from pydantic import ValidationError
 
 from understudy.methods.declare import LOGITS, Method, Option, Phase, TeacherMode, Term
 from understudy.methods.table import METHODS
-from understudy.spec import OptimSettings, user_module
+from understudy.spec import OptimSettings, nearest, user_module
 
 # What can be changed of any term; the options of its functions come on top.
 FIELDS = {"weight": float, "ladder": float, "over": str, "layers": str, "clip": bool, "positions": str}
@@ -34,9 +33,8 @@ def find(name: str) -> Method:
             return method
     for part in parts:
         if part not in METHODS:
-            near = difflib.get_close_matches(part, METHODS, n=3, cutoff=0.4)
-            nearest = f"; nearest: {', '.join(near)}" if near else ""
-            raise ValueError(f"there is no method {part!r}{nearest}; there are {', '.join(METHODS)}, joined by +")
+            near = nearest(part, METHODS, count=3, cutoff=0.4)
+            raise ValueError(f"there is no method {part!r}{near}; there are {', '.join(METHODS)}, joined by +")
     return combine([METHODS[part] for part in parts])
 
 
@@ -163,9 +161,8 @@ def _checked(phase: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
         if key in OF_THE_WHOLE_RUN:
             raise ValueError(f"phases.{phase}.{key}: all phases share it; give optim.{key}")
         if key not in OF_A_PHASE:
-            near = difflib.get_close_matches(key, OF_A_PHASE, n=1, cutoff=0.4)
-            nearest = f"; nearest: {near[0]}" if near else ""
-            raise ValueError(f"phases.{phase}.{key}: allowed are {', '.join(OF_A_PHASE)}{nearest}")
+            near = nearest(key, OF_A_PHASE, cutoff=0.4)
+            raise ValueError(f"phases.{phase}.{key}: allowed are {', '.join(OF_A_PHASE)}{near}")
     try:
         return OptimSettings(**numbers).model_dump(include=set(numbers))
     except ValidationError as error:
@@ -183,9 +180,8 @@ def _change(term: Term, wanted: Mapping[str, Option]) -> Term:
     allowed = [*FIELDS, *allowed_options]
     for key, value in wanted.items():
         if key not in allowed:
-            near = difflib.get_close_matches(key, allowed, n=1, cutoff=0.4)
-            nearest = f"; nearest: {near[0]}" if near else ""
-            raise ValueError(f"terms.{term.name}.{key}: allowed are {', '.join(allowed)}{nearest}")
+            near = nearest(key, allowed, cutoff=0.4)
+            raise ValueError(f"terms.{term.name}.{key}: allowed are {', '.join(allowed)}{near}")
         if key in CHOICES and value not in CHOICES[key]:
             raise ValueError(f"terms.{term.name}.{key}={value}: expected {' or '.join(CHOICES[key])}")
         _check_kind(f"terms.{term.name}.{key}", value, FIELDS[key] if key in FIELDS else type(allowed_options[key]))

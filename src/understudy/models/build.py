@@ -1,6 +1,5 @@
 """A network from its name."""
 
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +17,7 @@ from understudy.models import (
     wide_resnet,
 )
 from understudy.models.cut import SEPARATOR, cut_after
-from understudy.spec import user_module
+from understudy.spec import nearest, user_module
 
 # What `understudy list models` shows. Every depth and width that a family has is understood, not only those listed.
 NAMES = {
@@ -143,6 +142,4 @@ def _refused(function: Callable[..., Any], num_classes: int) -> str:
 
 
 def _unknown(name: str, known: list[str], hint: str) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    nearest = f"; nearest: {', '.join(near)}" if near else ""
-    return f"there is no model {name!r}{nearest}" + (f"; {hint}" if hint else "")
+    return f"there is no model {name!r}{nearest(name, known, count=3)}" + (f"; {hint}" if hint else "")

@@ -10,7 +10,6 @@ that weights, rates and positions go by the same names as in the whole network.
 """
 
 import copy
-import difflib
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor, fx, nn
 from torch.fx.proxy import TraceError
 
 from understudy.models.heads import own_head, plain_head
+from understudy.spec import nearest
 
 SEPARATOR = "@"
 # A forward without values says how wide the block is; the first of these sizes of images that the network takes.
@@ -119,6 +119,5 @@ def _values(network: nn.Module, graph: fx.Graph, in_channels: int) -> dict[fx.No
 
 def _unknown(network: nn.Module, block: str) -> str:
     known = [name for name, _ in network.named_modules() if name]
-    near = difflib.get_close_matches(block, known, n=3, cutoff=0.5)
-    nearest = f"; nearest: {', '.join(near)}" if near else f"; there are {', '.join(known[:4])}, ..."
-    return f"{type(network).__name__} has no block {block!r} to be cut after{nearest}"
+    near = nearest(block, known, count=3) or f"; there are {', '.join(known[:4])}, ..."
+    return f"{type(network).__name__} has no block {block!r} to be cut after{near}"

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from understudy.modes import evaluating
+
 Feature = Literal["original", "linear", "penultimate", "penultimate+"]
 
 
@@ -119,10 +121,9 @@ def classifier(network: nn.Module, images: Tensor) -> tuple[str, nn.Linear]:
 
 @torch.no_grad()
 def _answer(network: nn.Module, images: Tensor, hooks: list[Any]) -> Tensor:
-    was_training = network.training
     try:
-        return network.eval()(images)
+        with evaluating(network):
+            return network(images)
     finally:
-        network.train(was_training)
         for hook in hooks:
             hook.remove()

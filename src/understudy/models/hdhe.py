@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from understudy.models.embedding import Form, Head, Unit, classifier
+from understudy.modes import evaluating
 
 LENGTH = 512
 HDHE = (Head(rate=0.5), Head(blocks=1, rate=4.0))
@@ -118,24 +119,20 @@ def _before_classifier(network: nn.Module, images: Tensor) -> Tensor:
     found: list[Tensor] = []
     _, layer = classifier(network, images)
     hook = layer.register_forward_pre_hook(lambda _module, inputs: found.append(inputs[0]))
-    was_training = network.training
-    network.eval()(_example(images))
-    network.train(was_training)
+    with evaluating(network):
+        network(_example(images))
     hook.remove()
     return found[0]
 
 
 @torch.no_grad()
 def _is_same(row: dict[str, nn.Module], images: Tensor, wanted: Tensor) -> bool:
-    modes = [(module, module.training) for module in row.values()]
-    sequence = nn.Sequential(*row.values(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    sequence = nn.Sequential(*row.values(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     try:
-        found = sequence(_example(images))
+        with evaluating(sequence):
+            found = sequence(_example(images))
     except (RuntimeError, NotImplementedError):
         return False  # the rows do not even run as a chain, so they are not what the network computes
-    finally:
-        for module, mode in modes:
-            module.train(mode)
     return found.shape == wanted.shape and torch.allclose(found, wanted, rtol=1e-3, atol=1e-5)
 
 
@@ -211,13 +208,9 @@ def _cut(block: nn.Module, *, activated: bool) -> nn.Sequential:
 @torch.no_grad()
 def _lengths(trunk: nn.Module, heads: Sequence[nn.Module], images: Tensor) -> tuple[int, ...]:
     """How long the heads' vectors are. ValueError where a head does not fit on the trunk."""
-    modules = [trunk, *heads]
-    modes = [(module, module.training) for module in modules]
     try:
-        shared = trunk.eval()(images)
-        return tuple(head.eval()(shared).shape[1] for head in heads)
+        with evaluating(trunk, *heads):
+            shared = trunk(images)
+            return tuple(head(shared).shape[1] for head in heads)
     except RuntimeError as error:
         raise ValueError(f"a head with this stride does not fit together: {error}") from error
-    finally:
-        for module, mode in modes:
-            module.train(mode)

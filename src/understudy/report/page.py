@@ -135,7 +135,6 @@ def _run(index: int, run: Run, label: str, *, own_charts: bool) -> dict[str, Any
         "folder": run.folder.resolve().name,
         "facts": run.facts,
         "result": result(run),
-        "resumed": [record["step"] for record in run.resumed],
         "settings": run.settings,
         "charts": [Markup(svg) for svg in charts if svg],
         "picture": _picture(run.folder / PICTURE),

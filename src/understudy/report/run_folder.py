@@ -2,13 +2,12 @@
 
 - settings.yaml: the resolved settings, kept as text
 - run.json: who learnt from whom, on what, with what
-- metrics.jsonl: one JSON object a line: "steps", "epoch", "weights", "rates", "gradients", "selection", "compile" or
-  "resumed"
+- metrics.jsonl: one JSON object a line: "steps", "epoch", "weights", "rates", "gradients", "selection" or
+  "compile"
 - summary.json: what came out; only there when the run has finished
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,7 @@ class Run:
     epochs: tuple[dict[str, Any], ...]
     gradients: tuple[dict[str, Any], ...]
     weights: tuple[dict[str, Any], ...]
-    rates: tuple[dict[str, Any], ...]
     selections: tuple[dict[str, Any], ...]
-    resumed: tuple[dict[str, Any], ...]
     summary: dict[str, Any] | None
 
     @property
@@ -73,7 +70,7 @@ def read_run(folder: str | Path) -> Run:
         raise ValueError(_no_run_here(folder))
     facts = read_object(folder / "run.json", *FACTS)
     settings, summary = folder / "settings.yaml", folder / "summary.json"
-    records = _still_valid(_read_records(folder / "metrics.jsonl"))
+    records = [*_read_records(folder / "metrics.jsonl")]
     return Run(
         folder=folder,
         facts=facts,
@@ -82,9 +79,7 @@ def read_run(folder: str | Path) -> Run:
         epochs=tuple(record for record in records if record["kind"] == "epoch"),
         gradients=tuple(record for record in records if record["kind"] == "gradients"),
         weights=tuple(record for record in records if record["kind"] == "weights"),
-        rates=tuple(record for record in records if record["kind"] == "rates"),
         selections=tuple(record for record in records if record["kind"] == "selection"),
-        resumed=tuple(record for record in records if record["kind"] == "resumed"),
         summary=read_object(summary, "scores", "headline") if summary.is_file() else None,
     )
 
@@ -118,7 +113,7 @@ def _is_json(line: str) -> bool:
 
 
 def _record(line: str, path: Path, number: int) -> dict[str, Any]:
-    kinds = ("steps", "epoch", "weights", "rates", "resumed", "gradients", "selection", "compile")
+    kinds = ("steps", "epoch", "weights", "rates", "gradients", "selection", "compile")
     where = f"{path}, line {number}"
     try:
         record = json.loads(line)
@@ -127,13 +122,3 @@ def _record(line: str, path: Path, number: int) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("kind") not in kinds:
         raise ValueError(f"{where}: found {line[:60]!r}; expected an object of kind {', '.join(kinds)}")
     return record
-
-
-def _still_valid(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records without those a resumed run did again: it went back to a step and wrote them once more."""
-    valid: list[dict[str, Any]] = []
-    for record in records:
-        if record["kind"] == "resumed":
-            valid = [old for old in valid if old["kind"] == "resumed" or old.get("step", 0) <= record["step"]]
-        valid.append(record)
-    return valid

@@ -39,7 +39,6 @@ class Row:
     multiply_adds: int | None = None
     training_bytes: int | None = None
     agreement_fraction: float | None = None
-    agreement_by_layer: dict[str, float] | None = None
     wall_s: float | None = None
     images_per_s: dict[str, float] | None = None
     began_with: tuple[Any, ...] = ()
@@ -166,7 +165,6 @@ def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
         multiply_adds=student.get("multiply_adds"),
         training_bytes=(student.get("memory") or {}).get("training_bytes"),
         agreement_fraction=sum(agreement.values()) / len(agreement) if agreement else None,
-        agreement_by_layer=agreement,
         wall_s=found.get("wall_s"),
         images_per_s={phase["name"]: phase["images_per_s"] for phase in found.get("phases") or ()},
         began_with=(

@@ -20,7 +20,7 @@ from understudy.reproduce.processes import in_processes
 from understudy.reproduce.quick import quick_table
 from understudy.reproduce.schedule import Schedule
 from understudy.reproduce.show import plan_grid, plan_sum
-from understudy.spec import check_folder
+from understudy.spec import check_folder, nearest
 
 
 def reproduce(
@@ -47,7 +47,7 @@ def reproduce(
     if is_launched():
         raise ValueError("reproduce starts processes of its own: leave out torchrun, and give --workers N")
     if form not in ENDINGS:
-        raise ValueError(f"found format {form!r}, expected {', '.join(ENDINGS)}")
+        raise ValueError(f"found format {form!r}, expected {', '.join(ENDINGS)}{nearest(form, ENDINGS)}")
     if not is_dry_run:
         for place in (runs, results):
             check_folder(place)

@@ -1,10 +1,10 @@
 """The rows of a table that are asked for."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
 from understudy.experiments import TABLES, Table
+from understudy.spec import nearest
 
 
 def choose_rows(table: str, wanted: Sequence[str]) -> Table:
@@ -14,9 +14,7 @@ def choose_rows(table: str, wanted: Sequence[str]) -> Table:
     ValueError for a misfit.
     """
     if table not in TABLES:
-        near = difflib.get_close_matches(table, list(TABLES), n=1)
-        nearest = f"; nearest: {near[0]}" if near else ""
-        raise ValueError(f"there is no table {table!r}; there are {', '.join(TABLES)}{nearest}")
+        raise ValueError(f"there is no table {table!r}; there are {', '.join(TABLES)}{nearest(table, TABLES)}")
     whole = TABLES[table]
     unknown = [name for name in wanted if not _fitting(name, whole)]
     if unknown:
@@ -33,5 +31,4 @@ def _fitting(wanted: str, table: Table) -> list[str]:
 def _nearest(name: str, table: Table) -> str:
     """The names that are most likely meant; all where none is near."""
     parts = [part for row in table.rows for part in (row, *row.split("/"))]
-    near = difflib.get_close_matches(name, list(dict.fromkeys(parts)), n=3)
-    return f"; nearest: {', '.join(near)}" if near else f"; it has {', '.join(table.rows)}"
+    return nearest(name, dict.fromkeys(parts), count=3, cutoff=0.6) or f"; it has {', '.join(table.rows)}"

@@ -2,7 +2,7 @@
 
 from understudy.spec.files import read_object, whole_file
 from understudy.spec.imports import user_module
-from understudy.spec.near import did_you_mean
+from understudy.spec.near import did_you_mean, nearest
 from understudy.spec.places import check_file, check_folder
 from understudy.spec.reading import SettingsError, known_choices, known_keys, read_settings
 from understudy.spec.retrieval import RetrievalSettings
@@ -37,6 +37,7 @@ __all__ = [
     "epochs_per_phase",
     "known_choices",
     "known_keys",
+    "nearest",
     "read_object",
     "read_settings",
     "user_module",

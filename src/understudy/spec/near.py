@@ -1,7 +1,14 @@
-"""What a mistyped run folder may have been meant to be."""
+"""What a mistyped name may have been meant to be."""
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+
+
+def nearest(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.5) -> str:
+    """'; nearest: resnet18, resnet34', at most so many, or nothing where none is near."""
+    near = get_close_matches(name, list(known), n=count, cutoff=cutoff)
+    return f"; nearest: {', '.join(near)}" if near else ""
 
 
 def near_runs(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from understudy.data import Dataset, Images, batches_in_order
 from understudy.distiller import cross_entropy
+from understudy.modes import evaluating
 from understudy.precision import Precision
 from understudy.tasks.task import Objective, Task, refuse_boxes
 
@@ -36,21 +37,20 @@ class Scores:
 @torch.no_grad()
 def evaluate(network: nn.Module, images: Images, data: Dataset, precision: Precision, batch_size: int = 128) -> Scores:
     """Top-1 and top-5 accuracy over all of `images`, in order, in evaluation mode; the network's mode is put back."""
-    was_training = network.training
-    network.eval()
     right, among_five = (torch.zeros((), dtype=torch.long, device=precision.device) for _ in range(2))
     loss = torch.zeros((), dtype=torch.float64, device=precision.device)
     started = time.perf_counter()
-    for batch, labels in batches_in_order(
+    batches = batches_in_order(
         images, data, batch_size=batch_size, device=precision.device, channels_last=precision.channels_last
-    ):
-        with precision.autocast():
-            logits = network(batch).float()
-        right += (logits.argmax(dim=1) == labels).sum()
-        five = logits.topk(min(5, logits.shape[1])).indices
-        among_five += (five == labels[:, None]).any(dim=1).sum()
-        loss += F.cross_entropy(logits, labels, reduction="sum").double()
-    network.train(was_training)
+    )
+    with evaluating(network):
+        for batch, labels in batches:
+            with precision.autocast():
+                logits = network(batch).float()
+            right += (logits.argmax(dim=1) == labels).sum()
+            five = logits.topk(min(5, logits.shape[1])).indices
+            among_five += (five == labels[:, None]).any(dim=1).sum()
+            loss += F.cross_entropy(logits, labels, reduction="sum").double()
     num_right, num_among_five, total_loss = int(right), int(among_five), float(loss)
     return Scores(
         accuracy_pct=100.0 * num_right / len(images),

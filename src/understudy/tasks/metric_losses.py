@@ -3,7 +3,6 @@
 Everything here ends with training: classifiers and proxies are no part of the network that is kept.
 """
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from understudy.ops import at_least_float32, full_precision
+from understudy.spec import nearest
 
 CROSS_ENTROPY = "cross_entropy"
 # Weights of the library's regularisers, of which none is asked for here.
@@ -65,9 +65,9 @@ def check_loss(name: str) -> None:
     """Raises ValueError for a loss that there is not, with the nearest."""
     known = [CROSS_ENTROPY, *LOSSES]
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"; nearest: {near[0]}" if near else ""
-        raise ValueError(f"retrieval.loss: there is no loss {name!r}; there are {', '.join(known)}{hint}")
+        raise ValueError(
+            f"retrieval.loss: there is no loss {name!r}; there are {', '.join(known)}{nearest(name, known, cutoff=0.4)}"
+        )
 
 
 def needs_pairs(name: str) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from understudy.data import BoxedImages, Dataset, Images, batches_in_order, training_batches
 from understudy.methods import LOGITS, Method
 from understudy.models import Form, Head, HeadsOnTrunk, embed, end_of, ensemble
+from understudy.modes import evaluating
 from understudy.precision import Precision
 from understudy.spec import RetrievalSettings
 from understudy.tasks.metric_losses import OfParts, check_loss, make_loss, needs_pairs
@@ -108,21 +109,15 @@ def _make_objective(settings: RetrievalSettings, student: nn.Module, example: Te
 @torch.no_grad()
 def _length(student: nn.Module, example: Tensor) -> int:
     """How long the vectors of a network of the user's own are."""
-    was_training = student.training
-    length = student.eval()(example).shape[1]
-    student.train(was_training)
-    return length
+    with evaluating(student):
+        return student(example).shape[1]
 
 
 def _measure(
     settings: RetrievalSettings, network: nn.Module, images: Images, data: Dataset, precision: Precision
 ) -> dict[str, float]:
-    was_training = network.training
-    network.eval()
-    try:
+    with evaluating(network):
         return search(network, images, data, precision, at=settings.at, flip=settings.flip)
-    finally:
-        network.train(was_training)
 
 
 def search(

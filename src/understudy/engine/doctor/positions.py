@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.finding import Finding, few
 from understudy.methods import LOGITS
+from understudy.modes import evaluating
 from understudy.taps import Tapped
 
 BEFORE_ACTIVATION = "before_relu"
@@ -92,12 +93,8 @@ def _is_rectified(feature: Tensor | None) -> bool:
 def _read(network: nn.Module, names: list[str], case: Case) -> dict[str, Tensor]:
     """The tensors at these positions; modes are put back."""
     wanted = [name for name in dict.fromkeys(names) if name != LOGITS]
-    modes = [(module, module.training) for module in network.modules()]
     reader = Tapped(network, wanted, case.images)
-    network.eval()
-    with case.precision.autocast():
+    with evaluating(network), case.precision.autocast():
         _, features = reader(case.images)
     reader.remove()
-    for module, was_training in modes:
-        module.training = was_training
     return features

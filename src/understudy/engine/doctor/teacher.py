@@ -11,6 +11,7 @@ from understudy.engine.doctor.normalisation import normalisation
 from understudy.engine.doctor.odds import FEWEST_IMAGES
 from understudy.engine.doctor.pair import accuracies
 from understudy.engine.doctor.views import View, predictions, views
+from understudy.modes import evaluating
 
 
 def teacher(case: Case) -> list[Finding]:
@@ -18,13 +19,9 @@ def teacher(case: Case) -> list[Finding]:
     plan = case.plan
     if plan.teacher is None or plan.whole_teacher is None or case.test is None or not plan.task.answers_classes:
         return []
-    modes = [(module, module.training) for module in plan.teacher.modules()]
-    plan.teacher.eval()
-    found = [finding for view in views(plan.teacher, plan.data) for finding in _of_view(case, view, case.test)]
-    found += _beside_the_student(case, case.test)
-    for module, was_training in modes:
-        module.training = was_training
-    return found
+    with evaluating(plan.teacher):
+        found = [finding for view in views(plan.teacher, plan.data) for finding in _of_view(case, view, case.test)]
+        return found + _beside_the_student(case, case.test)
 
 
 def _of_view(case: Case, view: View, test: ImageSet) -> list[Finding]:
@@ -69,11 +66,9 @@ def _beside_the_student(case: Case, test: ImageSet) -> list[Finding]:
     plan = case.plan
     if plan.settings.student.weights is None or plan.teacher is None:
         return []
-    was_training = plan.student.training
-    plan.student.eval()
-    student, teacher = (
-        predictions(network, test, plan.data.mean, plan.data.std, case.precision)
-        for network in (plan.student, plan.teacher)
-    )
-    plan.student.train(was_training)
+    with evaluating(plan.student):
+        student, teacher = (
+            predictions(network, test, plan.data.mean, plan.data.std, case.precision)
+            for network in (plan.student, plan.teacher)
+        )
     return accuracies(student, teacher, test.labels.cpu())

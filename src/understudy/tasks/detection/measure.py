@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from understudy.data import BoxedImages, Dataset, Images
+from understudy.modes import evaluating
 from understudy.precision import Precision
 from understudy.tasks.detection.average_precision import average_precision, mean_over_classes
 
@@ -18,9 +19,7 @@ BATCH = 8
 @torch.no_grad()
 def detect(detector: nn.Module, images: BoxedImages, device: torch.device) -> Iterator[dict[str, Tensor]]:
     """Boxes (N, 4) in the image's own pixels, labels (N,) from 0 and scores (N,) of each image, on the processor."""
-    was_training = detector.training
-    detector.eval()
-    try:
+    with evaluating(detector):
         for first in range(0, len(images), BATCH):
             chosen = range(first, min(first + BATCH, len(images)))
             batch = [pil_to_tensor(images.read(index)).to(device).float() / 255 for index in chosen]
@@ -30,8 +29,6 @@ def detect(detector: nn.Module, images: BoxedImages, device: torch.device) -> It
                     "labels": found["labels"].cpu() - 1,
                     "scores": found["scores"].float().cpu(),
                 }
-    finally:
-        detector.train(was_training)
 
 
 def measure(network: nn.Module, images: Images, data: Dataset, precision: Precision) -> dict[str, float]:
