@@ -51,6 +51,24 @@ def test_a_run_that_was_given_chosen_classes_is_measured_and_exported_on_these(s
     )
 
 
+def test_the_student_of_the_best_epoch_on_held_out_images_is_kept_and_measured(settings, tmp_path):
+    # At this rate the last epochs are worse than one before them.
+    words = ("optim.lr=2.0", "optim.sched=constant")
+    wanted = settings("none", *words, epochs=6, **{"data.validation": 0.2, "run.eval_every": 1})
+    run = execute(wanted, tmp_path / "run")
+    best = run.summary["best"]
+    log = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    curve = {one["epoch"]: one["scores"]["validation"]["accuracy_pct"] for one in log if one["kind"] == "epoch"}
+    assert best["split"] == "validation" and best["score"] == max(curve.values()) == curve[best["epoch"]]
+    assert best["epoch"] < 6
+    found = assess(str(run.folder / "best.safetensors"))
+    assert found["accuracy_pct"] == best["test_scores"]["accuracy_pct"]
+    assert assess(str(run.folder / "best.safetensors"), split="validation")["accuracy_pct"] == pytest.approx(
+        best["score"]
+    )
+    assert assess(str(run.folder))["accuracy_pct"] == run.accuracy_pct != found["accuracy_pct"]
+
+
 def test_the_validation_and_training_images_are_those_of_the_run(run):
     assert assess(str(run), split="validation")["num_images"] == pytest.approx(0.2 * 1437, abs=5)
     assert assess(str(run), split="train")["num_images"] == pytest.approx(0.2 * 0.8 * 1437, abs=5)

@@ -32,6 +32,9 @@ def test_a_best_accuracy_on_other_images_says_so(folders):
     (path / "summary.json").write_text(json.dumps(summary))
     best = next(column for column in COLUMNS if column.heading.startswith("best"))
     assert best.cell(rows_of([path])[-1]) == "81.50 (5, validation)"
+    summary["best"]["test_scores"] = {"accuracy_pct": 80.9}
+    (path / "summary.json").write_text(json.dumps(summary))
+    assert best.cell(rows_of([path])[-1]) == "80.90 (5, validation 81.50)"
 
 
 def test_an_unfinished_run_shows_how_far_it_came(four_runs):

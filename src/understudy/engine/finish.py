@@ -6,14 +6,12 @@ from typing import Any
 
 from understudy.engine import facts, folder
 from understudy.engine.agreement import Agreement
+from understudy.engine.best import best_epoch, measure_best, write_student
 from understudy.engine.loop import Place
 from understudy.engine.measure import agree
-from understudy.engine.networks import student_metadata
 from understudy.engine.plan import Plan
 from understudy.engine.record import FILE
-from understudy.models import save_weights
 from understudy.precision import Precision
-from understudy.tasks import Task
 
 
 def finish(
@@ -27,9 +25,8 @@ def finish(
     """Measure the student in float32, write it and the summary; the summary."""
     exact = precision.exact()
     data, student = plan.data, plan.assembled
-    said = student_metadata(run_facts["student"]["name"], data, student, plan.shapes["student"])
     # Before anything is measured: what was learnt is not lost to a measurement that fails.
-    save_weights(student, out / folder.STUDENT, said | plan.task.metadata(student))
+    write_student(plan, out / folder.STUDENT)
     scores = plan.task.measure(student, data.test, data, exact)
     plan.task.draw(student, data, exact, out)
     lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
@@ -40,7 +37,7 @@ def finish(
         "higher_is_better": plan.task.higher_is_better,
         "split": "test",
         "epoch": sum(phase["epochs"] for phase in run_facts["method"]["phases"]),
-        "best": _best(lines, plan.task),
+        "best": _best(plan, out, exact),
         "teacher_scores": run_facts["teacher"]["scores"] if run_facts["teacher"] else None,
         "parameters": run_facts["student"]["parameters"],
         "multiply_adds": run_facts["student"]["multiply_adds"],
@@ -57,16 +54,12 @@ def finish(
     return summary
 
 
-def _best(lines: list[dict[str, Any]], task: Task) -> dict[str, Any] | None:
-    """The best epoch of the curve, and on which images it is the best."""
-    measured = [
-        {"score": scores[task.headline], "epoch": line["epoch"], "split": split}
-        for line in lines
-        if line["kind"] == "epoch" and line["scores"]
-        for split, scores in line["scores"].items()
-    ]
-    choose = max if task.higher_is_better else min
-    return choose(measured, key=lambda one: one["score"]) if measured else None
+def _best(plan: Plan, out: Path, exact: Precision) -> dict[str, Any] | None:
+    """The best epoch of the curve, on which images it is the best, and what its student comes to on the test images."""
+    best = best_epoch(out, plan.task)
+    if best is None or best["split"] != "validation" or not (out / folder.BEST).exists():
+        return best
+    return {**best, "test_scores": measure_best(plan, out, exact)}
 
 
 def _selection(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]] | None:

@@ -13,6 +13,8 @@ from understudy.engine import checkpoint, facts
 from understudy.spec import Settings, StudentSettings, TeacherSettings, check_folder, read_object, whole_file
 
 SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json", "student.safetensors"
+# The student of the best epoch on held-out images, where the run has some.
+BEST = "best.safetensors"
 # The fingerprints of the files of weights that the run began with; not in folders from before there was this file.
 WEIGHTS = "weights.json"
 # There while a process carries the run out.

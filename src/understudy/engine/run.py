@@ -13,6 +13,7 @@ from understudy.data import Dataset, Mixing, TrainingBatches
 from understudy.distiller import Distiller
 from understudy.engine import checkpoint, folder, rates
 from understudy.engine.auto_rates import AutoRates
+from understudy.engine.best import keep_if_best
 from understudy.engine.compile_cache import keep_compiled_code
 from understudy.engine.describe import beginning, describe, list_mislabelled, teacher_sha256
 from understudy.engine.display import Display, silent
@@ -186,6 +187,12 @@ def _train(
         # would go on uncompiled.
         torch.compiler.reset()
         distiller.compile(dynamic=False)
+
+    def measure() -> dict[str, Any]:
+        found = measure_epoch(plan, agreement, precision, distiller)
+        keep_if_best(plan, out, found["scores"])
+        return found
+
     loop = Loop(
         settings=plan.settings,
         distiller=distiller,
@@ -194,7 +201,7 @@ def _train(
         precision=precision,
         record=record,
         display=display,
-        measure=lambda: measure_epoch(plan, agreement, precision, distiller),
+        measure=measure,
         keep=keep,
         cache=cache,
         mixing=_make_mixing(plan),

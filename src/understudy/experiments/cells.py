@@ -82,12 +82,15 @@ def _start(folder: Path) -> dict[str, str]:
 def _best(summary: dict[str, Any]) -> dict[str, Any] | None:
     """The best epoch on the images held out to choose by, by the task's headline; None where there were none.
 
-    The best one on test images would be a choice by them, so it is not kept.
+    `test` is what its student comes to on the test images. The best one on these would be a choice by them, so it is
+    not kept.
     """
     best = summary["best"]
     if not best or best["split"] != "validation":
         return None
-    return {summary["headline"]: best["score"], "epoch": best["epoch"]}
+    headline = summary["headline"]
+    on_test = {"test": best["test_scores"][headline]} if "test_scores" in best else {}
+    return {headline: best["score"], "epoch": best["epoch"], **on_test}
 
 
 def command_of(row: Row, run: dict[str, Any]) -> str:

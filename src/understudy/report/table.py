@@ -33,6 +33,7 @@ class Row:
     best_score: float | None = None
     best_epoch: int | None = None
     best_split: str | None = None
+    best_test_score: float | None = None
     teacher: str | None = None
     teacher_score: float | None = None
     parameters: int | None = None
@@ -63,11 +64,18 @@ def run_name(row: Row) -> str:
 
 
 def _best(row: Row) -> str:
-    """With its epoch, and with its images where they are others than those of the final score."""
+    """With its epoch, and with its images where they are others than those of the final score.
+
+    Of an epoch that held-out images chose, what it comes to on the final score's: 80.90 (5, validation 81.50).
+    """
     if row.best_epoch is None:
         return quantities.percent(row.best_score)
-    split = "" if row.best_split == row.split else f", {row.best_split}"
-    return f"{quantities.percent(row.best_score)} ({row.best_epoch}{split})"
+    if row.best_split == row.split:
+        return f"{quantities.percent(row.best_score)} ({row.best_epoch})"
+    if row.best_test_score is None:
+        return f"{quantities.percent(row.best_score)} ({row.best_epoch}, {row.best_split})"
+    chosen_by = f"{row.best_split} {quantities.percent(row.best_score)}"
+    return f"{quantities.percent(row.best_test_score)} ({row.best_epoch}, {chosen_by})"
 
 
 def _agreement(row: Row) -> str:
@@ -159,6 +167,7 @@ def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
         best_score=best.get("score"),
         best_epoch=best.get("epoch"),
         best_split=best.get("split", found.get("split")),
+        best_test_score=(best.get("test_scores") or {}).get(run.headline),
         teacher=teacher.get("name"),
         teacher_score=teacher_score(run),
         parameters=student.get("parameters"),

@@ -1,0 +1,58 @@
+"""A run's best epoch: which it was, and the student of that epoch where held-out images chose it.
+
+What was best on test images is a choice by them, so no student is kept of it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from understudy.engine import folder
+from understudy.engine.networks import student_metadata
+from understudy.engine.plan import Plan
+from understudy.engine.record import FILE
+from understudy.models import save_weights
+from understudy.precision import Precision
+from understudy.tasks import Task
+
+
+def best_epoch(out: Path, task: Task) -> dict[str, Any] | None:
+    """The best epoch of the log, its score, and on which images it is the best; None where none was measured."""
+    lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
+    measured = [
+        {"score": scores[task.headline], "epoch": line["epoch"], "split": split}
+        for line in lines
+        if line["kind"] == "epoch" and line["scores"]
+        for split, scores in line["scores"].items()
+    ]
+    choose = max if task.higher_is_better else min
+    return choose(measured, key=lambda one: one["score"]) if measured else None
+
+
+def keep_if_best(plan: Plan, out: Path, scores: dict[str, dict[str, float]] | None) -> None:
+    """Write the student as it is now, if these scores on held-out images are better than all in the log."""
+    if not scores or "validation" not in scores:
+        return
+    score, before = scores["validation"][plan.task.headline], best_epoch(out, plan.task)
+    if before is None or (score > before["score"] if plan.task.higher_is_better else score < before["score"]):
+        write_student(plan, out / folder.BEST)
+
+
+def write_student(plan: Plan, path: Path) -> None:
+    """The student's weights, with what its file says of itself."""
+    student = plan.assembled
+    said = student_metadata(plan.settings.student.model, plan.data, student, plan.shapes["student"])
+    save_weights(student, path, said | plan.task.metadata(student))
+
+
+def measure_best(plan: Plan, out: Path, precision: Precision) -> dict[str, float]:
+    """The scores of the best epoch's student on the test images; the student itself stays as it is."""
+    student = plan.assembled
+    last = {name: value.clone() for name, value in student.state_dict().items()}
+    try:
+        student.load_state_dict(load_file(out / folder.BEST))
+        return plan.task.measure(student, plan.data.test, plan.data, precision)
+    finally:
+        student.load_state_dict(last)
