@@ -13,7 +13,7 @@ from torch import Tensor, nn
 class Conv1x1BN(nn.Module):
     """A 1x1 convolution without bias and a BatchNorm: (B, C_student, H, W) -> (B, C_teacher, H, W).
 
-    Initialised as the AB authors do. Raises ValueError for anything but maps.
+    Initialised as the AB authors do. Raises ValueError for anything but maps of one height and width.
     """
 
     def __init__(self, student_shape: Sequence[int], teacher_shape: Sequence[int]):
@@ -31,7 +31,8 @@ class Conv1x1BN(nn.Module):
 class MatchWidth(nn.Sequential):
     """A Conv1x1BN where the widths differ, the identity (and no BatchNorm) where they are equal.
 
-    As in the AB authors' code: equal widths are compared neuron by neuron.
+    (B, C_student, H, W) -> (B, C_teacher, H, W). As in the AB authors' code: equal widths are compared neuron by
+    neuron. Raises ValueError for anything but maps of one height and width.
     """
 
     def __init__(self, student_shape: Sequence[int], teacher_shape: Sequence[int]):
@@ -54,7 +55,10 @@ class LinearHead(nn.Linear):
 
 
 class MatchLength(nn.Sequential):
-    """A linear map without bias where vectors differ in length, the identity where they are equally long."""
+    """A linear map without bias where vectors differ in length, the identity where they are equally long.
+
+    (B, d_student) -> (B, d_teacher). Raises ValueError for anything but vectors.
+    """
 
     def __init__(self, student_shape: Sequence[int], teacher_shape: Sequence[int]):
         _check_vectors(student_shape, teacher_shape)

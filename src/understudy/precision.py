@@ -91,7 +91,10 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def choose(settings: RunSettings, *, multiply_adds: int, phase_multiply_adds: float) -> Precision:
-    """What `auto` means here: `multiply_adds` of one image through the larger network, and of the longest phase."""
+    """What `auto` means here: `multiply_adds` of one image through the larger network, and of the longest phase.
+
+    Raises ValueError for a device that is not there, and for `compile="on"` where nothing can be compiled.
+    """
     device = choose_device(settings.device)
     low = settings.precision == "bfloat16" or (
         settings.precision == "auto" and has_fast_bfloat16(device) and multiply_adds >= LOW_PRECISION_FROM

@@ -1,4 +1,4 @@
-"""What `understudy list tables` shows: all tables, the rows of one, or a table as a document."""
+"""What `understudy list tables` shows in a terminal: all tables, or the rows of one."""
 
 from pathlib import Path
 

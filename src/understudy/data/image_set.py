@@ -1,4 +1,4 @@
-"""Labelled images held in memory, and the data set that groups parts of either kind."""
+"""Labelled images held in memory, and the data set that groups parts of any kind."""
 
 import hashlib
 import json

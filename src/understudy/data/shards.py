@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def find_shards(folder: Path, name: str, split: str) -> list[Path]:
-    """The files of one split ("train" or "test") in order; none found is an empty list.
+    """The files of one split ("train", "test" or "validation") in order; none found is an empty list.
 
     `folder/NAME-SPLIT.parquet` or `folder/NAME-SPLIT-00000-of-00002.parquet`, ...; else, named as on the
     Hugging Face hub, `SPLIT-00000-of-00002.parquet` in `folder/NAME` or in a folder inside it. The first of

@@ -49,6 +49,10 @@ def load(
 
     NAME-disjoint is the set NAME with all its images pooled and divided by class; of parts that have no class in common
     `validation` holds whole classes out, and `classes` cannot be chosen.
+
+    Raises ValueError for a name that nobody knows, files that are absent or cannot be read, classes that are not in the
+    set, shares that leave a class or a side without images, and wishes that do not go together or not with this set.
+    A download that fails raises what torchvision does.
     """
     if percent is not None and per_class is not None:
         raise ValueError(f"percent ({percent:g}) and per_class ({per_class}) are both given; give one")

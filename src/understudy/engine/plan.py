@@ -21,7 +21,10 @@ from understudy.tasks import Objective, Task, choose_task
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`epochs` has one count for each phase of the method; `sizes` the parameters and multiply-adds of each network.
+    """`epochs` has one count for each phase of the method; `sizes` what each network comes to.
+
+    These are its "parameters", its "multiply_adds" for one image, and its "classes": how many numbers it answers with,
+    or the data's classes where its answer is no tensor.
 
     `objective` is what the labels ask of the student. `whole_teacher` is what is measured of the teacher, with what its
     task adds; None where it knows other data. `left_random` names what the student's file of weights, or its teacher's,
@@ -216,7 +219,7 @@ def _shapes(settings: Settings, data: Dataset) -> dict[str, tuple[int, int, int]
 def _ask(
     role: str, network: nn.Module, shape: tuple[int, int, int], data: Dataset, task: Task
 ) -> tuple[Any, dict[str, int]]:
-    """The output on one image of `shape`, parameters and multiply-adds. Raises ValueError where it does not fit."""
+    """The output on one image of `shape`, and the sizes as in Plan. Raises ValueError where it does not fit."""
     image = torch.zeros(1, *shape)
     check_size(f"the {role}", "data.size" if shape == data.image_shape else "student.size", network, image)
     output, multiply_adds = facts.multiply_adds(network, image)

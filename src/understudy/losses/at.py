@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from understudy.ops import at_least_float32, full_precision
 
-# Shapes: B images, C channels, H x W positions, P = H * W, K classes.
+# Shapes: B images, C channels, H x W positions, P = H * W, N = C * P, K classes.
 
 
 def attention_map(feature_BCHW: Tensor, power: float = 2.0) -> Tensor:
@@ -23,7 +23,7 @@ def attention_map(feature_BCHW: Tensor, power: float = 2.0) -> Tensor:
 
     (B, C, H, W) -> (B, H * W). The order and the signs of the channels and a positive scale of an image's features
     do not change it; for power 2 neither does an orthogonal mixing of the channels. A feature of all zeros maps to
-    zeros with a zero gradient. Raises ValueError for a feature that is no map.
+    zeros with a zero gradient. Raises ValueError for a feature that is no map and for a power below 1.
     """
     return _unit(attention_energy(feature_BCHW, power))
 
@@ -49,7 +49,7 @@ def attention(student: Tensor, teacher: Tensor, power: float = 2.0) -> Tensor:
 
     (B, C_student, H, W), (B, C_teacher, H', W') -> (), in [0, 2], since no map has a negative entry. Widths may
     differ. Where sizes differ, the larger feature is averaged down first, as it is for every method. Raises
-    ValueError for features that are no maps, or of other images.
+    ValueError for features that are no maps, or of other images, and for a power below 1.
     """
     if student.ndim == teacher.ndim == 4 and student.shape[2:] != teacher.shape[2:]:
         size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
@@ -60,7 +60,8 @@ def attention(student: Tensor, teacher: Tensor, power: float = 2.0) -> Tensor:
 def attention_to_energy(student: Tensor, teacher_BHW: Tensor, power: float = 2.0) -> Tensor:
     """`attention` to a teacher of which its `attention_energy` is known, a C-th of the feature to keep or to store.
 
-    (B, C, H, W), (B, H, W) -> (). Raises ValueError for other images.
+    (B, C, H, W), (B, H, W) -> (). Raises ValueError for a feature that is no map, for other images or another size,
+    and for a power below 1.
     """
     student_BHW, teacher_BHW = attention_energy(student, power), teacher_BHW.detach()
     if student_BHW.shape != teacher_BHW.shape:
@@ -76,16 +77,17 @@ def attention_gradient(
 ) -> Tensor:
     """Squared L2 distance of the two gradients of the cross-entropy towards an image, averaged over the batch.
 
-    (B, K), (B, K), (B,), (B, ...) -> (). Both networks must have seen these images while they required gradients. With
-    `squared=False` the distance itself, whose gradient where both agree is taken to be zero. BatchNorm on batch
-    statistics ties images together: an image's gradient then holds what it does to the loss of the others.
+    (B, K), (B, K), (B,), (B, C, H, W) -> (). With `squared=False` the distance itself, whose gradient where both agree
+    is taken to be zero. BatchNorm on batch statistics ties images together: an image's gradient then holds what it does
+    to the loss of the others. Raises ValueError for images that do not require gradients, and for logits that do not
+    depend on these very images: both networks have to see them with gradients switched on.
     """
-    student_J = _loss_gradient(student_logits, labels, images, "student", trains=True)
-    teacher_J = _loss_gradient(teacher_logits, labels, images, "teacher", trains=False)
-    difference_BJ = (student_J - teacher_J).flatten(1)
+    student_BCHW = _loss_gradient(student_logits, labels, images, "student", trains=True)
+    teacher_BCHW = _loss_gradient(teacher_logits, labels, images, "teacher", trains=False)
+    difference_BN = (student_BCHW - teacher_BCHW).flatten(1)
     if squared:
-        return difference_BJ.square().sum() / images.shape[0]
-    return torch.linalg.vector_norm(difference_BJ, dim=1).mean()  # torch's norm has the gradient 0 at 0
+        return difference_BN.square().sum() / images.shape[0]
+    return torch.linalg.vector_norm(difference_BN, dim=1).mean()  # torch's norm has the gradient 0 at 0
 
 
 class _SquaredNorm(torch.autograd.Function):
@@ -111,7 +113,7 @@ def _unit(energy_BHW: Tensor) -> Tensor:
 
 
 def _loss_gradient(logits: Tensor, labels: Tensor, images: Tensor, whose: str, trains: bool) -> Tensor:
-    """d CE / d images, each image's own since the sum over the batch is what is differentiated; (B, ...) as images."""
+    """d CE / d images, each image's own since the sum over the batch is what is differentiated: (B, C, H, W)."""
     if not images.requires_grad:
         raise ValueError(
             "the gradient form of attention needs images that require gradients; call images.requires_grad_() before "

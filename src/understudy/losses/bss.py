@@ -94,7 +94,8 @@ def draw_targets(teacher_logits: Tensor, base: Tensor, sample: bool = True) -> T
     """A class other than `base` for each image, class k with probability p_t(k) / (1 - p_t(base)).
 
     (n, K), (n,) -> (n,), drawn from torch's global generator; with `sample=False` the likeliest other class. A teacher
-    that is all but certain of `base` still leaves the other classes their proportions.
+    that is all but certain of `base` still leaves the other classes their proportions. Raises ValueError for logits of
+    one class, which leave no other.
     """
     if teacher_logits.shape[1] < 2:
         raise ValueError(
@@ -119,7 +120,7 @@ def boundary_batch(
     """The images that both networks classify correctly, at most `most` of them, moved to the teacher's boundary.
 
     (B, C, H, W), (B,), (B, K), (B, K) -> (n, C, H, W), detached; n may be 0, and then the teacher is not run.
-    Raises ValueError for numbers that move none.
+    Raises ValueError for numbers that move none, and for logits of one class.
     """
     if most < 1:
         raise ValueError(f"most={most}: expected 1 image or more")

@@ -26,14 +26,20 @@ def layers(layer: type[nn.Conv2d] | type[nn.ConvTranspose2d], *widths: int) -> n
 
 
 def factor_width(teacher_shape: tuple[int, ...], rate: float) -> int:
-    """How many channels a factor has: the rate times the teacher's width, one at least."""
+    """How many channels a factor has: the rate times the width C of the teacher's (B, C, H, W), one at least.
+
+    Raises ValueError for a rate that is not above 0.
+    """
     if not rate > 0:
         raise ValueError(f"rate={rate}: expected a share of the teacher's channels above 0, such as 0.5")
     return max(1, round(rate * teacher_shape[1]))
 
 
 class Paraphraser(nn.Module):
-    """An autoencoder of the teacher's features; its code is the factor that the student is to produce."""
+    """An autoencoder of the teacher's features; its code is the factor that the student is to produce.
+
+    Raises ValueError for a rate that is not above 0.
+    """
 
     def __init__(self, teacher_shape: tuple[int, ...], rate: float = 0.5):
         super().__init__()
@@ -52,7 +58,10 @@ class Paraphraser(nn.Module):
 
 
 class Translator(nn.Module):
-    """The student's half: from its features to the paraphraser's factors, (B, C, H, W) -> (B, rate C_t, H, W)."""
+    """The student's half: from its features to the paraphraser's factors, (B, C, H, W) -> (B, rate C_t, H, W).
+
+    Raises ValueError for a rate that is not above 0.
+    """
 
     def __init__(self, student_shape: tuple[int, ...], teacher_shape: tuple[int, ...], rate: float = 0.5):
         super().__init__()

@@ -59,7 +59,8 @@ class MarginReLU(nn.Module):
 
     `norm` is the BatchNorm whose output the feature is: its channels count as N(bias, weight^2), and the margins are
     computed once, here. With `norm=None` they are each batch's own mean negative values, 0 for a channel without any,
-    whichever `form` is chosen.
+    whichever `form` is chosen. Raises ValueError for a `form` that is not in MARGINS, and for a `norm` of other than the
+    feature's C channels.
     """
 
     margin_C: Tensor | None
@@ -76,7 +77,10 @@ class MarginReLU(nn.Module):
 
 
 def moments(norm: nn.Module, num_channels: int) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of a BatchNorm's output, its bias and weight: (C,), (C,); 0 and 1 where it is not affine."""
+    """Mean and deviation of a BatchNorm's output, its bias and weight: (C,), (C,); 0 and 1 where it is not affine.
+
+    Raises ValueError where it has not C = `num_channels` of them.
+    """
     mean_C = norm.bias.detach() if isinstance(norm.bias, Tensor) else torch.zeros(num_channels)
     std_C = norm.weight.detach() if isinstance(norm.weight, Tensor) else torch.ones_like(mean_C)
     for values_C in (mean_C, std_C):

@@ -34,6 +34,8 @@ def select(
     A higher tau keeps the same images and more: of these sets, the smallest that is large enough. Without smoothing
     and equal costs it has exactly the size asked for; with smoothing, images that hang together enter together, and
     it may be much larger. Computed in float64 on the CPU; nothing is random. A feature's scale changes nothing.
+    Raises ValueError for a `keep` outside (0, 1], fewer than 1 of `neighbours`, a `smoothness` that is negative or not
+    finite, features that are not (N, d), empty or not finite, and labels that are not as many.
     """
     if not 0 < keep <= 1:
         raise ValueError(f"keep is {keep}; give the fraction of the images to keep, above 0 and at most 1")
@@ -51,10 +53,11 @@ def select(
 
 
 def unary_costs(features: Tensor, labels: Tensor) -> np.ndarray:
-    """Distance to the centre of the own class's other images, minus that to the nearest centre of another class: (N,).
+    """Distance to the centre of the own class's other images, minus that to the nearest centre of another class.
 
-    Negative where an image is well embedded. An image alone in its class has no centre to be far from: its first
-    distance counts as 0. Where all images share one class, the second does.
+    (N, d), (N,) -> (N,) in float64. Negative where an image is well embedded. An image alone in its class has no centre
+    to be far from: its first distance counts as 0. Where all images share one class, the second does. Raises ValueError
+    for features that are not (N, d), empty or not finite, and for labels that are not as many.
     """
     points = _unit_points(features)
     if len(labels) != len(points):
@@ -74,10 +77,11 @@ def unary_costs(features: Tensor, labels: Tensor) -> np.ndarray:
 
 
 def neighbour_graph(features: Tensor, neighbours: int = 5) -> csr_array:
-    """w_ij = exp(-||f_i - f_j||^2 / (2 sigma^2)) where i and j are among each other's nearest: symmetric, (N, N).
+    """w_ij = exp(-||f_i - f_j||^2 / (2 sigma^2)) where i and j are among each other's nearest.
 
-    sigma^2 is the mean squared distance of an image to its nearest `neighbours`; where all of those coincide, the
-    weights are 1.
+    (N, d) -> (N, N), sparse and symmetric. sigma^2 is the mean squared distance of an image to its nearest
+    `neighbours`, or to all others where there are fewer; where all of those coincide, the weights are 1. Raises
+    ValueError for fewer than 1 of `neighbours`, and for features that are not (N, d), empty or not finite.
     """
     points = _unit_points(features)
     if neighbours < 1:
@@ -105,10 +109,11 @@ def _unit_points(features: Tensor) -> Tensor:
 
 
 def cut(costs: np.ndarray, graph: csr_array, threshold: float, smoothness: float) -> np.ndarray:
-    """The labelling of least energy, True where an image is kept; of several, the one that keeps fewest: (N,).
+    """The labelling of least energy, True where an image is kept; of several, the one that keeps fewest.
 
-    A minimal cut, by maximal flow. Terms of the energy are rounded up to whole multiples of the largest / 2^29, and to
-    that resolution the minimum is exact. A higher threshold keeps the same images and more.
+    (N,), (N, N) -> (N,). A minimal cut, by maximal flow. Terms of the energy are rounded up to whole multiples of the
+    largest / 2^29, and to that resolution the minimum is exact. A higher threshold keeps the same images and more.
+    Raises ValueError for a `smoothness` that is negative or not finite.
     """
     if not 0 <= smoothness < np.inf:
         raise ValueError(f"smoothness is {smoothness}; a cut needs 0 or more")
@@ -136,7 +141,8 @@ def regression(student: Tensor, teacher: Tensor, keep: Tensor | None = None) -> 
     """Squared distance of two embeddings, summed over one image where it is kept and 0 where not.
 
     (B, d), (B, d), (B,) -> (), averaged over the batch: dropped images count in its size. `keep` is bool, or a
-    weight for each image; None keeps all. Raises ValueError for unequal shapes.
+    weight for each image; None keeps all. Raises ValueError for embeddings of unequal shapes, and for a `keep` that is
+    not (B,).
     """
     if student.shape != teacher.shape:
         raise ValueError(

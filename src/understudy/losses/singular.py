@@ -71,7 +71,7 @@ def leading_vectors(feature_BCHW: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Unit vectors with canonical signs. The order of the positions, or any rotation of them, changes nothing; a positive
     scale changes only the values. A singular value of zero has no vector: zeros, without a gradient. Several are
     computed in float64 from the Gram matrix of the shorter side, whose eigenvalues are squares: float32 would lose half
-    its digits.
+    its digits. Raises ValueError for a k that is not from 1 to min(C, H * W).
     """
     channels, positions = feature_BCHW.shape[1], feature_BCHW[0, 0].numel()
     if not 1 <= k <= min(positions, channels):
@@ -172,7 +172,9 @@ def matched_vectors(student: Tensor, teacher: Tensor, k: int, num_candidates: in
     """The teacher's k leading vectors, the student's answer to each, and the teacher's singular values.
 
     (B, C, H, W), (B, C, H', W') -> student (B, C, k), teacher (B, C, k), values (B, k). The student's are chosen among
-    its leading ones, or all where the map has fewer. H x W may differ: a vector has one entry per channel.
+    its leading ones, or all where the map has fewer. H x W may differ: a vector has one entry per channel. Raises
+    ValueError for features that are no maps, for an empty batch, for other images or widths than the teacher's, and for
+    a k that is not from 1 to min(C, H' * W').
     """
     if student.ndim != 4 or len(student) == 0:
         raise ValueError(

@@ -18,9 +18,9 @@ from understudy.models.renames import as_words, fitted, propose
 
 # Where training programs keep the weights among other things.
 HOLDERS = ("state_dict", "model", "net")
-# Counters that BatchNorm needs only when its momentum is None; files in circulation often lack them.
-# As torchvision calls them in GoogLeNet and Inception v3.
+# Auxiliary classifiers, as torchvision calls them in GoogLeNet and Inception v3.
 AUXILIARY = re.compile(r"(^|\.)(aux[12]|AuxLogits)\.")
+# Counters that BatchNorm needs only when its momentum is None; files in circulation often lack them.
 OPTIONAL = "num_batches_tracked"
 
 
@@ -42,7 +42,10 @@ def _with_sorted_header(content: bytes) -> bytes:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself; empty for other files."""
+    """What a safetensors file says of itself; empty for other files, whether they are there or not.
+
+    Raises ValueError for a safetensors file that is not whole, and FileNotFoundError where it is not there.
+    """
     if path.suffix != ".safetensors":
         return {}
     try:
@@ -53,7 +56,11 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from a .safetensors file or a torch file of plain tensors (`weights_only`)."""
+    """Tensors by name from a .safetensors file or a torch file of plain tensors (`weights_only`), on the CPU.
+
+    Raises ValueError for a folder, where there is no file, and for a file that is not whole or holds anything but
+    tensors by name; such as are in a training program's checkpoint are found in it.
+    """
     if path.is_dir():
         inside = sorted(one.name for one in path.iterdir() if one.suffix in (".safetensors", ".pt", ".pth"))
         raise ValueError(

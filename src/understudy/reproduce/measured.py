@@ -10,7 +10,7 @@ from filelock import FileLock
 from understudy.experiments import TABLES, Row, Table
 from understudy.experiments.cells import Cell, cell_of, is_of, keep_cell, read_cells
 from understudy.experiments.cost import run_seconds
-from understudy.experiments.grid import metric_name
+from understudy.experiments.grid import metric_name, teacher_errors
 from understudy.experiments.page import write_page
 from understudy.reproduce.plan import Run
 from understudy.reproduce.quick import quick_table
@@ -72,7 +72,11 @@ class Measured:
         cells = [cell for cell in self.cells() if cell["teacher_sha256"] in teachers]
         is_printed = any(row.published is not None for row in self.table.rows.values())
         columns = ("row", "metric", *(("published",) if is_printed else ()), "measured", "seeds")
-        shown = rich.table.Table(*columns, title=self.table.title)
+        errors = ", ".join(f"{error:.2f} %" for error in teacher_errors(cells))
+        taught = f"; the teacher's error: {errors}" if errors else ""
+        shown = rich.table.Table(
+            *columns, title=self.table.title, caption=f"After the last epoch, on test images{taught}"
+        )
         for name, row in self.table.rows.items():
             own = {cell["seed"]: cell["value"] for cell in cells if is_of(cell, row)}
             seeds = " ".join(map(str, sorted(own)))

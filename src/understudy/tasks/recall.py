@@ -32,7 +32,10 @@ def recall_pct(
 
     Without a gallery the queries are searched among themselves, each without itself. An image of another class that is
     as near as the nearest of the query's own counts as nearer: a network that maps all images to one point finds
-    nothing. Queries whose class has no other image cannot be answered, and are left out; ValueError where none is left.
+    nothing. Queries whose class has no other image cannot be answered, and are left out.
+
+    Raises ValueError where none is left, for embeddings that are not (Q, d), or (N, d), with one label each, for such
+    as are not finite, and for a gallery without its labels or labels without theirs.
     """
     ranks = ranks_of_nearest(embeddings_Qd, labels_Q, gallery_Nd, gallery_labels_N, below=max(ks))
     ranks = ranks[ranks >= 0]
@@ -52,7 +55,9 @@ def ranks_of_nearest(
     """How many images of other classes are as near to a query as the nearest of its own, or nearer: (Q,).
 
     This rank says all: one of the K nearest is of the query's class where it is below K. -1 where there is none at all.
-    With `below` larger ranks need not be told apart, and large sets are searched through an index.
+    With `below` larger ranks need not be told apart, and large sets are searched through an index. Raises ValueError
+    for embeddings that are not (Q, d), or (N, d), with one label each, for such as are not finite, and for a gallery
+    without its labels or labels without theirs.
     """
     _check(embeddings_Qd, labels_Q, gallery_Nd, gallery_labels_N)
     query_Qd = F.normalize(embeddings_Qd, dim=1)
