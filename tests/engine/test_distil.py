@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import understudy
 from understudy import distil, load_data
 from understudy.engine import execute
 from understudy.engine.loop import StoppedError
@@ -85,10 +84,6 @@ def test_the_readmes_loop_of_ones_own_learns(teacher):
     loader = [(images, torch.arange(16) % 10)] * 2
     exec(code, {"torch": torch, "student": student, "teacher": teacher, "example_images": images, "loader": loader})
     assert not any(torch.equal(old, new) for old, new in zip(before, student.parameters(), strict=True))
-
-
-def test_the_public_names_are_there():
-    assert all(hasattr(understudy, name) for name in understudy.__all__)
 
 
 def test_a_teacher_that_used_each_batchs_statistics_tracks_them_again_afterwards(teacher, tmp_path):

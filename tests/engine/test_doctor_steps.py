@@ -110,7 +110,8 @@ def test_the_weight_that_is_proposed_cures(case):
     (finding,) = problems(terms(case(one_term(term))))
     weight = float(finding.do.split("weight=")[1].split()[0])
     cured = case(one_term(replace(term, weight=weight)))
-    assert problems(terms(cured)) == [] and "mine 1" in terms(cured)[0].found or "mine 0.9" in terms(cured)[0].found
+    assert problems(terms(cured)) == []
+    assert "mine 1" in terms(cured)[0].found or "mine 0.9" in terms(cured)[0].found
 
 
 def test_what_may_be_zero_at_first_and_what_is_clipped_or_balanced_is_left_alone(case):

@@ -46,7 +46,7 @@ def test_the_simulation_refuses_tensors_on_two_devices(gpu):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method(gpu, tmp_path, method):
     result = run(gpu, tmp_path / "run", method)
-    assert 0 <= result.accuracy_pct <= 100 and all(one.is_cuda for one in result.student.parameters())
+    assert all(one.is_cuda for one in result.student.parameters())
     assert (tmp_path / "run" / "seen.npz").exists()
 
 

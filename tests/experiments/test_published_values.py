@@ -90,12 +90,15 @@ def test_every_table_is_complete():
     assert {name: len(TABLES[name].rows) for name in FILES} == NUMBER_OF_ROWS
 
 
-def test_second_readings_have_the_first_ones_number():
+def test_second_readings_are_the_first_ones_runs_with_epochs_as_long_as_the_whole_set():
     rows = TABLES["ab_table2"].rows
     long = {name: row for name, row in rows.items() if "epoch_images" in row.keys}
-    assert len(long) == 21 and all(
-        row.published == rows[name.removesuffix("/long")].published for name, row in long.items()
-    )
+    assert {row.keys["percent_data"] for row in long.values()} == {0.1, 1, 5}
+    for name, row in long.items():
+        found, first = (read_settings(options=one.settings) for one in (row, rows[name.removesuffix("/long")]))
+        assert row.keys["epoch_images"] == found.data.epoch_images == 50_000 and first.data.epoch_images is None
+        assert found == first.model_copy(update={"data": found.data})
+        assert found.data == first.data.model_copy(update={"epoch_images": 50_000})
 
 
 @pytest.mark.parametrize("name", ["ab_table2", "ab_table3", "ab_table6", "ab_table7", "ab_table8"])

@@ -185,12 +185,6 @@ def test_the_page_shows_measured_beside_published_and_what_was_not_run(finished,
     assert (tmp_path / "page.md").read_text().count("## Teacher with 8.39 to 8.40 % error") == 1
 
 
-def test_kept_numbers_are_those_of_rows():
-    for table in TABLES.values():
-        for cell in read_cells(Path("results") / f"{table.name}.json"):
-            assert sum(is_of(cell, row) for row in table.rows.values()) == 1
-
-
 def test_the_page_says_how_many_wrong_labels_each_selection_left_out(finished, tmp_path):
     table, folder = TABLES["faces38_selective"], finished(10.0)
     summary = json.loads((folder / "summary.json").read_text())
