@@ -37,6 +37,7 @@ PARTS = (
     "torchdistill_kd",
     "compile_time:kd",
     "scale:loader",
+    "scale:decoding",
     "scale:losses",
     "scale:epochs",
 )

@@ -254,6 +254,14 @@ def _growth(done: dict[str, Any], folder: Path) -> str:
             f"The loader alone, {found['images']:,} images in batches of {found['batch_size']}:\n\n"
             + table(("batches", "images/s"), rows)
         )
+    if "scale:decoding" in done:
+        found = done["scale:decoding"]
+        rows = [(name, spread(speed)) for name, speed in found["images_per_s"].items()]
+        parts.append(
+            f"From JPEG files of 500x375, decoded and cropped to 224x224 by {found['workers']} worker processes, in "
+            f"batches of {found['batch_size']}; Pillow decodes in one process, and crops nothing:\n\n"
+            + table(("batches", "images/s"), rows)
+        )
     if "scale:epochs" in done:
         found = done["scale:epochs"]
         draw_epochs(found, folder / "epochs.svg")

@@ -1,24 +1,27 @@
 """How cost grows: a KD epoch with the number of images, the loader alone, and each loss with its tensors.
 
-python -m benchmarks scale:epochs scale:loader scale:losses
+python -m benchmarks scale:epochs scale:loader scale:decoding scale:losses
 """
 
+import itertools
 import json
 import math
 import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from benchmarks.pair import PAPER, QUICK, Pair, network, random_data, settings_for
 from benchmarks.timing import alternate, figures, slope, spread
-from understudy.data import Dataset, training_batches
+from understudy.data import Dataset, Loading, TrainingBatches, load, training_batches
 from understudy.engine import execute
 from understudy.engine.memory import keep_freed_memory
 from understudy.losses.ab import activation_boundary
@@ -39,8 +42,8 @@ CPU = torch.device("cpu")
 
 
 def measure(part: str = "epochs", *, quick: bool = False) -> dict[str, Any]:
-    """One of the parts `epochs`, `loader` and `losses`."""
-    return {"epochs": epochs, "loader": loader, "losses": losses}[part](quick)
+    """One of the parts `epochs`, `loader`, `decoding` and `losses`."""
+    return {"epochs": epochs, "loader": loader, "decoding": decoding, "losses": losses}[part](quick)
 
 
 # Images -----------------------------------------------------------------------------------------------------------
@@ -113,7 +116,53 @@ def _endless(data: Dataset, pair: Pair, *, augment: bool, views: int = 0) -> Any
     batches = training_batches(
         data, batch_size=pair.batch_size, seed=0, device=CPU, augment=augment, channels_last=True, views=views
     )
-    return (batch for epoch in range(1, 1_000_000) for batch in batches.epoch(epoch))
+    return _without_end(batches)
+
+
+def _without_end(batches: TrainingBatches) -> Iterator[Any]:
+    return (batch for epoch in itertools.count(1) for batch in batches.epoch(epoch))
+
+
+def decoding(quick: bool) -> dict[str, Any]:
+    """Images/s of batches of 224x224 that are decoded from JPEG files, augmented and evaluated; and of Pillow alone.
+
+    Pillow decodes in one process; where the machine has as many cores free as there are workers, so many times that is
+    what they could reach at most.
+    """
+    count, batch_size = (16, 4) if quick else (1024, 64)
+    with tempfile.TemporaryDirectory() as folder:
+        files = _write_photographs(Path(folder), count)
+        data = load(f"folder:{folder}", loading=Loading(how="workers", size=224, workers=0 if quick else None))
+        options = {"batch_size": batch_size, "seed": 0, "device": CPU, "channels_last": True}
+        ways = {
+            "augmented": training_batches(data, augment=True, **options),
+            "as they are": training_batches(data, augment=False, **options),
+        }
+        takes: dict[str, Callable[[], Any]] = {name: _without_end(batches).__next__ for name, batches in ways.items()}
+        turn = itertools.cycle(files)
+        takes["Pillow alone"] = lambda: [Image.open(next(turn)).convert("RGB") for _ in range(batch_size)]
+        for take in takes.values():  # the workers start
+            take()
+        times = alternate(takes, blocks=1 if quick else 5, num_steps=count // batch_size, device=CPU)
+        for batches in ways.values():
+            batches.close()
+    speeds = {name: spread([batch_size / one for one in found]) for name, found in times.items()}
+    return {"images": count, "batch_size": batch_size, "workers": data.workers, "images_per_s": speeds}
+
+
+def _write_photographs(folder: Path, count: int) -> list[Path]:
+    """JPEG files of 500x375, of two classes, as detailed as photographs: about 90 kB each."""
+    generator = torch.Generator().manual_seed(0)
+    files = []
+    for index in range(count):
+        part = folder / ("test" if index % 8 == 0 else "train") / f"class{index // 8 % 2}"
+        part.mkdir(parents=True, exist_ok=True)
+        coarse = torch.rand(1, 3, 24, 32, generator=generator)
+        smooth = F.interpolate(coarse, size=(375, 500), mode="bicubic")[0]
+        pixels = (smooth + 0.08 * torch.randn(3, 375, 500, generator=generator)).clamp(0, 1).mul(255).byte()
+        files.append(part / f"{index}.jpg")
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(files[-1], quality=90)
+    return files
 
 
 # Losses -----------------------------------------------------------------------------------------------------------

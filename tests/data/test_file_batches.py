@@ -1,6 +1,8 @@
 """Batches of files: what is shown depends on seed, epoch and image, and on nothing else."""
 
 import multiprocessing
+import subprocess
+import sys
 from dataclasses import dataclass, field
 
 import pytest
@@ -239,3 +241,19 @@ def test_a_long_epoch_shows_a_view_again_and_again():
         for place in (chosen == 0).nonzero().flatten()
     }
     assert len(looks) == 1
+
+
+def test_a_program_that_fails_between_two_batches_ends(tmp_path):
+    for index in range(4):
+        path = tmp_path / f"photos/class{index % 2}/{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), (index, 0, 0)).save(path)
+    program = (
+        "from understudy.data import Loading, load, training_batches\n"
+        "data = load('folder:photos', loading=Loading(how='workers', size=16, workers=1))\n"
+        "epoch = training_batches(data, batch_size=1, seed=0, device='cpu').epoch(1)\n"
+        "next(epoch)\n"
+        "raise RuntimeError('of the program')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1 and "of the program" in done.stderr

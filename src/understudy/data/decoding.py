@@ -1,7 +1,10 @@
 """Worker processes that decode and crop batches of images ahead of time."""
 
+import atexit
+import functools
 import os
 import signal
+import weakref
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
@@ -51,12 +54,17 @@ class Decoding:
             # Otherwise every epoch draws a number from torch's own generator, which a run that goes on would notice.
             generator=torch.Generator(),
         )
+        self._at_exit = functools.partial(_close, weakref.ref(self))
 
     def read(self, keys: Sequence[Key]) -> Iterator[Any]:
         """The batches in this order. ValueError that names an image that cannot be decoded."""
         self._turn += 1
         turn = self._turn
         self._keys[:] = keys
+        if self._loader._iterator is None:
+            # A program that ends without `close` would wait for ever: multiprocessing ends what is left with a signal,
+            # and the processes leave the first one to the run.
+            atexit.register(self._at_exit)
         for found in self._loader:
             yield _checked(found)
             if turn != self._turn:
@@ -68,11 +76,18 @@ class Decoding:
 
     def close(self) -> None:
         """The processes end; the next `read` would start others."""
+        atexit.unregister(self._at_exit)
         self._turn += 1
         processes, self._loader._iterator = self._loader._iterator, None
         if processes is not None:
             # torch has no other name for it; without, they would end with the last reference to the loader.
             processes._shutdown_workers()
+
+
+def _close(decoding: "weakref.ref[Decoding]") -> None:
+    found = decoding()
+    if found is not None:
+        found.close()
 
 
 class CropDecoder:

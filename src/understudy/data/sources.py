@@ -52,7 +52,7 @@ def load(
 
     Raises ValueError for a name that nobody knows, files that are absent or cannot be read, classes that are not in the
     set, shares that leave a class or a side without images, and wishes that do not go together or not with this set.
-    A download that fails raises what torchvision does.
+    A download that fails may also be torchvision's OSError.
     """
     if percent is not None and per_class is not None:
         raise ValueError(f"percent ({percent:g}) and per_class ({per_class}) are both given; give one")

@@ -23,7 +23,10 @@ def versions() -> dict[str, str]:
 
 
 def hardware(device: torch.device) -> dict[str, object]:
-    """Processor, cores this process may use, memory in GiB, and the CUDA device in use, if any."""
+    """Processor, memory in GiB, and the CUDA device in use, if any.
+
+    `cores` is how many torch computes on at this moment: 1 inside `threads_for` where steps are short.
+    """
     pages, page_size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return {
         "cpu": torch.cpu.get_capabilities().get("cpu_name")

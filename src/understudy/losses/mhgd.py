@@ -39,7 +39,8 @@ def drop_heads(attention_ABB: Tensor) -> Tensor:
 class GraphHead(nn.Module):
     """Multi-head attention from the images' vectors in front to those at the back, trained on the teacher.
 
-    Built for its maps, (B, M, H, W) in front and (B, N, H', W') at the back. Raises ValueError for fewer than 1 head.
+    Built for the teacher's maps (B, M, H, W) in front and (B, N, H', W') at the back. Raises ValueError for fewer than
+    1 head.
     """
 
     def __init__(self, front_shape: tuple[int, ...], back_shape: tuple[int, ...], heads: int = 8):

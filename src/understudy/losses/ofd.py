@@ -59,7 +59,7 @@ class MarginReLU(nn.Module):
 
     `norm` is the BatchNorm whose output the feature is: its channels count as N(bias, weight^2), and the margins are
     computed once, here. With `norm=None` they are each batch's own mean negative values, 0 for a channel without any,
-    whichever `form` is chosen. Raises ValueError for a `form` that is not in MARGINS, and for a `norm` of other than the
+    whichever `form` is chosen. Raises ValueError for a `form` that is not in MARGINS, and for a `norm` that has not the
     feature's C channels.
     """
 

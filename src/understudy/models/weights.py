@@ -58,8 +58,8 @@ def read_metadata(path: Path) -> dict[str, str]:
 def read_state(path: Path) -> dict[str, Tensor]:
     """Tensors by name from a .safetensors file or a torch file of plain tensors (`weights_only`), on the CPU.
 
-    Raises ValueError for a folder, where there is no file, and for a file that is not whole or holds anything but
-    tensors by name; such as are in a training program's checkpoint are found in it.
+    In a training program's checkpoint they are found under HOLDERS. Raises ValueError for a folder, where there is no
+    file, and for a file that is not whole or holds anything but tensors by name.
     """
     if path.is_dir():
         inside = sorted(one.name for one in path.iterdir() if one.suffix in (".safetensors", ".pt", ".pth"))

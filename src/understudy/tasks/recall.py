@@ -35,7 +35,7 @@ def recall_pct(
     nothing. Queries whose class has no other image cannot be answered, and are left out.
 
     Raises ValueError where none is left, for embeddings that are not (Q, d), or (N, d), with one label each, for such
-    as are not finite, and for a gallery without its labels or labels without theirs.
+    as are not finite, and for a gallery without labels or the other way round.
     """
     ranks = ranks_of_nearest(embeddings_Qd, labels_Q, gallery_Nd, gallery_labels_N, below=max(ks))
     ranks = ranks[ranks >= 0]
@@ -57,7 +57,7 @@ def ranks_of_nearest(
     This rank says all: one of the K nearest is of the query's class where it is below K. -1 where there is none at all.
     With `below` larger ranks need not be told apart, and large sets are searched through an index. Raises ValueError
     for embeddings that are not (Q, d), or (N, d), with one label each, for such as are not finite, and for a gallery
-    without its labels or labels without theirs.
+    without labels or the other way round.
     """
     _check(embeddings_Qd, labels_Q, gallery_Nd, gallery_labels_N)
     query_Qd = F.normalize(embeddings_Qd, dim=1)
