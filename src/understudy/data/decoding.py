@@ -24,10 +24,14 @@ Key = tuple[Tensor, str | None]
 MOST_WORKERS = 16
 
 
+def usable_cores() -> int:
+    """How many this process may use, of those the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_workers() -> int:
     """One process for each core but one, 16 at most; 0 on a single core: images are then decoded in this process."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores - 1, MOST_WORKERS)
+    return min(usable_cores() - 1, MOST_WORKERS)
 
 
 class Decoding:

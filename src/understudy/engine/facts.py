@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from understudy.data.decoding import usable_cores
 from understudy.modes import evaluating
 
 
@@ -25,14 +26,15 @@ def versions() -> dict[str, str]:
 def hardware(device: torch.device) -> dict[str, object]:
     """Processor, memory in GiB, and the CUDA device in use, if any.
 
-    `cores` is how many torch computes on at this moment: 1 inside `threads_for` where steps are short.
+    `cores` are those this process may use, `threads` on how many torch computes now: 1 where steps are short.
     """
     pages, page_size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return {
         "cpu": torch.cpu.get_capabilities().get("cpu_name")
         if hasattr(torch.cpu, "get_capabilities")
         else platform.processor(),
-        "cores": torch.get_num_threads(),
+        "cores": usable_cores(),
+        "threads": torch.get_num_threads(),
         "memory_gib": round(pages * page_size / 2**30, 1),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
     }
