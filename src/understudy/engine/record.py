@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from understudy.processes import mean_of_all
 
 FILE = "metrics.jsonl"
-_ADVICE = "Lower optim.lr or the term's weight (terms.NAME.weight=...), or try --precision float32"
+_ADVICE = (
+    "Lower optim.lr (phases.NAME.lr: one phase's alone) or the term's weight (terms.NAME.weight), or try "
+    "--precision float32"
+)
 
 
 class NotFiniteError(RuntimeError):
