@@ -3,7 +3,6 @@
 What was best on test images is a choice by them, so no student is kept of it.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from safetensors.torch import load_file
 from understudy.engine import folder
 from understudy.engine.networks import student_metadata
 from understudy.engine.plan import Plan
-from understudy.engine.record import FILE
+from understudy.engine.record import read_lines
 from understudy.models import save_weights
 from understudy.precision import Precision
 from understudy.tasks import Task
@@ -20,10 +19,9 @@ from understudy.tasks import Task
 
 def best_epoch(out: Path, task: Task) -> dict[str, Any] | None:
     """The best epoch of the log, its score, and on which images it is the best; None where none was measured."""
-    lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
     measured = [
         {"score": scores[task.headline], "epoch": line["epoch"], "split": split}
-        for line in lines
+        for line in read_lines(out)
         if line["kind"] == "epoch" and line["scores"]
         for split, scores in line["scores"].items()
     ]

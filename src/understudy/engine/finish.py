@@ -1,6 +1,5 @@
 """The end of a run: the student is measured in float32 and written, and the summary says what came out."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from understudy.engine.best import best_epoch, measure_best, write_student
 from understudy.engine.loop import Place
 from understudy.engine.measure import agree
 from understudy.engine.plan import Plan
-from understudy.engine.record import FILE
+from understudy.engine.record import read_lines
 from understudy.precision import Precision
 
 
@@ -29,7 +28,7 @@ def finish(
     write_student(plan, out / folder.STUDENT)
     scores = plan.task.measure(student, data.test, data, exact)
     plan.task.draw(student, data, exact, out)
-    lines = [json.loads(line) for line in (out / FILE).read_text(encoding="utf-8").splitlines()]
+    lines = read_lines(out)
     summary = {
         "scores": scores,
         "validation_scores": plan.task.measure(student, data.validation, data, exact) if data.validation else None,

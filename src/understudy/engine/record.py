@@ -23,6 +23,11 @@ class NotFiniteError(RuntimeError):
     """A loss, or a weight, became infinite or not a number."""
 
 
+def read_lines(folder: Path) -> list[dict[str, Any]]:
+    """The log of the run in this folder, first line first."""
+    return [json.loads(line) for line in (folder / FILE).read_text(encoding="utf-8").splitlines()]
+
+
 def check_weights(network: nn.Module, where: str) -> None:
     """Raises NotFiniteError that names the first trained weight which is not finite."""
     trained = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}

@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from understudy.models.cut import cut_of
 from understudy.models.renames import as_words, fitted, propose
+from understudy.spec import whole_file
 
 # Where training programs keep the weights among other things.
 HOLDERS = ("state_dict", "model", "net")
@@ -28,9 +28,8 @@ def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str] | N
     """Write the network's state to `path` as safetensors, whole or not at all; equal states give equal files."""
     state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
     content = _with_sorted_header(save(state, metadata={"format": "pt", **(metadata or {})}))
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def _with_sorted_header(content: bytes) -> bytes:
