@@ -21,6 +21,13 @@ def full_precision(values: Tensor) -> contextlib.AbstractContextManager:
     return torch.autocast(values.device.type, enabled=False)
 
 
+def unit_vectors(vectors: Tensor) -> Tensor:
+    """The last dimension at length 1: (..., N) -> (..., N). Zeros stay zeros and are passed no gradient."""
+    norm = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    # What is divided by is made safe: a guard on the quotient would let 0 * inf into the gradient.
+    return torch.where(norm == 0, 0.0, vectors / torch.where(norm == 0, 1.0, norm))
+
+
 def scaled(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Images at another height and width, bilinear, with antialiasing where they shrink: (B, C, H, W) -> (B, C, *size).
 

@@ -105,7 +105,7 @@ def test_two_processes_do_not_carry_out_one_run(settings, tmp_path):
 
 def test_a_folder_whose_run_was_killed_before_its_settings_were_written_is_free(settings, tmp_path):
     (tmp_path / "run").mkdir()
-    for name in (folder.WEIGHTS, f"{folder.SETTINGS}.partial", folder.LOCK):
+    for name in (folder.WEIGHTS, "settings.partial.yaml", folder.LOCK):
         (tmp_path / "run" / name).write_text("{}")
     execute(settings("kd"), tmp_path / "run")
     assert (tmp_path / "run" / folder.SUMMARY).exists()

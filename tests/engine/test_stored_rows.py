@@ -74,7 +74,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
     # What a killed process left is written over.
-    (tmp_path / "rows.npy.partial").write_bytes(b"half of it, and more of it")
+    (tmp_path / "rows.partial.npy").write_bytes(b"half of it, and more of it")
     with whole_file(path) as file:
         file.write(b"all of it")
     assert [one.name for one in tmp_path.iterdir()] == ["rows.npy"] and path.read_bytes() == b"all of it"

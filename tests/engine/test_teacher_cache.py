@@ -433,7 +433,7 @@ def test_a_view_whose_filling_is_killed_is_filled_again(tmp_path):
     assert files(tmp_path / "cache") == []
     # SIGKILL lets nobody clean up.
     path = made.cache.stores[0]["ab"][0].path(0)
-    path.with_name(path.name + ".partial").write_bytes(b"half of it" * 1000)
+    path.with_suffix(".partial.npy").write_bytes(b"half of it" * 1000)
     again = Setting(tmp_path / "cache", "ab")
     assert "there already" not in again.said[0]
     again.fill()

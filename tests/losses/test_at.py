@@ -287,7 +287,7 @@ def test_gradient_form_says_what_it_needs_of_the_images(problem):
         attention_gradient(student(still), teacher(still), labels, still)
     with torch.no_grad():
         unaware = teacher(images)
-    with pytest.raises(ValueError, match="teacher's logits do not depend .* without torch.no_grad"):
+    with pytest.raises(ValueError, match="teacher's cross-entropy does not depend .* without torch.no_grad"):
         attention_gradient(student(images), unaware, labels, images)
-    with pytest.raises(ValueError, match="student's logits do not depend"):
+    with pytest.raises(ValueError, match="student's cross-entropy does not depend"):
         attention_gradient(student(still), teacher(images), labels, images)

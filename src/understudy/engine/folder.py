@@ -80,7 +80,7 @@ def _settings_in(path: Path) -> dict[str, Any]:
 
 def _is_of_a_start(path: Path) -> bool:
     """Whether the file may be there of a run that was killed before its settings were written."""
-    return path.name in (WEIGHTS, LOCK) or path.name.endswith(".partial")
+    return path.name in (WEIGHTS, LOCK) or ".partial" in path.suffixes
 
 
 @contextlib.contextmanager

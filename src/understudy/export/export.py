@@ -17,8 +17,7 @@ from understudy.export.exported import Exported
 from understudy.export.normalised import Normalised, normalise
 from understudy.export.same_answers import Comparison, ExportError, compare
 from understudy.export.student import Student, open_student
-from understudy.export.whole_file import whole_file
-from understudy.spec import check_folder, nearest
+from understudy.spec import check_folder, nearest, whole_path
 
 FILES = {"safetensors": safetensors_file.NAME, "onnx": onnx_file.NAME, "torch": torch_file.NAME}
 CARD = "README.md"
@@ -109,7 +108,7 @@ def _export(student: Student, name: str, asked: Asked, out: Path, tolerance: flo
     metadata = {**student.metadata, "input": "uint8 pixels" if takes_pixels else "normalised float32"}
     # Two images: an exporter takes a batch of one for a constant.
     example = asked.images[:1].repeat(2, 1, 1, 1)
-    with whole_file(path) as partial, _told(student, path):
+    with whole_path(path) as partial, _told(student, path):
         if name == "safetensors":
             safetensors_file.write_safetensors(student, partial, metadata)
             other = safetensors_file.read_safetensors(student, partial)

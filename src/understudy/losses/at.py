@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from understudy.losses.input_gradient import input_gradient
 from understudy.ops import at_least_float32, full_precision
 
 # Shapes: B images, C channels, H x W positions, P = H * W, N = C * P, K classes.
@@ -82,9 +83,9 @@ def attention_gradient(
     to the loss of the others. Raises ValueError for images that do not require gradients, and for logits that do not
     depend on these very images: both networks have to see them with gradients switched on.
     """
-    student_BCHW = _loss_gradient(student_logits, labels, images, "student", trains=True)
-    teacher_BCHW = _loss_gradient(teacher_logits, labels, images, "teacher", trains=False)
-    difference_BN = (student_BCHW - teacher_BCHW).flatten(1)
+    student_BN = _loss_gradient(student_logits, labels, images, "student", trains=True)
+    teacher_BN = _loss_gradient(teacher_logits, labels, images, "teacher", trains=False)
+    difference_BN = student_BN - teacher_BN
     if squared:
         return difference_BN.square().sum() / images.shape[0]
     return torch.linalg.vector_norm(difference_BN, dim=1).mean()  # torch's norm has the gradient 0 at 0
@@ -113,21 +114,8 @@ def _unit(energy_BHW: Tensor) -> Tensor:
 
 
 def _loss_gradient(logits: Tensor, labels: Tensor, images: Tensor, whose: str, trains: bool) -> Tensor:
-    """d CE / d images, each image's own since the sum over the batch is what is differentiated: (B, C, H, W)."""
-    if not images.requires_grad:
-        raise ValueError(
-            "the gradient form of attention needs images that require gradients; call images.requires_grad_() before "
-            "both networks see them"
-        )
-    gradient = None
-    if logits.requires_grad:
-        with full_precision(images):
-            loss = F.cross_entropy(at_least_float32(logits), labels, reduction="sum")
-            # The graph is kept: other losses may ask the same forward pass for gradients.
-            (gradient,) = torch.autograd.grad(loss, images, create_graph=trains, retain_graph=True, allow_unused=True)
-    if gradient is None:
-        raise ValueError(
-            f"the {whose}'s logits do not depend on the images given; run the {whose} on these very images, without "
-            "torch.no_grad"
-        )
-    return at_least_float32(gradient if trains else gradient.detach())
+    """d CE / d images, each image's own since the sum over the batch is what is differentiated: (B, N)."""
+    with full_precision(logits):
+        loss = F.cross_entropy(at_least_float32(logits), labels, reduction="sum")
+    needed_by = "the gradient form of attention"
+    return input_gradient(loss, images, of=f"the {whose}'s cross-entropy", needed_by=needed_by, trains=trains)

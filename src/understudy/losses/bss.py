@@ -19,7 +19,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from understudy.ops import at_least_float32
+from understudy.ops import at_least_float32, unit_vectors
 
 Progress = TypeVar("Progress", float, Tensor)
 
@@ -64,15 +64,9 @@ def boundary_samples(
         stays = (seen == base[active]) & (aim != seen)
         active = active[stays]
         length = step_size * (gap.detach()[stays] + 1e-4)
-        step = length[:, None, None, None] * _unit(uphill[stays])
-        moved[active] = (moved[active] - step).clamp(-bound, bound)
+        step = length[:, None] * unit_vectors(uphill[stays].flatten(1))
+        moved[active] = (moved[active] - step.unflatten(1, images.shape[1:])).clamp(-bound, bound)
     return moved.to(images.dtype)
-
-
-def _unit(gradient_NCHW: Tensor) -> Tensor:
-    """Each image's gradient at length one; zeros where it is zero."""
-    norm_N = gradient_NCHW.flatten(1).norm(dim=1)
-    return gradient_NCHW / torch.where(norm_N > 0, norm_N, 1.0)[:, None, None, None]
 
 
 @torch.no_grad()

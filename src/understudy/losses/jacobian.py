@@ -6,10 +6,10 @@ attention map, matched beside attention transfer).
 Each network is differentiated at its own peak; whether the paper shares the teacher's location is not known to us.
 """
 
-import torch
 from torch import Tensor
 
-from understudy.ops import at_least_float32, full_precision
+from understudy.losses.input_gradient import input_gradient
+from understudy.ops import at_least_float32, unit_vectors
 
 # Shapes: B images, C channels, H x W positions, P = H * W, J = all numbers of one image.
 
@@ -39,8 +39,8 @@ def jacobian(student_scalar: Tensor, teacher_scalar: Tensor, images: Tensor) -> 
     it does to the scalars of the others. Raises ValueError for a scalar that is not one number an image or does not
     depend on the images.
     """
-    student_BJ = _unit(_input_gradient(student_scalar, images, "student", trains=True))
-    teacher_BJ = _unit(_input_gradient(teacher_scalar, images, "teacher", trains=False))
+    student_BJ = unit_vectors(_input_gradient(student_scalar, images, "student", trains=True))
+    teacher_BJ = unit_vectors(_input_gradient(teacher_scalar, images, "teacher", trains=False))
     return (student_BJ - teacher_BJ).square().sum() / images.shape[0]
 
 
@@ -51,27 +51,5 @@ def _input_gradient(scalar_B: Tensor, images: Tensor, whose: str, trains: bool) 
             f"the {whose}'s scalar has shape {tuple(scalar_B.shape)}, expected one number for each of the "
             f"{images.shape[0]} images, as `attention_peak` makes of a map"
         )
-    if not images.requires_grad:
-        raise ValueError(
-            "Jacobian matching needs images that require gradients; call images.requires_grad_() before both networks "
-            "see them"
-        )
-    gradient = None
-    if scalar_B.requires_grad:
-        with full_precision(images):
-            # The graph is kept: several layers share one forward pass.
-            (gradient,) = torch.autograd.grad(
-                scalar_B.sum(), images, create_graph=trains, retain_graph=True, allow_unused=True
-            )
-    if gradient is None:
-        raise ValueError(
-            f"the {whose}'s scalar does not depend on the images given; run the {whose} on these very images, without "
-            "torch.no_grad"
-        )
-    return at_least_float32(gradient if trains else gradient.detach()).flatten(1)
-
-
-def _unit(gradient_BJ: Tensor) -> Tensor:
-    norm_B1 = torch.linalg.vector_norm(gradient_BJ, dim=1, keepdim=True)
-    # What is divided by is made safe: a guard on the quotient would let 0 * inf into the gradient.
-    return torch.where(norm_B1 == 0, 0.0, gradient_BJ / torch.where(norm_B1 == 0, 1.0, norm_B1))
+    needed_by = "Jacobian matching"
+    return input_gradient(scalar_B.sum(), images, of=f"the {whose}'s scalar", needed_by=needed_by, trains=trains)

@@ -17,7 +17,7 @@ from difflib import get_close_matches
 import torch
 from torch import Tensor
 
-from understudy.ops import at_least_float32, full_precision
+from understudy.ops import at_least_float32, full_precision, unit_vectors
 
 # Shapes: B images, C and D channels of the student and the teacher, H x W positions, P = H * W.
 
@@ -50,10 +50,7 @@ def _without_channels(feature_BCHW: Tensor) -> tuple[int, ...]:
 
 
 def _unit_channels(feature_BCHW: Tensor) -> Tensor:
-    feature_BCP = at_least_float32(feature_BCHW).flatten(2)
-    norm_BC1 = torch.linalg.vector_norm(feature_BCP, dim=2, keepdim=True)
-    # What is divided by is made safe: a guard on the quotient would let 0 * inf into the gradient.
-    return torch.where(norm_BC1 == 0, 0.0, feature_BCP / torch.where(norm_BC1 == 0, 1.0, norm_BC1))
+    return unit_vectors(at_least_float32(feature_BCHW).flatten(2))
 
 
 def _linear(student_BCP: Tensor, teacher_BDP: Tensor) -> Tensor:

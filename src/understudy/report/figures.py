@@ -21,7 +21,7 @@ MOST_INCHES, MOST_LAYER_NAMES = 10.0, 40
 
 def score_chart(runs: Sequence[Run], looks: Sequence[Look], name: str = "score") -> str:
     """The score after each epoch, one line per run; teachers as dashed lines. Empty if none was measured."""
-    what = score_title(runs)
+    what = score_title(run.headline for run in runs)
     figure, axes = chart(what)
     splits = set()
     for run, look in zip(runs, looks, strict=True):

@@ -57,7 +57,7 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
         "layers": _layers(drawn, names),
         "gradients": [row for run in drawn for row in _gradients(run, names[run.folder])],
         "selections": [row for run in drawn for row in _selections(run, names[run.folder])],
-        "score_title": score_title(drawn),
+        "score_title": score_title(run.headline for run in drawn),
         "terms": {term: Markup(svg) for term, svg in figures.term_charts(drawn, drawn_looks).items()},
         "runs": [_run(index, run, names[run.folder], own_charts=run in teachers) for index, run in enumerate(runs)],
         "say": quantities,

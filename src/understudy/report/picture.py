@@ -54,7 +54,7 @@ def _curves(axes: Axes, runs: Sequence[Run], run_looks: Sequence[Look]) -> None:
         draw_teacher(axes, score)
         axes.annotate("teacher", (0, score), (5, -4), textcoords="offset points", va="top", **TEACHER)
     mark_phases(axes, runs)
-    axes.set_title(score_title(runs), loc="left", fontsize=10, color=LIGHT["quiet"], pad=22)
+    axes.set_title(score_title(run.headline for run in runs), loc="left", fontsize=10, color=LIGHT["quiet"], pad=22)
     axes.set_xlabel("epochs", color=LIGHT["quiet"], fontsize=9)
 
 

@@ -23,9 +23,9 @@ def teacher_score(run: Run) -> float | None:
     return ((run.facts["teacher"] or {}).get("scores") or {}).get(run.headline)
 
 
-def score_title(runs: Iterable[Run]) -> str:
-    """The name of what these runs are compared by, "score" where they differ in it."""
-    names = {run.headline for run in runs}
+def score_title(headlines: Iterable[str]) -> str:
+    """The title of what runs are compared by, "score" where they differ in it."""
+    names = set(headlines)
     return title(names.pop()) if len(names) == 1 else "score"
 
 

@@ -4,10 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from understudy.spec.scores import title
-
 from . import quantities
-from .progress import progress_text, result, teacher_score
+from .progress import progress_text, result, score_title, teacher_score
 from .roles import epochs_text, labels, method_title, taught, teachers_among
 from .run_folder import Run
 
@@ -135,14 +133,10 @@ def columns(rows: Sequence[Row]) -> list[Column]:
         is_varied = len(cells) > 1 or not column.only_if_varied
         is_new = column is COLUMNS[0] or any(column.cell(row) not in row.label for row in rows)
         if cells and is_varied and (is_new or column.is_number):
-            shown.append(replace(column, heading=row_title(rows)) if column.is_score else column)
+            shown.append(
+                replace(column, heading=score_title(row.headline for row in rows)) if column.is_score else column
+            )
     return shown
-
-
-def row_title(rows: Sequence[Row]) -> str:
-    """The name of what these rows are compared by, "score" where they differ in it."""
-    names = {row.headline for row in rows}
-    return title(names.pop()) if len(names) == 1 else "score"
 
 
 def _row(run: Run, label: str, *, is_teacher: bool) -> Row:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.table import Table as Grid
 
 from understudy.experiments import Table
+from understudy.report.quantities import duration
 from understudy.reproduce.plan import Run
 
 MOST_NAMES = 4
@@ -47,14 +48,6 @@ def _takes(estimate: Estimate | None) -> str:
     if estimate is None:
         return "unknown"
     return duration(estimate.seconds) + ("" if estimate.is_measured else ", from products")
-
-
-def duration(seconds: float) -> str:
-    """'45 s', '12 min', '2 h 10 min'."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _over_seeds(runs: Sequence[Run]) -> list[list[Run]]:

@@ -1,6 +1,6 @@
 """What a run is, and how its settings are read. No torch below here."""
 
-from understudy.spec.files import read_object, whole_file
+from understudy.spec.files import read_object, whole_file, whole_path
 from understudy.spec.imports import user_module
 from understudy.spec.near import did_you_mean, nearest
 from understudy.spec.places import check_file, check_folder
@@ -42,4 +42,5 @@ __all__ = [
     "read_settings",
     "user_module",
     "whole_file",
+    "whole_path",
 ]

@@ -9,21 +9,28 @@ from typing import Any, BinaryIO
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which appears under its name when the block has ended well, and never otherwise."""
-    partial = path.with_name(path.name + ".partial")
+def whole_path(path: Path) -> Iterator[Path]:
+    """A path to write to, of the same suffix: it becomes `path` when the block ends well, else it is removed."""
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
     try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield partial
         os.replace(partial, path)
-    except OSError as error:
-        # A full disk's own error names no file.
-        raise OSError(error.errno or 0, error.strerror or str(error), error.filename or str(path)) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which appears under its name when the block has ended well, and never otherwise."""
+    try:
+        with whole_path(path) as partial, partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        # A full disk's own error names no file.
+        raise OSError(error.errno or 0, error.strerror or str(error), error.filename or str(path)) from error
 
 
 def read_object(path: Path, *needed: str) -> dict[str, Any]:
