@@ -15,10 +15,8 @@ from understudy.engine import checkpoint, folder, rates
 from understudy.engine.auto_rates import AutoRates
 from understudy.engine.best import keep_if_best
 from understudy.engine.compile_cache import keep_compiled_code
-from understudy.engine.describe import beginning, describe, list_mislabelled, teacher_sha256
 from understudy.engine.display import Display, silent
 from understudy.engine.distributed import check_processes, own_folder
-from understudy.engine.doctor.quick import look_quickly, tell
 from understudy.engine.finish import finish
 from understudy.engine.loop import Loop, Place
 from understudy.engine.measure import make_agreement, measure_epoch
@@ -27,17 +25,16 @@ from understudy.engine.plan import Plan, make_plan
 from understudy.engine.record import Record
 from understudy.engine.seen import keep_seen
 from understudy.engine.selection import select_images
-from understudy.engine.student_memory import in_words as memory_in_words
+from understudy.engine.start import announce, find_facts, read_facts
 from understudy.engine.student_memory import student_memory
 from understudy.engine.student_size import images_scaled
 from understudy.engine.teacher_cache import TeacherCache
-from understudy.engine.teacher_scores import is_known
 from understudy.engine.trackers import check_trackers, open_trackers
 from understudy.engine.variation import Variation
 from understudy.methods import Method
 from understudy.models import load_weights
 from understudy.precision import Precision, can_compile, threads_for
-from understudy.processes import is_first, joined, num_processes
+from understudy.processes import is_first, joined
 from understudy.spec import Settings, check_folder, read_object
 from understudy.spec.scores import in_words
 
@@ -162,31 +159,17 @@ def _train(
     record, saved = Record(out), checkpoint.load(out, precision.device)
     if saved is None:
         record.start()
-        if not is_known(plan, precision):
-            display.say("measuring the teacher ...")
-        run_facts = describe(plan, distiller, batches, precision)
-        run_facts["student"]["memory"] = memory
-        run_facts["processes"] = num_processes()
-        run_facts["findings"] = look_quickly(plan, run_facts["teacher"])
-        folder.write_json(out / folder.FACTS, run_facts)
-        if plan.data.mislabelled:
-            folder.write_json(out / folder.MISLABELLED, list_mislabelled(plan.data))
+        run_facts = find_facts(plan, out, distiller, batches, precision, memory, display)
     else:
-        run_facts = _read_facts(out, plan)
+        run_facts = read_facts(plan, out)
         display.say(f"going on at step {saved['place']['step']}")
-    _announce(display, out, run_facts, plan.data)
-    tell(display, run_facts.get("findings", []))
+    announce(display, out, run_facts, plan.data)
     keep = select_images(distiller, plan.data, precision, record) if saved is None else saved["keep"]
     _make_teacher_lean(distiller, example, precision, display)
     cache = _make_cache(plan, distiller, batches, precision, display)
-
     # After all readers are attached: hooks that come later never fire in a compiled network.
     if precision.compile:
-        keep_compiled_code(display.say)
-        # What earlier runs of this process compiled counts against the limit of recompilations, beyond which torch
-        # would go on uncompiled.
-        torch.compiler.reset()
-        distiller.compile(dynamic=False)
+        _compile(distiller, display)
 
     def measure() -> dict[str, Any]:
         found = measure_epoch(plan, agreement, precision, distiller)
@@ -255,6 +238,14 @@ def _make_teacher_lean(distiller: Distiller, example: torch.Tensor, precision: P
         display.say(f"teacher read from a copy: {len(lean.folded)} BatchNorms folded{cast}")
 
 
+def _compile(distiller: Distiller, display: Display) -> None:
+    keep_compiled_code(display.say)
+    # What earlier runs of this process compiled counts against the limit of recompilations, beyond which torch would go
+    # on uncompiled.
+    torch.compiler.reset()
+    distiller.compile(dynamic=False)
+
+
 def _make_batches(plan: Plan, precision: Precision) -> TrainingBatches:
     return plan.task.make_batches(
         plan.data,
@@ -298,54 +289,9 @@ def _make_cache(
     )
 
 
-def _read_facts(out: Path, plan: Plan) -> dict[str, Any]:
-    """The facts of the run in the folder. Raises ValueError if its data, teacher or method have changed since."""
-    run_facts = read_object(out / folder.FACTS, "data", "teacher", "method", "student")
-    if run_facts["data"]["sha256"] != plan.data.fingerprint():
-        raise ValueError(f"{out} was trained on other data of the same name; give another folder with --out")
-    taught_by = (run_facts["teacher"] or {}).get("sha256")
-    # A teacher that moves its statistics is another one afterwards.
-    if taught_by is not None and plan.method.teacher_mode != "train" and taught_by != teacher_sha256(plan):
-        raise ValueError(f"{out} was taught by another teacher of the same name; give another folder with --out")
-    declared = run_facts["method"].get("sha256")
-    # Folders from before methods had fingerprints have none.
-    if declared is not None and declared != plan.method.fingerprint():
-        raise ValueError(
-            f"{out} was trained by another declaration of {plan.method.title}; give another folder with --out"
-        )
-    return run_facts
-
-
-def _announce(display: Display, out: Path, run_facts: dict[str, Any], images: Dataset) -> None:
-    student, teacher, data = run_facts["student"], run_facts["teacher"], run_facts["data"]
-    machine = run_facts["precision"]
-    if teacher is not None:
-        told = (
-            f"{in_words(run_facts['headline']['name'], teacher['scores'])} on {data['test_images']:,} test images"
-            if teacher["scores"] is not None
-            else f"{teacher['classes']:,} other classes"
-        )
-        display.say(f"teacher {teacher['name']}: {told}, {teacher['parameters']:,} parameters")
-    display.say(
-        f"student {student['name']}: {student['parameters']:,} parameters, {run_facts['method']['title']}, "
-        f"{data['name']} ({data['train_images']:,} images)"
-    )
-    for text in (
-        memory_in_words(student.get("memory")),
-        *beginning(student),
-        rates.in_words(run_facts.get("rates", [])),
-        images.note,
-        images.loading and f"images: {images.loading}",
-    ):
-        if text:
-            display.say(text)
-    compiled = ", compiled" if machine["compile"] else ""
-    display.say(f"{machine['dtype']} on {machine['device']}{compiled}; folder {out}")
-
-
 def _read_finished(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
     """The summary of the run that is finished in the folder; its student's weights are loaded."""
-    _read_facts(out, plan)
+    read_facts(plan, out)
     summary = read_object(out / folder.SUMMARY, "scores", "headline")
     load_weights(plan.assembled, out / folder.STUDENT)
     display.say(f"{out} is already finished: {in_words(summary['headline'], summary['scores'])}")
