@@ -6,10 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from understudy.distiller import Distiller, set_teacher_mode
+from understudy.distiller import Distiller
 from understudy.losses import activation_boundary, attention
 from understudy.methods import METHODS, adjust, find
 from understudy.models import build
+from understudy.modes import set_teacher_mode
 
 SHAPE = (1, 8, 8)
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from understudy.models import build
-from understudy.taps import BATCH_NORMS, Tapped, lean_copy, named_positions
+from understudy.modes import BATCH_NORMS
+from understudy.taps import Tapped, lean_copy, named_positions
 
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,11 @@ from torch.utils._pytree import tree_map_only
 from understudy.comparisons import Comparison, Site, chosen_options, find_comparisons
 from understudy.gradients import add_clipped, gradients_of, norm_of
 from understudy.methods import LOGITS, Method, Phase, Term, find
+from understudy.modes import BATCH_NORMS, running_statistics, set_teacher_mode
 from understudy.ops import at_least_float32
 from understudy.processes import mean_over_processes, of_all_processes
 from understudy.reading import Reader
-from understudy.taps import BATCH_NORMS, Lean
+from understudy.taps import Lean
 from understudy.twice import twice_differentiable
 
 TASK = "task"
@@ -432,19 +433,6 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(at_least_float32(logits), labels)
 
 
-@contextmanager
-def running_statistics(network: nn.Module) -> Iterator[None]:
-    """The network's BatchNorms as in evaluation mode, the rest of it in the mode that it is in."""
-    norms = [module for module in network.modules() if isinstance(module, BATCH_NORMS) and module.training]
-    for module in norms:
-        module.eval()
-    try:
-        yield
-    finally:
-        for module in norms:
-            module.train()
-
-
 def _schedule(term: Term, progress: float) -> float:
     """How much of the term's weight counts after this share of the phase's steps."""
     return 1.0 if term.schedule is None else float(term.schedule(torch.tensor(progress)))
@@ -460,17 +448,3 @@ def _refuse_nan(teacher: nn.Module) -> None:
 def _is_eager(term: Term) -> bool:
     """Whether the term takes gradients inside the forward, or images whose number is not known before."""
     return "images" in term.needs or term.inputs is not None
-
-
-def set_teacher_mode(teacher: nn.Module, mode: str) -> None:
-    """Put a teacher into one of its three modes.
-
-    `eval` uses the running statistics, `batch` the batch's own and leaves the buffers as they are, `train` the batch's
-    own and moves the buffers (for exact replication of programs that left it so).
-    """
-    teacher.train(mode == "train")
-    for module in teacher.modules():
-        if isinstance(module, BATCH_NORMS) and module.running_mean is not None:
-            module.training = mode != "eval"
-            # A BatchNorm in training that does not track neither reads nor moves its buffers.
-            module.track_running_stats = mode != "batch"

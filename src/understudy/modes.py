@@ -1,9 +1,11 @@
-"""Networks asked in evaluation mode, and left as they were."""
+"""The modes in which networks are asked, and how they are left."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 @contextmanager
@@ -20,3 +22,30 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
     finally:
         for module, was_training in modes:
             module.training = was_training
+
+
+@contextmanager
+def running_statistics(network: nn.Module) -> Iterator[None]:
+    """The network's BatchNorms as in evaluation mode, the rest of it in the mode that it is in."""
+    norms = [module for module in network.modules() if isinstance(module, BATCH_NORMS) and module.training]
+    for module in norms:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module in norms:
+            module.train()
+
+
+def set_teacher_mode(teacher: nn.Module, mode: str) -> None:
+    """Put a teacher into one of its three modes.
+
+    `eval` uses the running statistics, `batch` the batch's own and leaves the buffers as they are, `train` the batch's
+    own and moves the buffers (for exact replication of programs that left it so).
+    """
+    teacher.train(mode == "train")
+    for module in teacher.modules():
+        if isinstance(module, BATCH_NORMS) and module.running_mean is not None:
+            module.training = mode != "eval"
+            # A BatchNorm in training that does not track neither reads nor moves its buffers.
+            module.track_running_stats = mode != "batch"

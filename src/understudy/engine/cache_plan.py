@@ -1,52 +1,19 @@
-"""Which of the teacher's answers a run stores, where, and how much they take: decided before anything is written.
+"""Which of the teacher's answers a run stores, and how much they take: decided before anything is written."""
 
-Answers are kept by position: what a term makes of the teacher there, for each fixed view of the images. Their folder is
-named by everything they depend on, so that answers of another teacher, data or precision are never found, and whatever
-run wants the same ones shares them.
-"""
-
-import hashlib
-import inspect
-import json
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from understudy.comparisons import chosen_options
-from understudy.data import BoxedImages, Dataset, ImageFiles, TrainingBatches
+from understudy.data import Dataset, TrainingBatches
 from understudy.distiller import Distiller, Wanted
-from understudy.engine import facts
-from understudy.engine.stored_rows import RowFormat
+from understudy.engine.cache_stores import Stores, each, is_importable, stores_for, what_answers_depend_on
 from understudy.methods import Method, Phase
 from understudy.precision import Precision
 
 GB = 10**9
-
-
-@dataclass(frozen=True, kw_only=True)
-class Store:
-    """Where the answers at one position lie, one file for each view, in which form, and what they depend on."""
-
-    folder: Path
-    rows: RowFormat
-    about: dict[str, Any]
-
-    def path(self, view: int) -> Path:
-        return self.folder / f"view{view}.npy"
-
-
-# Term name -> the stores of its positions.
-Stores = dict[str, list[Store]]
-
-
-def each(stores: Stores) -> Iterator[Store]:
-    return (store for own in stores.values() for store in own)
 
 
 @torch.no_grad()
@@ -78,7 +45,7 @@ def plan_stores(
     plan: dict[int, Stores] = {}
     planned: dict[Path, int] = {}
     gains = False
-    common = _what_answers_depend_on(distiller, batches, data, precision)
+    common = what_answers_depend_on(distiller, batches, data, precision)
     for index, phase in enumerate(distiller.method.phases):
         if not phase.terms and not phase.guides:
             continue  # the teacher is not asked
@@ -88,7 +55,7 @@ def plan_stores(
         if not reason:
             images = next(batches.in_view(0))
             answers = ask(distiller, images, precision)
-            stores = _stores(root, common, distiller, answers)
+            stores = stores_for(root, common, distiller, answers)
             reason = _batch_dependence(distiller, images, answers, precision)
         views = _views(batches, sum(epochs[:index]) + 1, epochs[index])
         if not reason:
@@ -135,7 +102,7 @@ def obstacle(method: Method, phase: Phase) -> str:
             return f"{term.name} asks it about images of its own making"
         if "images" in term.needs:
             return f"{term.name} takes gradients of its answers by the images"
-        if term.teacher is not None and not _is_importable(term.teacher):
+        if term.teacher is not None and not is_importable(term.teacher):
             return (
                 f"{term.name}.teacher is known by no name under which a later run would find its answers; "
                 f"make it a function or class at the top of a module"
@@ -170,71 +137,6 @@ def _lack_of_room(root: Path, files: dict[Path, int], planned: dict[Path, int], 
     advice = f"data.views={fitting} would fit" if fitting else "not one view fits"
     need = "needs" if num_views == 1 else "need"
     return f"{_count(num_views)} {need} {_size(needed)}, and {_size(room)} {where} are left; {advice}"
-
-
-# Fingerprints ---------------------------------------------------------------------------------------------------------
-
-
-def _stores(root: Path, common: dict[str, Any], distiller: Distiller, answers: Wanted) -> Stores:
-    """Where answers like these lie."""
-    return {
-        name: [_store(root, common, distiller, name, *one) for one in enumerate(tensors)]
-        for name, tensors in answers.items()
-    }
-
-
-def _store(root: Path, common: dict[str, Any], distiller: Distiller, name: str, index: int, answer: Tensor) -> Store:
-    """The store of a term's position: by which student and how it is compared there does not matter."""
-    comparison, rows = distiller.comparison(name), RowFormat.of(answer)
-    term, site = comparison.term, comparison.sites[index]
-    transform = term.teacher
-    about = {
-        **common,
-        "position": site.teacher.name,
-        "shape": [site.teacher.shape[1:], site.teacher_shape[1:], rows.shape],
-        "stored": [str(rows.dtype), rows.channels_last, rows.is_bits],
-        "transform": None if transform is None else [transform.__module__, transform.__qualname__],
-        "options": {} if transform is None else chosen_options(transform, term),
-        "numbers": facts.state_sha256(comparison.teachers[index]),
-    }
-    fingerprint = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-    return Store(folder=root / fingerprint[:24], rows=rows, about=about)
-
-
-def _what_answers_depend_on(
-    distiller: Distiller, batches: TrainingBatches, data: Dataset, precision: Precision
-) -> dict[str, Any]:
-    """All that decides the bits of an answer, but for the position. A view's number stands in the file's name."""
-    teacher = distiller.teacher
-    assert teacher is not None
-    return {
-        "understudy": facts.versions()["understudy"],
-        "torch": torch.__version__,
-        "teacher": facts.state_sha256(teacher),
-        "architecture": [type(teacher).__module__, type(teacher).__qualname__, repr(teacher)],
-        "images": data.train.fingerprint(),
-        "mean": data.mean,
-        "std": data.std,
-        "augment": repr(batches.augment),
-        # Also without augmentation, files are cropped.
-        **({} if data.in_memory else {"crops": repr(data.augment)}),
-        # What is in a file may change under its name.
-        **({"files": data.train.stamps()} if isinstance(data.train, ImageFiles | BoxedImages) else {}),
-        # Without augmentation nothing is drawn.
-        "seed": None if batches.augment is None else batches.seed,
-        "batch_size": batches.batch_size,
-        "precision": [str(precision.dtype), precision.channels_last, precision.device.type],
-    }
-
-
-def _is_importable(transform: Callable[..., Any]) -> bool:
-    """Whether its module and name lead to it: not so of what a function has made, a partial or an instance."""
-    if inspect.isbuiltin(transform):
-        return True
-    found: object = sys.modules.get(getattr(transform, "__module__", None) or "")
-    for part in getattr(transform, "__qualname__", "<none>").split("."):
-        found = getattr(found, part, None)
-    return found is transform
 
 
 def _count(num_views: int) -> str:

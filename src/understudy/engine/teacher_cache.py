@@ -17,7 +17,8 @@ from torch import Tensor
 from understudy.data import Dataset, TrainingBatches
 from understudy.distiller import Distiller, Wanted
 from understudy.engine import folder
-from understudy.engine.cache_plan import Store, Stores, ask, each, plan_stores
+from understudy.engine.cache_plan import ask, plan_stores
+from understudy.engine.cache_stores import Store, Stores, each
 from understudy.engine.display import Display
 from understudy.precision import Precision
 from understudy.spec import whole_file

@@ -18,13 +18,12 @@ maps of one size of them. `lean_copy` makes a copy of a network that answers the
 
 from understudy.taps.grid import as_map, grid, to_size
 from understudy.taps.lean import Lean, lean_copy
-from understudy.taps.norms import BATCH_NORMS, norm_at
+from understudy.taps.norms import norm_at
 from understudy.taps.positions import Position, positions
 from understudy.taps.roles import named_positions, pairs
 from understudy.taps.tapped import Tapped
 
 __all__ = [
-    "BATCH_NORMS",
     "Lean",
     "Position",
     "Tapped",

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from understudy.taps.norms import BATCH_NORMS
+from understudy.modes import BATCH_NORMS
 from understudy.taps.positions import DryRun
 from understudy.taps.tapped import Tapped
 

@@ -2,9 +2,8 @@
 
 from torch import Tensor, nn
 
+from understudy.modes import BATCH_NORMS
 from understudy.taps.positions import DryRun
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def norm_at(network: nn.Module, name: str, channels: int, images: Tensor) -> nn.Module | None:

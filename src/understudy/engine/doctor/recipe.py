@@ -4,8 +4,8 @@ from torch import nn
 
 from understudy.engine.doctor.finding import Finding
 from understudy.methods import Method
+from understudy.modes import BATCH_NORMS
 from understudy.spec import Settings
-from understudy.taps import BATCH_NORMS
 
 # The usual rate of SGD on images is 0.01 to 0.5.
 HIGHEST_RATE = 5.0
