@@ -13,7 +13,7 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from understudy.engine import execute
 from understudy.engine.assess import assess
-from understudy.engine.assess_detector import assess_detector
+from understudy.engine.detecting import make_detector_ready
 from understudy.engine.display import silent
 from understudy.engine.doctor import examine
 from understudy.engine.loop import StoppedError
@@ -99,6 +99,8 @@ def test_measuring_the_file_gives_the_runs_own_numbers(trained):
     assert dog["num_objects"] == 3 and dog["ap_pct"] == trained.scores["ap_dog_pct"]
     with pytest.raises(ValueError, match="leave out --teacher"):
         assess(str(trained.folder), teacher=str(trained.folder))
+    with pytest.raises(ValueError, match="is measured in float32, found --precision bfloat16: leave it out"):
+        assess(str(trained.folder), precision="bfloat16")
 
 
 def test_data_of_other_classes_or_another_order_are_refused(trained, make_settings):
@@ -109,7 +111,7 @@ def test_data_of_other_classes_or_another_order_are_refused(trained, make_settin
     }
     turned = replace(data, **parts)
     with pytest.raises(ValueError, match="it has to know the same in the same order"):
-        assess_detector(find(str(trained.folder)), turned, "test")
+        make_detector_ready(find(str(trained.folder)), turned)
 
 
 def test_the_report_holds_a_picture_of_what_was_found(trained, tmp_path):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from understudy.data import BoxedImages, Dataset, load
 from understudy.engine import facts, folder
-from understudy.engine.assess_detector import assess_detector, is_detector
+from understudy.engine.detecting import is_detector, make_detector_ready, measure_detection
 from understudy.engine.measurement import measure, measure_alike
 from understudy.engine.networks import loading_as_trained
 from understudy.engine.plan import load_data
@@ -39,17 +39,22 @@ def assess(
     found = find(checkpoint, model)
     source = _find_teacher(teacher, teacher_weights)
     images = load_beside(found, data, data_folder)
+    if precision == "bfloat16" and (found.onnx or is_detector(found)):
+        raise ValueError(f"{found.file} is measured in float32, found --precision {precision}: leave it out")
     if is_detector(found):
         if source is not None:
             raise ValueError("detectors are measured each for itself; leave out --teacher")
-        return assess_detector(found, images, split)
-    if isinstance(images.train, BoxedImages):
-        raise ValueError(f"{images.name} shows objects in boxes, and {found.file} holds no detector")
-    subject = make_ready(found, images, precision)
-    taught_by = source and make_ready(source, images, precision)
-    started = time.perf_counter()
-    look = measure_search if is_embedding(found) else _classified
-    measured, num_images = look(subject, taught_by, images, split)
+        subject = make_detector_ready(found, images)
+        started = time.perf_counter()
+        measured, num_images = measure_detection(subject, images, split)
+    else:
+        if isinstance(images.train, BoxedImages):
+            raise ValueError(f"{images.name} shows objects in boxes, and {found.file} holds no detector")
+        subject = make_ready(found, images, precision)
+        taught_by = source and make_ready(source, images, precision)
+        started = time.perf_counter()
+        look = measure_search if is_embedding(found) else _classified
+        measured, num_images = look(subject, taught_by, images, split)
     asked_s = time.perf_counter() - started
     return {
         "model": found.model,
