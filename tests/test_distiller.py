@@ -313,7 +313,7 @@ def test_stored_answers_do_not_serve_a_term_that_makes_its_own_images():
         distiller(images, labels, known=distiller.wanted(images))
 
 
-def test_adapters_have_the_images_precision():
+def test_connectors_have_the_images_precision():
     student, teacher = (network.double() for network in pair())
     distiller = Distiller(student, teacher, find("ofd"), torch.zeros(2, *SHAPE, dtype=torch.float64))
     images, labels = batch()

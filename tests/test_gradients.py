@@ -69,17 +69,17 @@ def test_a_gradient_of_zeros_stays_one(longest):
 
 
 def clipped_by_hand(factor):
-    """The backward of main + transfer at a parameter of both, one of the transfer's, one of the main's, an adapter."""
-    both, alone, main_only, unreached, adapter = (parameter(1.0, 2.0) for _ in range(5))
+    """The backward of main + transfer at a parameter of both, one of the transfer's, one of the main's, a connector."""
+    both, alone, main_only, unreached, connector = (parameter(1.0, 2.0) for _ in range(5))
     main = both.sum() + 2.0 * main_only.sum()
-    transfer = (torch.tensor([3.0, 4.0]) * both).sum() + alone.square().sum() + (7.0 * adapter).sum()
-    loss = add_clipped(main, transfer, [both, alone, main_only, unreached], [adapter], torch.tensor(factor))
-    return loss, main + transfer, [both, alone, main_only, unreached, adapter]
+    transfer = (torch.tensor([3.0, 4.0]) * both).sum() + alone.square().sum() + (7.0 * connector).sum()
+    loss = add_clipped(main, transfer, [both, alone, main_only, unreached], [connector], torch.tensor(factor))
+    return loss, main + transfer, [both, alone, main_only, unreached, connector]
 
 
 @pytest.mark.parametrize("outer", [1.0, 3.0])
 @pytest.mark.parametrize("factor", [0.5, 0.9, 100.0])
-def test_each_shared_parameter_is_clipped_by_itself_and_adapters_are_not(factor, outer):
+def test_each_shared_parameter_is_clipped_by_itself_and_connectors_are_not(factor, outer):
     loss, total, parameters = clipped_by_hand(factor)
     assert loss.item() == total.item()
     (loss * outer).backward()
@@ -114,13 +114,13 @@ def batch():
 
 
 def gradients(method, epochs=0.0) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of the student and of the adapters, each by name."""
+    """Of the student and of the connectors, each by name."""
     distiller = make(method)
     distiller.enter(len(method.phases) - 1)
     distiller.at(0.0, epochs)
     distiller(*batch())["loss"].backward()
-    adapters = distiller.comparisons.named_parameters()
-    return {name: p.grad for name, p in distiller.student.named_parameters()}, {name: p.grad for name, p in adapters}
+    connectors = distiller.comparisons.named_parameters()
+    return {name: p.grad for name, p in distiller.student.named_parameters()}, {name: p.grad for name, p in connectors}
 
 
 def task_gradients() -> dict[str, Any]:
@@ -143,7 +143,7 @@ CLIPPED = {
 def test_at_every_parameter_the_transfer_is_no_longer_than_the_task_and_keeps_its_direction(name, epochs):
     clip = adjust(find(name), terms=CLIPPED[name])
     free = adjust(clip, terms={term: {"clip": False} for term in CLIPPED[name]})
-    (own, own_adapters), (unclipped, adapters), task = gradients(clip, epochs), gradients(free), task_gradients()
+    (own, own_connectors), (unclipped, connectors), task = gradients(clip, epochs), gradients(free), task_gradients()
     factor, num_clipped = 1.0 / (1.0 + math.exp(-epochs)), 0
     for key, of_task in task.items():
         transfer, wanted = own[key] - of_task, unclipped[key] - of_task
@@ -154,7 +154,7 @@ def test_at_every_parameter_the_transfer_is_no_longer_than_the_task_and_keeps_it
             wanted = wanted * (longest / wanted.norm())
         torch.testing.assert_close(transfer, wanted, rtol=1e-6, atol=1e-10)
     assert num_clipped > 0
-    torch.testing.assert_close(own_adapters, adapters, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(own_connectors, connectors, rtol=1e-9, atol=1e-12)
 
 
 def test_only_the_terms_that_ask_for_it_are_clipped():

@@ -1,4 +1,4 @@
-"""What a method compares in two given networks: positions, and the adapters that their shapes call for."""
+"""What a method compares in two given networks: positions, and the connectors that their shapes call for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Learnt adapters on the student's side, built for one position once its shapes are known.
+"""Learnt layers on the student's side, built for one position once its shapes are known.
 
 They are trained with the student and dropped afterwards; the exported student does not hold them. Shapes come with
 the batch in front: (B, C, H, W) of maps, which the distiller has brought to one size by then, and (B, d) of vectors.

@@ -125,7 +125,7 @@ class Distiller(nn.Module):
         self._over = {term.name for term in making if _schedule(term, progress) == 0.0}
 
     def comparison(self, name: str) -> Comparison:
-        """What the term of this name compares, with its adapters."""
+        """What the term of this name compares, with its connectors."""
         found = self.comparisons[name]
         assert isinstance(found, Comparison)
         return found
@@ -136,7 +136,7 @@ class Distiller(nn.Module):
         return {name: self.comparison(name).sites for name in self.term_names}
 
     def phase_parameters(self) -> list[nn.Parameter]:
-        """What this phase trains: the student with its adapters and objective, and the guides that are learnt in it."""
+        """What this phase trains: the student with its connectors and objective, and the guides learnt in it."""
         modules: list[nn.Module] = [self.student] if self.phase.trains_student else []
         if isinstance(self.objective, nn.Module) and self.phase.trains_student and self.phase.labels:
             modules.append(self.objective)

@@ -40,7 +40,7 @@ def add_clipped(
     """main + transfer, whose backward clips the transfer's gradient by the main one's, parameter by parameter.
 
     At each of the `shared` parameters the transfer's gradient is no longer than `factor` times the main gradient; at
-    the `others` (adapters, which the main loss may not reach) it is left alone. The gradients are computed here, in
+    the `others` (connectors, which the main loss may not reach) it is left alone. The gradients are computed here, in
     two passes; backward only hands them out.
 
     Lee, Kim & Song, "Self-supervised Knowledge Distillation Using Singular Value Decomposition", ECCV 2018, in the form

@@ -40,7 +40,7 @@ def settled_pair():
 
 
 def make(name, size=(8, 8), **changes):
-    """Always the same distiller: networks, adapters and guides have the same numbers each time."""
+    """Always the same distiller: networks, connectors and guides have the same numbers each time."""
     student, teacher = copy.deepcopy(settled_pair())
     torch.manual_seed(1)
     return Distiller(student, teacher, adjust(find(name), **changes), torch.zeros(2, 1, *size).double()).double()
@@ -69,14 +69,14 @@ def guides(distiller):
 
 
 @every_phase
-def test_gradients_reach_the_student_the_phases_adapters_and_guides_and_nothing_else(name, index):
+def test_gradients_reach_the_student_the_phases_connectors_and_guides_and_nothing_else(name, index):
     distiller = make(name)
     distiller.enter(index)
     distiller(*batch())["loss"].backward()
     phase, student = distiller.phase, list(distiller.student.parameters())
     if phase.trains_student:
         assert any(p.grad is not None and p.grad.any() for p in student)
-    modules = [adapter for term in phase.terms for adapter in distiller.comparison(term.name).students]
+    modules = [connector for term in phase.terms for connector in distiller.comparison(term.name).students]
     modules += [guide for term in phase.guides for guide in distiller.comparison(term.name).guides]
     for module in modules:
         parameters = list(module.parameters())

@@ -36,7 +36,7 @@ PAIRS = {
 
 @pytest.mark.parametrize("name", ["kd", "ab", "ofd", "at", "nst", "fitnet", "fsp", "rkd"])
 @pytest.mark.parametrize("pair", [pytest.param(one, marks=pytest.mark.slow) for one in PAIRS])
-def test_one_step_moves_the_student_and_its_adapters_and_leaves_the_teacher(pair, name):
+def test_one_step_moves_the_student_and_its_connectors_and_leaves_the_teacher(pair, name):
     torch.manual_seed(0)
     images = torch.randn(2, 3, SIZE, SIZE)
     labels = torch.randint(NUM_CLASSES, (2,))
@@ -54,9 +54,11 @@ def test_one_step_moves_the_student_and_its_adapters_and_leaves_the_teacher(pair
         for term in phase.terms:
             sites = distiller.sites[term.name]
             assert len({(site.student.name, site.teacher.name) for site in sites}) == len(sites)
-            # RKD's adapters match lengths, and so on: where there are any, each gets a gradient.
-            adapters = list(distiller.comparison(term.name).students.parameters())
-            assert all(p.grad is not None for p in adapters) and (not adapters or any(p.grad.any() for p in adapters))
+            # RKD's connectors match lengths, and so on: where there are any, each gets a gradient.
+            connectors = list(distiller.comparison(term.name).students.parameters())
+            assert all(p.grad is not None for p in connectors) and (
+                not connectors or any(p.grad.any() for p in connectors)
+            )
         assert any(p.grad is not None and p.grad.any() for p in student.parameters())
         optimizer.step()
     assert all(p.grad is None for p in teacher.parameters())

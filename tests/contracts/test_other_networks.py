@@ -108,7 +108,7 @@ def pair_named(name: str) -> tuple[tuple[nn.Module, nn.Module], tuple[int, int]]
 
 
 def check_learns(distiller: Distiller, size: tuple[int, int]) -> None:
-    """In every phase: finite terms, each of which reaches the student; guides and adapters get their gradient."""
+    """In every phase: finite terms, each of which reaches the student; guides and connectors get their gradient."""
     images, labels = batch(size)
     for index, phase in enumerate(distiller.method.phases):
         distiller.enter(index)
@@ -118,8 +118,8 @@ def check_learns(distiller: Distiller, size: tuple[int, int]) -> None:
         answer["loss"].backward()
         trained = distiller.phase_parameters()
         assert all(p.grad is None or p.grad.isfinite().all() for p in trained)
-        adapters = [p for term in phase.terms for p in distiller.comparison(term.name).students.parameters()]
-        assert all(p.grad is not None for p in adapters)
+        connectors = [p for term in phase.terms for p in distiller.comparison(term.name).students.parameters()]
+        assert all(p.grad is not None for p in connectors)
         if phase.trains_student:
             assert any(p.grad is not None and p.grad.any() for p in distiller.student.parameters())
         else:

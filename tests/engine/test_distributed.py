@@ -89,7 +89,7 @@ def lines(folder, kind):
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(launch, tmp_path, monkeypatch):
-    """By terms of images alone, and of images with each other; adapters would have BatchNorms."""
+    """By terms of images alone, and of images with each other; connectors would have BatchNorms."""
     monkeypatch.chdir(tmp_path)
     method = "kd+rkd"
     out, _ = ended(launch(*words(method, "both")))

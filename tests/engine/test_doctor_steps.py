@@ -179,9 +179,9 @@ class Unused(Conv1x1BN):
         return self.conv(feature)
 
 
-@pytest.mark.parametrize(("adapter", "names"), [(Frozen, "conv.weight"), (Unused, "bn.weight, adapter 0.bn.bias")])
-def test_an_adapter_that_cannot_train_is_named(case, adapter, names):
-    term = Term(name="mine", tap="group_end", layers="last", student=adapter, distance=mean_square)
+@pytest.mark.parametrize(("connector", "names"), [(Frozen, "conv.weight"), (Unused, "bn.weight, connector 0.bn.bias")])
+def test_a_connector_that_cannot_train_is_named(case, connector, names):
+    term = Term(name="mine", tap="group_end", layers="last", student=connector, distance=mean_square)
     found = case(one_term(term))
     (finding,) = problems(reach(found, try_steps(found)[1]))
     assert finding.severity == "warning" and "term mine" in finding.found and names in finding.found

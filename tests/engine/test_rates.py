@@ -58,12 +58,12 @@ def test_an_objectives_parameters_have_rates_of_their_own_and_may_be_frozen():
     assert "objective.scale" not in factors(made, {"objective": 0.0})
 
 
-def test_a_name_means_a_whole_part_and_adapters_have_names_too():
+def test_a_name_means_a_whole_part_and_connectors_have_names_too():
     made = distiller("ab+kd")
     found = factors(made, {"stage": 7.0, "comparisons": 0.5})
-    adapters = [name for name in found if name.startswith("comparisons.ab.")]
-    assert adapters and all(found[name] == 0.5 for name in adapters)
-    assert all(factor == 1.0 for name, factor in found.items() if name not in adapters)
+    connectors = [name for name in found if name.startswith("comparisons.ab.")]
+    assert connectors and all(found[name] == 0.5 for name in connectors)
+    assert all(factor == 1.0 for name, factor in found.items() if name not in connectors)
 
 
 @pytest.mark.parametrize("sched", ["multistep", "onecycle", "constant"])

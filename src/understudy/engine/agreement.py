@@ -22,13 +22,13 @@ class Agreement:
     """
 
     def __init__(self, student: nn.Module, teacher: nn.Module, distiller: Distiller, images: Tensor):
-        adapters = _adapters(distiller)
+        connectors = _connectors(distiller)
         self.image_size = tuple(images.shape[-2:])
         self.layers = {}
         for own, wanted in pairs(student, teacher, ROLE, images):
             shapes = [as_map(torch.empty(one.shape, device="meta"), self.image_size).shape for one in (own, wanted)]
-            if shapes[0][2:] == shapes[1][2:] and (own.name in adapters or shapes[0][1] == shapes[1][1]):
-                self.layers[own.name] = (wanted.name, adapters.get(own.name, nn.Identity()))
+            if shapes[0][2:] == shapes[1][2:] and (own.name in connectors or shapes[0][1] == shapes[1][1]):
+                self.layers[own.name] = (wanted.name, connectors.get(own.name, nn.Identity()))
         self.student = student
         self.teacher = teacher
         self.read_student = Tapped(student, list(self.layers), images)
@@ -44,21 +44,21 @@ class Agreement:
         """Student position -> fraction in [0, 1], in evaluation mode; modes are put back."""
         if not self.layers:
             return {}
-        adapters = [adapter for _, adapter in self.layers.values()]
-        with evaluating(self.student, self.teacher, *adapters), precision.autocast():
+        connectors = [connector for _, connector in self.layers.values()]
+        with evaluating(self.student, self.teacher, *connectors), precision.autocast():
             _, student = self.read_student(images)
             _, teacher = self.read_teacher(images)
             return self._compare(student, teacher)
 
     def _compare(self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> dict[str, float]:
         values = {}
-        for name, (teacher_name, adapter) in self.layers.items():
+        for name, (teacher_name, connector) in self.layers.items():
             own, wanted = (as_map(one, self.image_size) for one in (student[name], teacher[teacher_name]))
-            values[name] = float(activation_agreement(adapter(own), wanted))
+            values[name] = float(activation_agreement(connector(own), wanted))
         return values
 
 
-def _adapters(distiller: Distiller) -> dict[str, nn.Module]:
+def _connectors(distiller: Distiller) -> dict[str, nn.Module]:
     """Student position -> the connector that some term trains there."""
     return {
         site.student.name: distiller.comparison(term.name).students[index]

@@ -121,7 +121,7 @@ def _built(
 
 
 def _connection(site: Site) -> str:
-    """What an adapter does there, for terms that compare neuron by neuron."""
+    """What a connector does there, for terms that compare neuron by neuron."""
     words = [] if site.student_shape[1] == site.teacher_shape[1] else ["1x1 conv + BN"]
     if len(site.student_shape) == 2:
         words = ["linear"] if words else []

@@ -1,9 +1,9 @@
 """Learning rates by layer: which factor of `optim.lr` every parameter learns at, from patterns over names.
 
-A parameter goes by the name it has in its network (`layer1.0.conv1.weight`), with `comparisons.TERM.` before it in an
-adapter, and `objective.` in an objective. A pattern means what it matches and all below that: `layer1` every parameter
-of the module of this name, `*` any part of a name, dots too. Of several patterns that match, the last one given counts;
-what none matches has factor 1.
+A parameter goes by the name it has in its network (`layer1.0.conv1.weight`), with `comparisons.TERM.` before it in a
+connector, and `objective.` in an objective. A pattern means what it matches and all below that: `layer1` every
+parameter of the module of this name, `*` any part of a name, dots too. Of several patterns that match, the last one
+given counts; what none matches has factor 1.
 """
 
 import fnmatch

@@ -12,15 +12,17 @@ CHECK = "gradients' reach"
 
 
 def reach(case: Case, steps: list[Step]) -> list[Finding]:
-    """The student's parameters and the adapters' that no phase trains.
+    """The student's parameters and the connectors' that no phase trains.
 
     Rule: what autograd does not connect with the loss of any phase. A gradient of zero counts as one: a new layer may
     begin with it. Of the student only parameters that require a gradient count, so that a part may be frozen.
     """
     reached = frozenset[int]().union(*(step.reached for step in steps))
-    found = _student(case, reached) + _adapters(case, steps)
+    found = _student(case, reached) + _connectors(case, steps)
     num = sum(parameter.requires_grad for parameter in case.plan.student.parameters())
-    return found or [Finding(check=CHECK, severity="fine", found=f"all {num:,} tensors of the student, every adapter")]
+    return found or [
+        Finding(check=CHECK, severity="fine", found=f"all {num:,} tensors of the student, every connector")
+    ]
 
 
 def _student(case: Case, reached: frozenset[int]) -> list[Finding]:
@@ -63,13 +65,13 @@ def _needed_for_logits(case: Case, missed: dict[str, nn.Parameter]) -> list[str]
     return [name for name, gradient in zip(missed, gradients, strict=True) if gradient is not None]
 
 
-def _adapters(case: Case, steps: list[Step]) -> list[Finding]:
-    """A warning for each term with an adapter or guide that has parameters which no phase of the term moves."""
+def _connectors(case: Case, steps: list[Step]) -> list[Finding]:
+    """A warning for each term with a connector or guide that has parameters which no phase of the term moves."""
     found = []
     for term in case.plan.method.terms:
         comparison = case.distiller.comparison(term.name)
         reached = _reached_in(case, steps, term.name)
-        parts = {"adapter": comparison.students, "guide": comparison.guides}
+        parts = {"connector": comparison.students, "guide": comparison.guides}
         stuck = {
             f"{part} {name}": one
             for part, modules in parts.items()
@@ -94,7 +96,7 @@ def _stuck(term: str, names: list[str]) -> Finding:
     return Finding(
         check=CHECK,
         severity="warning",
-        found=f"term {term} has {len(names):,} parameters of adapters that nothing trains: {few(names)}.",
+        found=f"term {term} has {len(names):,} parameters of connectors that nothing trains: {few(names)}.",
         why="They are frozen, or its distance does not depend on them: the student would follow a random projection.",
-        do="use them in the adapter's forward, and leave requires_grad on",
+        do="use them in the connector's forward, and leave requires_grad on",
     )
