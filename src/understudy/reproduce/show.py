@@ -1,12 +1,11 @@
 """The plan, as it is shown before anything runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 
 from rich.table import Table as Grid
 
 from understudy.experiments import Table
-from understudy.report.quantities import duration
 from understudy.reproduce.plan import Run
 
 MOST_NAMES = 4
@@ -34,9 +33,9 @@ def plan_sum(table: Table, runs: Sequence[Run], estimate: Callable[[Run], Estima
     """'19 runs, 3 finished; about 2 h 10 min for 12 of the others, 4 of unknown length'."""
     waiting = [run for run in runs if not run.is_finished]
     known = [taken.seconds for run in waiting if (taken := estimate(run)) is not None]
-    words = [f"{len(table.rows)} rows, {len(runs)} runs, {len(runs) - len(waiting)} finished"]
+    words = [f"{_count(table.rows, 'row')}, {_count(runs, 'run')}, {len(runs) - len(waiting)} finished"]
     if known:
-        words.append(f"about {duration(sum(known) / min(slots, len(known)))} for {len(known)} more")
+        words.append(f"about {roughly(sum(known) / min(slots, len(known)))} for {len(known)} more")
     if len(waiting) > len(known):
         words.append(f"{len(waiting) - len(known)} of unknown length")
     lines = ["; ".join(words)]
@@ -47,7 +46,19 @@ def plan_sum(table: Table, runs: Sequence[Run], estimate: Callable[[Run], Estima
 def _takes(estimate: Estimate | None) -> str:
     if estimate is None:
         return "unknown"
-    return duration(estimate.seconds) + ("" if estimate.is_measured else ", from products")
+    return roughly(estimate.seconds) + ("" if estimate.is_measured else ", from products")
+
+
+def _count(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
+def roughly(seconds: float) -> str:
+    """What an estimate is good for: '45 s', '12 min', '2 h 10 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
 
 
 def _over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
