@@ -99,8 +99,9 @@ def lines_of(folder, kind):
 def test_gradients_are_written_down_at_each_phases_start_and_on_demand(settings, tmp_path):
     execute(settings("ab+kd", "run.gradients_every=4", epochs=3, per_class=5), tmp_path / "run")
     found = lines_of(tmp_path / "run", "gradients")
-    # Two steps an epoch: after the fourth step of each phase; the sixth ends it.
-    assert [(line["phase"], line["step"]) for line in found] == [("initialise", 0), ("train", 6)]
+    # Two steps an epoch: after the fourth step of each phase, which ends an epoch; the sixth ends the phase.
+    places = [("initialise", 0), ("initialise", 4), ("train", 6), ("train", 10)]
+    assert [(line["phase"], line["step"]) for line in found] == places
     execute(settings("ab+kd", "run.gradients_every=3", epochs=3, per_class=5), tmp_path / "other")
     found = lines_of(tmp_path / "other", "gradients")
     assert [line["step"] for line in found] == [0, 3, 6, 9]

@@ -57,6 +57,15 @@ def test_distils_networks_of_ones_own_and_returns_the_plain_student(teacher, tmp
     assert all(torch.equal(a, b) for a, b in zip(run.student.parameters(), again.student.parameters(), strict=True))
 
 
+def test_a_teacher_by_its_models_name_has_the_weights_that_are_given_with_it(teacher_file, tmp_path):
+    data = load_data("digits", per_class=5)
+    given = {"epochs": 1, "folder": tmp_path / "run", "teacher__weights": str(teacher_file)}
+    run = distil(MyStudent(), "digits-2x6", data, **given)
+    assert json.loads((run.folder / "run.json").read_text())["teacher"]["weights"] == str(teacher_file)
+    with pytest.raises(ValueError, match="brings its own weights; leave out"):
+        distil(MyStudent(), str(run.folder), data, **given | {"folder": tmp_path / "other"})
+
+
 def test_a_network_with_another_number_of_classes_is_an_error(teacher, tmp_path):
     with pytest.raises(ValueError, match=r"student answers \(1, 7\) to one image, expected \(1, 10\)"):
         distil(MyStudent(7), teacher, "digits", folder=tmp_path / "run")

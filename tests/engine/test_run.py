@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 
 import pytest
 import torch
@@ -9,9 +10,11 @@ import yaml
 from rich.console import Console
 from safetensors.torch import load_file
 
-from understudy.engine import execute
+from understudy.engine import execute, measure
 from understudy.engine.display import Display, silent
+from understudy.engine.memory import TooLargeError, told_when_full
 from understudy.engine.plan import make_plan
+from understudy.engine.pull import in_words
 from understudy.engine.record import NotFiniteError
 from understudy.models import build, read_metadata
 
@@ -67,21 +70,37 @@ def test_batches_are_as_large_as_the_set_at_most_and_the_log_says_so(settings, t
 class Breaking(torch.nn.Module):
     """A network of one's own with a mistake that shows after some steps."""
 
-    def __init__(self):
+    def __init__(self, error):
         super().__init__()
-        self.network, self.steps = build("digits-1x4", num_classes=10, in_channels=1), 0
+        self.network, self.steps, self.error = build("digits-1x4", num_classes=10, in_channels=1), 0, error
 
     def forward(self, images):
         self.steps += self.training and torch.is_grad_enabled()
         if self.steps == 6:
-            raise ValueError("of the network's own")
+            raise self.error
         return self.network(images)
 
 
 def test_a_mistake_in_a_network_of_ones_own_is_not_taken_for_one_in_the_settings(settings, tmp_path):
     with pytest.raises(RuntimeError, match="the run failed after step [1-9]") as failure:
-        execute(settings("none"), tmp_path / "run", student=Breaking())
+        execute(settings("none"), tmp_path / "run", student=Breaking(ValueError("of its own")))
     assert isinstance(failure.value.__cause__, ValueError) and "own" in str(failure.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nOf which"), MemoryError()]
+)
+def test_memory_that_does_not_suffice_is_told_with_what_can_be_done(error, settings, tmp_path):
+    with pytest.raises(TooLargeError, match=r"out of memory with batches of 32 images.*understudy doctor") as failure:
+        execute(settings("none", batch_size=32), tmp_path / "run", student=Breaking(error))
+    assert ("Tried to allocate 20.00 GiB." in str(failure.value)) == bool(str(error))
+
+
+def test_torchs_own_error_on_a_processor_is_one_of_memory_and_others_are_not():
+    with pytest.raises(TooLargeError, match="can't allocate memory"), told_when_full(8):
+        torch.empty(2**55)
+    with pytest.raises(RuntimeError, match="^another$"), told_when_full(8):
+        raise RuntimeError("another")
 
 
 def test_the_student_alone_is_written_without_connectors(settings, tmp_path):
@@ -201,3 +220,21 @@ def test_only_agreement_is_measured_while_the_classifier_is_not_trained(settings
     first, second, _ = lines(tmp_path / "run", "epoch")
     assert first["scores"] is None and set(first["agreement"]) == {"stage1", "stage2", "stage3"}
     assert second["scores"] is not None and all(0 <= value <= 1 for value in second["agreement"].values())
+
+
+def test_while_images_are_held_out_the_agreement_is_measured_on_them(settings, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(measure, "agree", lambda agreement, images, *rest: seen.append(images) or None)
+    wanted = settings("kd", epochs=1, **{"data.validation": 0.2})
+    plan = make_plan(wanted)
+    execute(wanted, tmp_path / "run", data=None)
+    assert [len(images) for images in seen] == [len(plan.data.validation)]
+    assert len(plan.data.validation) != len(plan.data.test)
+
+
+def test_a_gradient_of_zero_or_none_at_all_is_told_beside_the_ratios():
+    found = {"phase": "train", "relative": {"kd": 0.25, "ab": 0.0, "at": math.inf, "ofd": None}}
+    said = in_words(found)
+    assert said[0] == "train: gradients at the student beside the labels': kd 0.25, ab 0, at inf"
+    assert "ab has no gradient" in said[1] and "at's gradient" in said[2] and len(said) == 3
+    assert in_words({"phase": "train", "relative": {"kd": None}}) == []

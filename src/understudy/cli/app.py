@@ -33,7 +33,7 @@ def main() -> None:
         _fail(error, 2)
     except RuntimeError as error:
         # Only a run's own ending is told in a sentence; any other failure keeps its traceback.
-        if type(error).__name__ not in ("NotFiniteError", "StoppedError", "ExportError"):
+        if type(error).__name__ not in ("NotFiniteError", "StoppedError", "TooLargeError", "ExportError"):
             raise
         _fail(error, 1)
     except BrokenPipeError:

@@ -17,15 +17,15 @@ def layers(
         typer.Option("--student", help="show the pairs of positions that would be compared", show_default=False),
     ] = None,
     role: Annotated[str, typer.Option("--role", help="which positions are paired")] = "before_relu",
-    size: Annotated[int, typer.Option("--size", help="height and width of the images")] = 32,
+    size: Annotated[int, typer.Option("--size", min=1, help="height and width of the images")] = 32,
     student_size: Annotated[
         int | None,
         typer.Option(
-            "--student-size", help="of the images that the student sees [default: --size]", show_default=False
+            "--student-size", min=1, help="of the images that the student sees [default: --size]", show_default=False
         ),
     ] = None,
-    channels: Annotated[int, typer.Option("--channels", help="channels of the images")] = 3,
-    classes: Annotated[int, typer.Option("--classes", help="classes of the classifier")] = 10,
+    channels: Annotated[int, typer.Option("--channels", min=1, help="channels of the images")] = 3,
+    classes: Annotated[int, typer.Option("--classes", min=1, help="classes of the classifier")] = 10,
 ) -> None:
     """List a network's positions: names to tap, shapes, parameters, before or after which activation, and roles.
 

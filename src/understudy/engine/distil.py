@@ -57,7 +57,8 @@ def distil(
         **{key.replace("__", "."): value for key, value in options.items()},
     }
     if isinstance(teacher, str):
-        found = locate(teacher, None)
+        weights = wanted.pop("teacher.weights", None)
+        found = locate(teacher, Path(weights) if weights is not None else None)
         wanted |= {"teacher.model": found.model, "teacher.weights": found.weights and str(found.weights)}
     elif teacher is not None:
         wanted["teacher.model"] = type(teacher).__name__

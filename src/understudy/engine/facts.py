@@ -20,7 +20,18 @@ from understudy.modes import evaluating
 
 def versions() -> dict[str, str]:
     names = ("understudy", "torch", "torchvision", "numpy", "pyarrow", "pillow", "scikit-learn")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+    found = {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+    return {**found, "understudy sources": _own_sources()}
+
+
+@functools.cache
+def _own_sources() -> str:
+    """A fingerprint of the package's own code, which changes more often than its version does."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def hardware(device: torch.device) -> dict[str, object]:

@@ -40,7 +40,7 @@ def finish(
         "teacher_scores": run_facts["teacher"]["scores"] if run_facts["teacher"] else None,
         "parameters": run_facts["student"]["parameters"],
         "multiply_adds": run_facts["student"]["multiply_adds"],
-        "agreement": agree(agreement, data, exact),
+        "agreement": agree(agreement, data.test, data, exact),
         "selection": _selection(lines),
         "wall_s": round(place.wall_s, 1),
         "phases": [

@@ -147,10 +147,10 @@ class Loop:
             epoch_ends = self.place.phase_step % self.batches.steps_per_epoch == 0
             if epoch_ends or self.place.step % every.log_every == 0:
                 self._note(epoch)
-            if every.gradients_every and self.place.phase_step % every.gradients_every == 0 and not epoch_ends:
-                self._look_at_gradients(None)
             if epoch_ends:
                 self._end_epoch(epoch)
+            if every.gradients_every and self.place.phase_step % every.gradients_every == 0:
+                self._look_at_gradients(None)
             self._stop_if_asked(epoch)
             if self.place.step % every.checkpoint_every == 0 or self.place.phase_step == self._phase_steps():
                 self._save(epoch)
@@ -250,8 +250,9 @@ class Loop:
         images, labels = self._mix(self.batches.batch(epoch, done % per_epoch), epoch, done % per_epoch)
         found = look(self.distiller, (images, labels, self._kept(epoch)), self.precision, balance)
         self.record.write("gradients", step=self.place.step, **found)
-        if done == 0 and in_words(found):
-            self.display.say(in_words(found))
+        if done == 0:
+            for line in in_words(found):
+                self.display.say(line)
 
     def _kept(self, epoch: int) -> torch.Tensor | None:
         """Which images of the step's batch the terms that select look at."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from understudy.data import Dataset, batches_in_order
+from understudy.data import Dataset, Images, batches_in_order
 from understudy.distiller import Distiller
 from understudy.engine.agreement import Agreement
 from understudy.engine.plan import Plan
@@ -35,20 +35,21 @@ def measure_epoch(
 ) -> dict[str, Any]:
     """What the log keeps after an epoch: the scores where the output is being trained, and the agreement."""
     data, scores = plan.data, None
+    split, images = ("test", data.test) if data.validation is None else ("validation", data.validation)
     if distiller.phase.labels or any(term.tap == "logits" for term in distiller.phase.terms):
-        split, images = ("test", data.test) if data.validation is None else ("validation", data.validation)
         scores = {split: plan.task.measure(plan.assembled, images, data, precision)}
-    return {"scores": scores, "agreement": agree(agreement, data, precision)}
+    return {"scores": scores, "agreement": agree(agreement, images, data, precision)}
 
 
-def agree(agreement: Agreement | None, data: Dataset, precision: Precision) -> dict[str, float] | None:
+def agree(agreement: Agreement | None, images: Images, data: Dataset, precision: Precision) -> dict[str, float] | None:
+    """The share of equal activations at each layer on some of these images of the data, if it can be measured."""
     if agreement is None:
         return None
     _, height, width = data.image_shape
-    count = min(AGREEMENT_IMAGES, max(1, AGREEMENT_PIXELS // (height * width)), len(data.test))
+    count = min(AGREEMENT_IMAGES, max(1, AGREEMENT_PIXELS // (height * width)), len(images))
     # Evenly spaced: sets may be sorted by class.
-    chosen = torch.arange(count) * len(data.test) // count
+    chosen = torch.arange(count) * len(images) // count
     # So few are decoded before a worker process has started.
     here = replace(data, workers=0)
-    images, _ = next(batches_in_order(data.test.subset(chosen), here, batch_size=count, device=precision.device))
-    return agreement.measure(images, precision) or None
+    batch, _ = next(batches_in_order(images.subset(chosen), here, batch_size=count, device=precision.device))
+    return agreement.measure(batch, precision) or None

@@ -1,7 +1,11 @@
-"""How the processor's memory is kept between steps."""
+"""How memory is kept between steps, and what is said where it does not suffice."""
 
+import contextlib
 import ctypes
 import sys
+from collections.abc import Iterator
+
+import torch
 
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -21,3 +25,27 @@ def keep_freed_memory() -> None:
         # above 32 MiB, and the next line would then hold it at 128 KiB.
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+class TooLargeError(RuntimeError):
+    """The run wanted more memory than there is."""
+
+
+@contextlib.contextmanager
+def told_when_full(batch_size: int) -> Iterator[None]:
+    """A stretch of a run in which exhausted memory ends in a TooLargeError with what can be done."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_of_memory(error):
+            raise
+        reason = next(iter(str(error).splitlines()), "")
+        raise TooLargeError(
+            f"out of memory with batches of {batch_size} images{reason and f' ({reason})'}; `understudy doctor` with "
+            f"the same options says which batch fits, and --batch-size in another folder is a run with it"
+        ) from error
+
+
+def _is_of_memory(error: Exception) -> bool:
+    # On a processor torch has no class of its own for it.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

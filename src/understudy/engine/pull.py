@@ -1,5 +1,6 @@
 """How hard each term pulls at the student, beside the labels: measured on a batch, and set to a ratio."""
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -27,7 +28,16 @@ def look(distiller: Distiller, batch: Batch, precision: Precision, balance: floa
     }
 
 
-def in_words(found: dict[str, Any]) -> str:
-    """'initialise: gradients at the student beside the labels': ab 0.92'; empty where no term was measured."""
-    ratios = ", ".join(f"{name} {ratio:.2g}" for name, ratio in found["relative"].items() if ratio is not None)
-    return f"{found['phase']}: gradients at the student beside the labels': {ratios}" if ratios else ""
+def in_words(found: dict[str, Any]) -> list[str]:
+    """'initialise: gradients at the student beside the labels': ab 0.92', and what is wrong with them, if anything."""
+    phase, known = found["phase"], {name: ratio for name, ratio in found["relative"].items() if ratio is not None}
+    ratios = ", ".join(f"{name} {ratio:.2g}" for name, ratio in known.items())
+    lines = [f"{phase}: gradients at the student beside the labels': {ratios}"] if ratios else []
+    for name, ratio in known.items():
+        if ratio == 0.0:
+            lines.append(f"{phase}: {name} has no gradient on the first batch; if it stays so it teaches nothing")
+        elif not math.isfinite(ratio):
+            lines.append(
+                f"{phase}: {name}'s gradient on the first batch is not finite; `understudy doctor` looks closer"
+            )
+    return lines

@@ -20,7 +20,7 @@ from understudy.engine.distributed import check_processes, own_folder
 from understudy.engine.finish import finish
 from understudy.engine.loop import Loop, Place
 from understudy.engine.measure import make_agreement, measure_epoch
-from understudy.engine.memory import keep_freed_memory
+from understudy.engine.memory import keep_freed_memory, told_when_full
 from understudy.engine.plan import Plan, make_plan
 from understudy.engine.record import Record
 from understudy.engine.seen import keep_seen
@@ -104,8 +104,8 @@ def _execute(
         summary = _read_finished(plan, out, display)
     else:
         keep_freed_memory()
-        scaled = images_scaled(plan.student, settings.student.size)
-        with folder.held(out), threads_for(plan.batch_multiply_adds), scaled:
+        scaled, full = images_scaled(plan.student, settings.student.size), told_when_full(settings.batch_size)
+        with folder.held(out), threads_for(plan.batch_multiply_adds), scaled, full:
             folder.start(out, settings)
             summary = _carry_out(plan, out, display, until)
     return Result(student=plan.student.eval(), folder=out, summary=summary)
