@@ -130,6 +130,12 @@ def test_a_run_that_was_stopped_ends_in_the_same_bits(trained, tmp_path):
     assert files[0] == files[1]
 
 
+def test_an_embedding_has_no_confusion_and_says_so_before_it_is_measured(trained, monkeypatch):
+    monkeypatch.setattr("understudy.engine.assess.make_ready", None)
+    with pytest.raises(ValueError, match="--confusion: digits-.* does not answer classes; leave it out"):
+        assess(str(trained.folder), needs_classes=True)
+
+
 @pytest.mark.parametrize("method", ["rkd", "at"])
 def test_a_teacher_of_embeddings_teaches_a_student_of_another_length(trained, tmp_path, method):
     taught = execute(

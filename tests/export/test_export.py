@@ -1,6 +1,7 @@
 """From a finished run to files: what is in them, that they answer as the student, and what is told otherwise."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -344,3 +345,10 @@ def test_missing_packages_are_told_before_anything_is_written(run, tmp_path, mon
     ):
         export_run(run, ["safetensors", "onnx"], out=tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("tolerance", [-1e-4, math.nan, math.inf])
+def test_a_tolerance_that_is_none_is_refused_before_anything_is_written(run, tmp_path, tolerance):
+    with pytest.raises(ValueError, match="expected a number from 0 on"):
+        export_run(run, ["onnx"], out=tmp_path, tolerance=tolerance)
+    assert list(tmp_path.iterdir()) == []

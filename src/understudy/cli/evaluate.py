@@ -100,6 +100,7 @@ def evaluate(
         split=split.value,
         teacher=teacher,
         teacher_weights=teacher_weights,
+        needs_classes=confusion is not None,
     )
     screen = console()
     if "scores" in found and "per_class" in found:
@@ -114,8 +115,6 @@ def evaluate(
         json_file.parent.mkdir(parents=True, exist_ok=True)
         write_json(json_file, found)
         screen.print(f"everything: {json_file}", highlight=False, soft_wrap=True, markup=False)
-    if confusion is not None and "scores" in found:
-        raise ValueError(f"--confusion: {found['model']} does not answer classes; leave it out")
     if confusion is not None:
         names = [one["name"] for one in found["per_class"]]
         title = f"{found['model']} on {found['data']}: {found['accuracy_pct']:.2f} % right"

@@ -30,13 +30,17 @@ def assess(
     split: str = "test",
     teacher: str | None = None,
     teacher_weights: Path | None = None,
+    needs_classes: bool = False,
 ) -> dict[str, Any]:
     """Everything that is measured of a network on the images of a split, as JSON knows values.
 
     The network is a run's student, a student's own file, any weights with the name of their model, or an ONNX file; so
-    is the teacher, if there is one. Raises ValueError where a file does not say what the options leave out.
+    is the teacher, if there is one. Raises ValueError where a file does not say what the options leave out, and for
+    one that answers no classes where it `needs_classes`.
     """
     found = find(checkpoint, model)
+    if needs_classes and (is_detector(found) or is_embedding(found)):
+        raise ValueError(f"--confusion: {found.model} does not answer classes; leave it out")
     source = _find_teacher(teacher, teacher_weights)
     images = load_beside(found, data, data_folder)
     if precision == "bfloat16" and (found.onnx or is_detector(found)):

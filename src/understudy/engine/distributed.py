@@ -46,4 +46,7 @@ def check_processes(task: Task, batch_size: int) -> str | None:
         raise ValueError(
             f"{count} processes cannot share a batch of {batch_size} images; give a multiple of {count} as batch_size"
         )
-    return f"{count} processes with {batch_size // count} images of each batch; a BatchNorm sees those of its process"
+    return (
+        f"{count} processes with {batch_size // count} images of each batch; a BatchNorm sees those of its process; "
+        f"docs/processes.md has what else is its own (mixup, dropout, BSS, margins of OFD without BatchNorm)"
+    )

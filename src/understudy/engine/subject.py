@@ -58,8 +58,10 @@ def find(checkpoint: str, model: str | None = None) -> Found:
         onnx = open_onnx(path)
         return Found(model=onnx.metadata.get("model", path.name), file=path, metadata=onnx.metadata, onnx=onnx)
     if model is not None:
-        file = path / "student.safetensors" if path.is_dir() else path
-        return Found(model=model, file=file, metadata=read_metadata(file) if file.is_file() else {})
+        file = path / folder.STUDENT if path.is_dir() else path
+        if not file.is_file():
+            raise ValueError(f"there is no file {file}; give a run's folder or a file of weights{did_you_mean(path)}")
+        return Found(model=model, file=file, metadata=read_metadata(file))
     wanted = locate(checkpoint, None)
     if wanted.weights is None:
         raise ValueError(

@@ -1,5 +1,6 @@
 """From a finished run to the files that are passed on: each is written, read again and compared, or not there."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ def export_run(
     removed again.
     """
     formats = _check(formats, with_normalisation)
+    if not 0 <= tolerance < math.inf:
+        raise ValueError(f"tolerance={tolerance}: expected a number from 0 on, as in --tolerance 1e-3")
     check_folder(out or run)
     student = open_student(run, model=model, data_folder=data_folder)
     out = out or run / "export"
