@@ -144,7 +144,8 @@ def test_at_every_parameter_the_transfer_is_no_longer_than_the_task_and_keeps_it
     clip = adjust(find(name), terms=CLIPPED[name])
     free = adjust(clip, terms={term: {"clip": False} for term in CLIPPED[name]})
     (own, own_connectors), (unclipped, connectors), task = gradients(clip, epochs), gradients(free), task_gradients()
-    factor, num_clipped = 1.0 / (1.0 + math.exp(-epochs)), 0
+    # Of whole epochs.
+    factor, num_clipped = 1.0 / (1.0 + math.exp(-math.floor(epochs))), 0
     for key, of_task in task.items():
         transfer, wanted = own[key] - of_task, unclipped[key] - of_task
         longest = factor * of_task.norm()

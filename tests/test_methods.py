@@ -31,6 +31,15 @@ def test_ab_halves_the_weight_of_each_earlier_layer():
     assert boundaries.layer_weights(3) == pytest.approx((0.75e-3, 1.5e-3, 3e-3))
 
 
+def test_ofd_has_the_authors_weights():
+    assert term(find("ofd"), "ofd").layer_weights(3) == pytest.approx((0.25e-3, 0.5e-3, 1e-3))
+
+
+def test_ft_has_the_authors_six_epochs_before_their_164():
+    paraphrase, train = find("ft").phases
+    assert (paraphrase.share, train.share) == (6 / 170, 164 / 170)
+
+
 def test_kd_alone_is_hintons():
     (phase,) = find("kd").phases
     (divergence,) = phase.terms

@@ -44,14 +44,12 @@ class MatchWidth(nn.Sequential):
 class LinearHead(nn.Linear):
     """A classifier or projection with a bias: (B, d_student) -> (B, d_teacher).
 
-    Initialised as the AB authors do theirs. Raises ValueError for anything but vectors.
+    It starts as PyTorch's layers do, as the AB authors' head for DTL. Raises ValueError for anything but vectors.
     """
 
     def __init__(self, student_shape: Sequence[int], teacher_shape: Sequence[int]):
         _check_vectors(student_shape, teacher_shape)
         super().__init__(student_shape[1], teacher_shape[1])
-        nn.init.normal_(self.weight, std=0.01)
-        nn.init.zeros_(self.bias)
 
 
 class MatchLength(nn.Sequential):

@@ -270,8 +270,8 @@ class Distiller(nn.Module):
         own = {id(parameter) for parameter in student}
         others = [p for p in self.phase_parameters() if id(p) not in own]
         transfer = torch.stack([terms[name] for name in terms if name in clipped]).sum()
-        # The authors' factor: half at first, all of the main gradient after some epochs.
-        return add_clipped(torch.stack(main).sum(), transfer, student, others, torch.sigmoid(self.epochs))
+        # The authors' factor, of whole epochs: half in the first, nearly all of the main gradient after some.
+        return add_clipped(torch.stack(main).sum(), transfer, student, others, torch.sigmoid(self.epochs.floor()))
 
     def wanted(self, images: Tensor) -> Wanted:
         """Term name -> the teacher's side of its comparison on these images, one tensor for each position."""

@@ -58,3 +58,16 @@ def test_measured_is_the_middle_of_the_shorter_side():
 def test_crops_that_cannot_be_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):
         Crops(**settings)
+
+
+@pytest.mark.parametrize(("height", "width", "left_out"), [(300, 400, 0.0), (400, 400, 0.0), (300, 600, 1 / 3)])
+def test_of_the_whole_area_an_image_is_resized_and_only_a_long_one_loses_its_ends(height, width, left_out):
+    crops = Crops(size=8, scale=(1.0, 1.0), flip=False)
+    shown = crops.random(gradient(height, width), 0).float()
+    others = [crops.random(gradient(height, width), seed).float() for seed in range(1, 6)]
+    # A crop of the same area may round to a pixel less.
+    assert all((other - shown).abs().max() <= 2 for other in others)
+    # Between the centres of the first and the last of 8 pixels lie 7/8 of what is seen.
+    for channel, share in ((0, 1 - left_out), (1, 1.0)):
+        values = shown[channel].mean(dim=channel)
+        assert abs(float(values[-1] - values[0]) - 255 * share * 7 / 8) < 8

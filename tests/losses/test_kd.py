@@ -79,3 +79,11 @@ def test_computes_low_precision_in_float32(logits, dtype):
 def test_is_the_mean_over_the_batch(logits):
     single = [kd(student[None], teacher[None]) for student, teacher in zip(*logits, strict=True)]
     torch.testing.assert_close(kd(*logits), torch.stack(single).mean(), rtol=0, atol=1e-12)
+
+
+def test_at_temperature_one_it_is_soft_cross_entropy_without_the_teachers_entropy(logits):
+    student, teacher = logits
+    soft = teacher.softmax(dim=1)
+    entropy = -(soft * soft.log()).sum(dim=1).mean()
+    expected = torch.nn.functional.cross_entropy(student, soft)
+    torch.testing.assert_close(kd(student, teacher, temperature=1.0) + entropy, expected, rtol=0, atol=1e-12)

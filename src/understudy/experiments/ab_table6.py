@@ -6,7 +6,8 @@ Run:    understudy reproduce ab_table6 multi_layer --teacher-weights FILE
 Expect: 13.09 % error for AB + KD on all layers, with the paper's teacher.
 
 A layer by itself weighs as much as among all of them: AB's first layer a quarter of its last. FSP's matrix of a layer
-is that of the group's beginning and end. FitNet's entry in the other tables is that of the third layer.
+is that of the group's beginning and end; among all layers FSP has those of the second and the third. FitNet's entry in
+the other tables is that of the third layer.
 
 The rows .../2+10 are a tenth of the epochs, in batches of 32.
 """

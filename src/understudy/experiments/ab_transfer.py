@@ -4,7 +4,11 @@ The authors' code for MIT scenes: 60 epochs of initialisation at a constant rate
 of it from their half on; batches of 32, weight decay 1e-4, random resized crops of 224 pixels. Methods without an
 initialisation have the same rates in one phase. The code has nothing for CUB; its recipe is taken to be the same.
 
-Not known to us: which weights FitNet, FSP, AT and Jacobian matching had there; they have those of CIFAR.
+Differs from the authors' code: the classifier starts as PyTorch's layers do, where theirs is drawn from N(0, 0.01). DTL
+weighs 10 as they write it; on the two GPUs of their program each adds its own mean, so that 20 came into effect.
+
+Not known to us: which weights FitNet, FSP, AT and Jacobian matching had there, and whether FitNet and FSP had DTL in
+their first phase as AB has it; they have the weights of CIFAR, and DTL in their second phase.
 """
 
 from collections.abc import Mapping

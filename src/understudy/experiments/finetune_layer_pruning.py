@@ -4,7 +4,11 @@ An ImageNet ResNet-50 is fine-tuned on the first 100 species and retrieves birds
 16 residual blocks; "until 15" keeps the first 14.
 
 The authors' code: 50 epochs of 40 images a step, a rate of 1e-3 (the classifier's 1e-2) that falls to a fifth at 40,
-Nesterov momentum 0.9, weight decay 5e-4; images resized to 224 pixels and flipped.
+Nesterov momentum 0.9, weight decay 5e-4; images resized to 224 x 224 and flipped, without a crop.
+
+Differs from the authors' code: bilinear where theirs is bicubic; images longer than 4 to 3 lose their ends, and images
+that are measured keep their proportions. An image's vector and its mirror image's are scaled to unit length before they
+are added.
 """
 
 from understudy.experiments.row import Row, Table
@@ -14,6 +18,7 @@ RECIPE = {
     "task": "train",
     "data.name": "cub200-disjoint",
     "data.size": 224,
+    "data.scale": (1.0, 1.0),
     "epochs": 50,
     "batch_size": 40,
     "optim.lr": 1e-3,

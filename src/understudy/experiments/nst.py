@@ -1,8 +1,9 @@
 """What the tables of Huang & Wang, arXiv:1707.01219, 2017, have in common: methods, weights and recipe.
 
 All terms are learnt beside the labels, at one position: the last one. KD has T = 4 and lambda = 16, which is T^2, a
-weight of 1 here; FitNet 100 times the mean square; AT 1000; NST lambda / 2 of equation 3, with lambda = 50, or 100 for
-the Gaussian kernel. Whether FitNet and AT carry the half as well is not said; they do not here.
+weight of 1 here; FitNet 100 times the mean square; AT 1000 times the squared distance of the unit maps; NST lambda / 2
+of equation 3, with lambda = 50, or 100 for the Gaussian kernel. Whether FitNet and AT carry the half as well is not
+said; they do not here.
 
 Differs from the paper: CIFAR images are padded by reflection, not with zeros. Not known to us: the momentum on CIFAR;
 it is 0.9.
@@ -14,17 +15,19 @@ from understudy.experiments.teachers import TEACHERS
 CITATION = "Huang & Wang, Like What You Like: Knowledge Distill via Neuron Selectivity Transfer, arXiv:1707.01219, 2017"
 
 KD = {"terms.kd.temperature": 4.0, "terms.kd.weight": 1.0}
+# The AT authors' code has 1000 before the mean over positions, a 64th of this where a map has 8 x 8.
+AT = {"terms.at.layers": "last", "terms.at.over": "image"}
 # Label, our name of the method and its numbers; the teacher's own row has none.
 METHODS: dict[str, tuple[str, str, dict[str, object]]] = {
     "cross_entropy": ("Cross-entropy", "none", {}),
     "kd": ("KD", "kd", {**KD}),
     "fitnet": ("FitNet", "fitnet_joint", {"terms.fitnet.weight": 200.0}),
-    "at": ("AT", "at", {"terms.at.layers": "last"}),
+    "at": ("AT", "at", {**AT}),
     "nst_linear": ("NST, linear", "nst", {"terms.nst.kernel": "linear"}),
     "nst_polynomial": ("NST, polynomial", "nst", {}),
     "nst_gaussian": ("NST, Gaussian", "nst", {"terms.nst.kernel": "gaussian", "terms.nst.weight": 50.0}),
     "fitnet+kd": ("KD + FitNet", "fitnet_joint+kd", {**KD, "terms.fitnet.weight": 200.0}),
-    "at+kd": ("KD + AT", "at+kd", {**KD, "method.labels": True, "terms.at.layers": "last"}),
+    "at+kd": ("KD + AT", "at+kd", {**KD, "method.labels": True, **AT}),
     "kd+nst_polynomial": ("KD + NST", "kd+nst", {**KD}),
     "fitnet+kd+nst_polynomial": ("KD + FitNet + NST", "fitnet+kd+nst", {**KD}),
     "teacher": ("Teacher", "", {}),

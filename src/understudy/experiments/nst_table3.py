@@ -7,6 +7,10 @@ Expect: 24.34 % top-1 error for KD + NST, with the paper's teacher.
 
 100 epochs of 512 images a step, a rate of 0.1 that falls to a tenth at 30, 60 and 90, weight decay 1e-4. The authors'
 ImageNet code takes lambda = 50 itself where equation 3 has its half, so NST weighs 50 here.
+
+Differs from the authors' code: it reads BatchNorms before their ReLU, with a teacher on each batch's statistics, and
+changes colours and lighting as well. Here maps are read after the ReLU, as the paper describes them, from a teacher on
+its running statistics, and training images are cropped and flipped.
 """
 
 from understudy.experiments.nst import CITATION, METHODS

@@ -4,7 +4,8 @@ Lee, Kim & Song, "Self-supervised Knowledge Distillation Using Singular Value De
 
 Differs from the paper: a singular vector's sign is arbitrary and the relation of two taps depends on it, so the
 teacher's are made canonical first; the authors' depend on the linear algebra library. The loss is averaged over the
-batch, where the authors sum. Clipping the gradient to that of the task is not part of the loss.
+batch, where the authors sum; maps of other widths go through a connector, where their pairs are equally wide. Clipping
+the gradient to that of the task is not part of the loss.
 """
 
 # Shapes: B images, M channels in front, N at the back, K vectors kept.

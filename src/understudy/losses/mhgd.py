@@ -6,7 +6,8 @@ An attention network learns on the teacher alone how the images' leading singula
 at the tap before. Frozen, its heads are graphs over the batch, which the student's vectors are to reproduce.
 
 Differs from the paper: signs of the teacher's vectors are canonical, since V -> -V flips the graph's logits; the
-divergence is averaged over the batch's rows, where the authors' code sums. Clipping the gradient to that of the task
+divergence is averaged over the batch's rows, where the authors' code sums; maps of other widths go through a connector,
+where their pairs are equally wide. Clipping the gradient to that of the task
 is not part of the loss. The estimator's loss has the sign of the authors' code, 1 - cosine.
 """
 

@@ -148,8 +148,8 @@ METHODS: dict[str, Method] = {
         paper="Kim, Park & Kwak, NeurIPS 2018",
         family="map",
         phases=(
-            Phase(name="paraphrase", guides=(FT,), labels=0.0, share=5 / 169, optim={"sched": "constant"}),
-            Phase(name="train", terms=(FT,), share=164 / 169),
+            Phase(name="paraphrase", guides=(FT,), labels=0.0, share=6 / 170, optim={"sched": "constant"}),
+            Phase(name="train", terms=(FT,), share=164 / 170),
         ),
     ),
     "kd_svd": Method(
