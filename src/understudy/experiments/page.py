@@ -8,6 +8,7 @@ from understudy.experiments.cells import Cell
 from understudy.experiments.formats import markdown
 from understudy.experiments.found_wrong import found_wrong
 from understudy.experiments.grid import Part, column_of, parts_of, teacher_errors
+from understudy.experiments.paired import paired
 from understudy.experiments.row import Table
 
 # What metrics on images that are held out to choose by begin with.
@@ -23,6 +24,7 @@ def write_page(table: Table, cells: Sequence[Cell], path: Path) -> None:
         parts += [
             heading(part),
             _numbers(part),
+            *paired(part),
             *found_wrong(table, part.cells),
             _speeds(table, part.cells),
         ]
@@ -37,7 +39,7 @@ def table_page(table: Table, cells: Sequence[Cell], picture: str) -> str:
     parts = [f"# {table.title}", f"{table.citation}. `understudy reproduce {table.name}` measures it.", table.notes]
     parts.append(f"![Published and measured numbers of {table.name}]({picture})")
     for part in parts_of(table, cells):
-        parts += [heading(part) if cells else "", _numbers(part)]
+        parts += [heading(part) if cells else "", _numbers(part), *paired(part)]
     missing = dict.fromkeys(row.missing for row in table.rows.values() if row.missing)
     parts += [f"Cannot be run yet, because this is missing: {'; '.join(map(str, missing))}." if missing else ""]
     return "\n\n".join(part for part in parts if part) + "\n"

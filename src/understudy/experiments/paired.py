@@ -1,0 +1,60 @@
+"""What each method gains on the student alone, seed by seed, as a table in Markdown."""
+
+import statistics
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from understudy.experiments.cells import Cell, is_of
+from understudy.experiments.grid import Part, column_of
+from understudy.experiments.row import Row, Table
+
+# What has to be equal, besides the place on the page, for two rows to differ in the method alone.
+SHARED = ("student.", "data.", "batch_size")
+
+
+def paired(part: Part) -> list[str]:
+    """The mean difference to the student alone of the same seed, its deviation, and in how many seeds it is better.
+
+    Nothing where no two seeds of both were run. Seeds decide weights, order and augmentation of both runs, so that a
+    difference varies less than either number does.
+    """
+    table = part.table
+    found: dict[str, dict[str, str]] = {}
+    for row in table.rows.values():
+        words = _difference(row, _alone(table, row), part.cells, table)
+        if words:
+            found.setdefault(row.title, {})[column_of(table, row.keys, row.metric)] = words
+    if not found:
+        return []
+    columns = list(dict.fromkeys(column for line in found.values() for column in line))
+    lines = [[label, *(line.get(column, "") for column in columns)] for label, line in found.items()]
+    drawn = tabulate(lines, headers=["", *columns], tablefmt="github", disable_numparse=True)
+    return [f"Beside the student alone of the same seed, in points, and in how many seeds it is better:\n\n{drawn}"]
+
+
+def _alone(table: Table, row: Row) -> Row | None:
+    """The row of the student by itself that this one is to be compared with, if there is one."""
+    for other in table.rows.values():
+        is_alone = other.settings.get("method.name") == "none" and other.start is None
+        if is_alone and other is not row and _place(table, other) == _place(table, row):
+            return other
+    return None
+
+
+def _place(table: Table, row: Row) -> tuple[object, ...]:
+    shared = {key: value for key, value in row.settings.items() if key.startswith(SHARED)}
+    epochs = sum(int(part) for part in str(row.settings.get("epochs", "0")).split("+"))
+    return row.reading, row.metric, column_of(table, row.keys, row.metric), epochs, repr(sorted(shared.items()))
+
+
+def _difference(row: Row, alone: Row | None, cells: Sequence[Cell], table: Table) -> str:
+    """'-3.42 +- 0.80, 3 of 3'; empty where fewer than two seeds are there of both."""
+    if alone is None:
+        return ""
+    own, others = ({cell["seed"]: cell["value"] for cell in cells if is_of(cell, one)} for one in (row, alone))
+    gains = [own[seed] - others[seed] for seed in sorted(own.keys() & others.keys())]
+    if len(gains) < 2:
+        return ""
+    better = sum(gain < 0 if table.lower_is_better else gain > 0 for gain in gains)
+    return f"{statistics.mean(gains):+.2f} +- {statistics.stdev(gains):.2f}, {better} of {len(gains)}"

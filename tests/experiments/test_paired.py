@@ -1,0 +1,52 @@
+"""What a method gains on the student alone, with numbers whose differences are known."""
+
+from dataclasses import replace
+
+import pytest
+
+from understudy.experiments import TABLES
+from understudy.experiments.grid import parts_of
+from understudy.experiments.paired import paired
+
+DIGITS = TABLES["methods_digits"]
+
+
+def cells_of(name, values, table=DIGITS):
+    row = table.rows[name]
+    teacher = {"teacher_sha256": None if name == "none" else "a" * 64, "teacher_error_percent": 1.0}
+    return [
+        {**row.keys, "metric": row.metric, "seed": seed, "value": value, **teacher} for seed, value in values.items()
+    ]
+
+
+def drawn(cells, table=DIGITS):
+    (part,) = parts_of(table, cells)
+    return "\n".join(paired(part))
+
+
+def test_differences_are_of_the_same_seed_and_their_spread_is_theirs():
+    cells = cells_of("none", {0: 10.0, 1: 14.0, 2: 12.0}) + cells_of("kd", {2: 10.0, 0: 9.0, 1: 11.0, 3: 1.0})
+    # -1, -3 and -2, though both columns vary by 4 and more; seed 3 has no student alone.
+    assert "| KD | -2.00 +- 1.00, 3 of 3 |" in " ".join(drawn(cells).split())
+
+
+def test_better_is_what_the_table_says_is_better():
+    cells = cells_of("none", {0: 10.0, 1: 14.0}) + cells_of("at", {0: 11.0, 1: 13.0})
+    assert "+0.00 +- 1.41, 1 of 2" in drawn(cells)
+    more = replace(DIGITS, lower_is_better=False)
+    grown = cells_of("none", {0: 10.0, 1: 14.0}) + cells_of("at", {0: 11.0, 1: 15.0})
+    assert "+1.00 +- 0.00, 2 of 2" in drawn(grown, more) and "+1.00 +- 0.00, 0 of 2" in drawn(grown)
+
+
+@pytest.mark.parametrize("kd", [{0: 9.0}, {1: 9.0, 2: 9.0}])
+def test_one_common_seed_says_nothing(kd):
+    assert drawn(cells_of("none", {0: 10.0, 1: 14.0}) + cells_of("kd", kd)) == ""
+
+
+def test_a_student_alone_on_other_labels_is_not_compared_with():
+    table = TABLES["faces38_selective"]
+    wrong = cells_of("wrong/none", {0: 30.0, 1: 31.0}, table)
+    right = cells_of("right/1", {0: 20.0, 1: 21.0}, table)
+    assert (
+        drawn(wrong + right, replace(table, rows={name: table.rows[name] for name in ("wrong/none", "right/1")})) == ""
+    )
