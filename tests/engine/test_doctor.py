@@ -129,9 +129,9 @@ def test_a_healthy_run_says_nothing_and_has_no_findings(settings, tmp_path):
 
 def test_looking_changes_no_bit_of_a_run(settings, tmp_path, monkeypatch):
     looked = execute(settings("ab+kd"), tmp_path / "looked")
-    from understudy.engine import run
+    from understudy.engine import start
 
-    monkeypatch.setattr(run, "look_quickly", lambda *arguments: [])
+    monkeypatch.setattr(start, "look_quickly", lambda *arguments: [])
     plain = execute(settings("ab+kd"), tmp_path / "plain")
     assert looked.summary["student_sha256"] == plain.summary["student_sha256"]
     states = [torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("looked", "plain")]

@@ -142,6 +142,13 @@ def test_of_many_files_some_are_looked_at_and_the_finding_says_how_many():
     assert "6 of 20 test images" in unreadable({"test": seen})[0].found
 
 
+def test_of_more_files_than_there_is_time_for_some_are_looked_at_drawn_over_all():
+    pictures = [Image.effect_noise((3, 3), 90).convert("RGB") for _ in range(200)]
+    seen = scan(files(pictures), seconds=0.0)
+    assert 0 < len(seen.indices) < 100 and seen.indices == sorted(seen.indices) and seen.indices[-1] > 100
+    assert len(scan(files(pictures), seconds=60.0).indices) == 200
+
+
 @pytest.mark.parametrize("values", [[0] * 500 + [1] * 500, [0, 1] * 500])
 def test_a_sample_has_all_classes_whether_they_follow_or_alternate(make, values):
     assert drawn(10, 100).tolist() == list(range(10)) and drawn(1000, 3).tolist() == drawn(1000, 3).tolist()

@@ -16,7 +16,7 @@ import torch
 from tests.engine.pictures import CLASSES, files, pictures
 from understudy.data import Crops, sources
 from understudy.data.parts import Parts
-from understudy.engine import execute
+from understudy.engine import execute, start
 from understudy.engine.assess import assess
 from understudy.engine.display import silent
 from understudy.engine.loop import StoppedError
@@ -109,7 +109,18 @@ def test_stopped_in_mid_epoch_and_gone_on_with_it_ends_in_the_same_bits(tmp_path
     assert bits(tmp_path / "run") == bits(tmp_path / "untouched")
 
 
-def test_a_broken_image_ends_the_run_with_its_name(tmp_path):
+def test_a_broken_image_is_named_before_anything_is_trained(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"1 image cannot be read, .*training.*test.*drawn/17.png is broken; take them"
+    ):
+        run(tmp_path / "run", data=pictures(0, broken=17))
+    assert not (tmp_path / "run" / "run.json").exists()
+    # The folder is free for a run without it.
+    run(tmp_path / "run", data=pictures(0))
+
+
+def test_a_broken_image_that_was_not_looked_at_ends_the_run_with_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(start, "refuse_unreadable", lambda data: None)
     for workers in (0, 2):
         with pytest.raises(ValueError) as caught:
             run(tmp_path / f"run{workers}", data=pictures(workers, broken=17))

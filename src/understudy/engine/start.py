@@ -8,7 +8,7 @@ from understudy.distiller import Distiller
 from understudy.engine import folder, rates
 from understudy.engine.describe import beginning, describe, list_mislabelled, teacher_sha256
 from understudy.engine.display import Display
-from understudy.engine.doctor.quick import look_quickly, tell
+from understudy.engine.doctor.quick import look_quickly, refuse_unreadable, tell
 from understudy.engine.plan import Plan
 from understudy.engine.student_memory import in_words as memory_in_words
 from understudy.engine.teacher_scores import is_known
@@ -27,7 +27,11 @@ def find_facts(
     memory: dict[str, int],
     display: Display,
 ) -> dict[str, Any]:
-    """The facts of a run that begins in the folder, written there; the teacher is measured for them."""
+    """The facts of a run that begins in the folder, written there; the teacher is measured for them.
+
+    Raises ValueError for images that cannot be decoded, as far as they are looked at.
+    """
+    refuse_unreadable(plan.data)
     if not is_known(plan, precision):
         display.say("measuring the teacher ...")
     run_facts = describe(plan, distiller, batches, precision)

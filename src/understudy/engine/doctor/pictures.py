@@ -14,11 +14,12 @@ def unreadable(scans: Mapping[str, Scan]) -> list[Finding]:
     troubles = [trouble for one in scans.values() for trouble in one.troubles]
     if not troubles:
         return [Finding(check="images", severity="fine", found=f"readable: {_parts(scans)}")]
+    count = "1 image" if len(troubles) == 1 else f"{len(troubles):,} images"
     return [
         Finding(
             check="images",
             severity="error",
-            found=f"{len(troubles):,} images cannot be read, looking at {_parts(scans)}: {few(troubles, MOST_LISTED)}",
+            found=f"{count} cannot be read, looking at {_parts(scans)}: {few(troubles, MOST_LISTED)}",
             why="The run would stop at the first of them.",
             do="take them out, or replace them",
         )

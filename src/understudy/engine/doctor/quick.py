@@ -2,15 +2,18 @@
 
 from typing import Any
 
-from understudy.data import ImageSet
+from understudy.data import Dataset, ImageSet
 from understudy.engine.display import Display
 from understudy.engine.doctor.examine import data_findings, label_findings, pair_findings
 from understudy.engine.doctor.finding import Finding, problems
 from understudy.engine.doctor.guessing import guessing_by_accuracy
+from understudy.engine.doctor.pictures import unreadable
+from understudy.engine.doctor.scan import scan
 from understudy.engine.plan import Plan
 
 # What is hashed in about a second.
 MOST_BYTES = 256 * 2**20
+LOOK_AT_FILES_S = 4.0
 
 
 def look_quickly(plan: Plan, teacher: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -25,6 +28,19 @@ def look_quickly(plan: Plan, teacher: dict[str, Any] | None) -> list[dict[str, A
     if scores is not None and "accuracy_pct" in scores:
         found += guessing_by_accuracy("the teacher", scores["accuracy_pct"], len(plan.data.test), plan.data.num_classes)
     return [one.as_plain() for one in problems(found)]
+
+
+def refuse_unreadable(data: Dataset) -> None:
+    """ValueError that lists the images which cannot be decoded, of those that a few seconds are enough for.
+
+    Images in memory were decoded when they were loaded.
+    """
+    parts = {"training": data.train, "held-out": data.validation, "test": data.test, "gallery": data.gallery}
+    files = {name: part for name, part in parts.items() if part is not None and not isinstance(part, ImageSet)}
+    scans = {name: scan(part, seconds=LOOK_AT_FILES_S / len(files)) for name, part in files.items()}
+    for one in unreadable(scans):
+        if one.severity == "error":
+            raise ValueError(f"{one.found}; {one.do}")
 
 
 def tell(display: Display, found: list[dict[str, Any]]) -> None:

@@ -11,8 +11,12 @@ BATCH_SIZE = 100
 
 def drawn(num_images: int, most: int) -> torch.Tensor:
     """The indices of at most so many images, in order, always the same: classes may come in turn or not."""
-    order = torch.randperm(num_images, generator=torch.Generator().manual_seed(0))
-    return order[:most].sort().values
+    return shuffled(num_images)[:most].sort().values
+
+
+def shuffled(num_images: int) -> torch.Tensor:
+    """All indices in an order that is always the same."""
+    return torch.randperm(num_images, generator=torch.Generator().manual_seed(0))
 
 
 def sample(data: Dataset, most: int) -> ImageSet:

@@ -1,17 +1,21 @@
 """Every image looked at once: can it be read, is there anything on it, and has it been seen before?"""
 
 import hashlib
+import math
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from PIL import Image
 
 from understudy.data import BoxedImages, ImageFiles, Images, ImageSet
-from understudy.engine.doctor.sample import drawn
+from understudy.engine.doctor.sample import shuffled
 
 # Of images that have to be decoded, as many of each part are looked at.
 MOST_FILES = 10_000
+# Between two looks at the clock.
+AT_ONCE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +37,9 @@ class Scan:
         return f"{seen:,}" if seen == self.num_images else f"{seen:,} of {self.num_images:,}"
 
 
-def scan(images: Images, most_files: int = MOST_FILES) -> Scan:
-    """All images of a set in memory; of files at most so many, drawn, decoded in threads."""
-    return _scan_pixels(images) if isinstance(images, ImageSet) else _scan_files(images, most_files)
+def scan(images: Images, most_files: int = MOST_FILES, seconds: float = math.inf) -> Scan:
+    """All images of a set in memory; of files at most so many as are decoded in that time, drawn, in threads."""
+    return _scan_pixels(images) if isinstance(images, ImageSet) else _scan_files(images, most_files, seconds)
 
 
 def _scan_pixels(images: ImageSet) -> Scan:
@@ -51,11 +55,18 @@ def _scan_pixels(images: ImageSet) -> Scan:
     )
 
 
-def _scan_files(files: ImageFiles | BoxedImages, most: int) -> Scan:
-    indices = drawn(len(files), most).tolist()
+def _scan_files(files: ImageFiles | BoxedImages, most: int, seconds: float) -> Scan:
+    until, order = time.monotonic() + seconds, shuffled(len(files))[:most].tolist()
+    seen: dict[int, tuple[bytes | None, bool, str]] = {}
     # Pillow decodes without Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        looks = list(threads.map(lambda index: _look(files, index), indices))
+        for start in range(0, len(order), AT_ONCE):
+            if seen and time.monotonic() > until:
+                break
+            some = order[start : start + AT_ONCE]
+            seen |= zip(some, threads.map(lambda index: _look(files, index), some), strict=True)
+    indices = sorted(seen)
+    looks = [seen[index] for index in indices]
     return Scan(
         num_images=len(files),
         indices=indices,
