@@ -177,7 +177,7 @@ def test_a_file_that_can_run_code_is_not_read(tmp_path):
         assess(str(tmp_path / "model.pt2"))
 
 
-def test_weights_that_are_not_there_are_named_with_those_that_are(tmp_path):
+def test_weights_that_are_not_there_are_named(tmp_path):
     (tmp_path / "students").mkdir()
     with pytest.raises(ValueError, match="there is no file .*nothing.safetensors; give a run's folder or a file"):
         assess(str(tmp_path / "nothing.safetensors"), model="digits-1x4")

@@ -91,7 +91,7 @@ def test_a_mistake_in_a_network_of_ones_own_is_not_taken_for_one_in_the_settings
     "error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nOf which"), MemoryError()]
 )
 def test_memory_that_does_not_suffice_is_told_with_what_can_be_done(error, settings, tmp_path):
-    with pytest.raises(TooLargeError, match=r"out of memory with batches of 32 images.*understudy doctor") as failure:
+    with pytest.raises(TooLargeError, match=r"out of memory.* batches of 32 images.*understudy doctor") as failure:
         execute(settings("none", batch_size=32), tmp_path / "run", student=Breaking(error))
     assert ("Tried to allocate 20.00 GiB." in str(failure.value)) == bool(str(error))
 
@@ -233,8 +233,10 @@ def test_while_images_are_held_out_the_agreement_is_measured_on_them(settings, t
 
 
 def test_a_gradient_of_zero_or_none_at_all_is_told_beside_the_ratios():
-    found = {"phase": "train", "relative": {"kd": 0.25, "ab": 0.0, "at": math.inf, "ofd": None}}
+    found = {"phase": "train", "task": 2.0, "relative": {"kd": 0.25, "ab": 0.0, "at": math.inf, "ofd": None}}
     said = in_words(found)
     assert said[0] == "train: gradients at the student beside the labels': kd 0.25, ab 0, at inf"
     assert "ab has no gradient" in said[1] and "at's gradient" in said[2] and len(said) == 3
-    assert in_words({"phase": "train", "relative": {"kd": None}}) == []
+    assert in_words({"phase": "train", "task": 0.0, "relative": {"kd": None}}) == []
+    (said,) = in_words({"phase": "train", "task": math.inf, "relative": {"kd": 0.0}})
+    assert "the labels' gradient on the first batch is not finite" in said and "kd" not in said

@@ -43,10 +43,22 @@ def test_one_common_seed_says_nothing(kd):
     assert drawn(cells_of("none", {0: 10.0, 1: 14.0}) + cells_of("kd", kd)) == ""
 
 
-def test_a_student_alone_on_other_labels_is_not_compared_with():
-    table = TABLES["faces38_selective"]
-    wrong = cells_of("wrong/none", {0: 30.0, 1: 31.0}, table)
-    right = cells_of("right/1", {0: 20.0, 1: 21.0}, table)
-    assert (
-        drawn(wrong + right, replace(table, rows={name: table.rows[name] for name in ("wrong/none", "right/1")})) == ""
-    )
+@pytest.mark.parametrize(
+    "other",
+    [{"data.mislabel": 0.2}, {"epochs": "199"}, {"batch_size": 7}, {"optim.lr": 0.2}, {"student.model": "digits-1x4"}],
+)
+def test_a_student_alone_that_differs_in_more_than_the_method_is_not_compared_with(other):
+    cells = cells_of("none", {0: 10.0, 1: 14.0}) + cells_of("kd", {0: 9.0, 1: 9.0})
+    changed = replace(DIGITS.rows["none"], settings={**DIGITS.rows["none"].settings, **other})
+    assert drawn(cells) and drawn(cells, replace(DIGITS, rows={**DIGITS.rows, "none": changed})) == ""
+
+
+def test_rows_without_a_named_method_are_students_alone_and_those_with_weights_are_none():
+    table = TABLES["ab_table4"]
+    cells = [
+        cell
+        for name in ("random_init/5", "dtl/5", "imagenet_pretrained/5")
+        for cell in cells_of(name, {0: 20.0, 1: 21.0}, table)
+    ]
+    lines = " ".join(drawn(cells, table).split())
+    assert "| DTL | +0.00 +- 0.00, 0 of 2 |" in lines and "Student trained on ImageNet" not in lines

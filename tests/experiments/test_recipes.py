@@ -75,7 +75,7 @@ def test_the_recipe_is_the_papers(table, row):
 
 @pytest.mark.parametrize(("table", "row", "name"), WEIGHTS)
 def test_a_terms_weights_are_the_papers(table, row, name):
-    (term,) = {term.name: term for term in run_of(table, row)[1].terms if term.name == name}.values()
+    (term,) = {repr(term): term for term in run_of(table, row)[1].terms if term.name == name}.values()
     expected, over = WEIGHTS[table, row, name]
     assert term.layer_weights(len(expected)) == pytest.approx(expected) and term.over == over
     assert name not in ("at", "fitnet", "nst") or (term.layers == "last") == (len(expected) == 1)

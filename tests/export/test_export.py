@@ -138,6 +138,9 @@ def test_the_exported_files_are_measured_as_the_run_was(run, all_formats):
         found = assess(str(all_formats[0] / name))
         assert (found["accuracy_pct"], found["parameters"]) == (expected["accuracy_pct"], expected["parameters"])
         assert found["nll"] == pytest.approx(expected["nll"], rel=1e-5)
+    for student, teacher in ((all_formats[0] / "model.onnx", None), (run, all_formats[0] / "model.onnx")):
+        with pytest.raises(ValueError, match="model.onnx is measured in float32, found --precision bfloat16"):
+            assess(str(student), teacher=teacher and str(teacher), precision="bfloat16")
 
 
 @pytest.mark.slow

@@ -43,8 +43,9 @@ def assess(
         raise ValueError(f"--confusion: {found.model} does not answer classes; leave it out")
     source = _find_teacher(teacher, teacher_weights)
     images = load_beside(found, data, data_folder)
-    if precision == "bfloat16" and (found.onnx or is_detector(found)):
-        raise ValueError(f"{found.file} is measured in float32, found --precision {precision}: leave it out")
+    for one in (found, source):
+        if precision == "bfloat16" and one is not None and (one.onnx or is_detector(one)):
+            raise ValueError(f"{one.file} is measured in float32, found --precision {precision}: leave it out")
     if is_detector(found):
         if source is not None:
             raise ValueError("detectors are measured each for itself; leave out --teacher")

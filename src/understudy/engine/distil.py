@@ -41,7 +41,8 @@ def distil(
 ) -> Result:
     """Train `student` by `method` and return it with its accuracy; the run's folder holds the rest.
 
-    Networks are modules of your own, or names as on the command line (a teacher by name: the folder of its run).
+    Networks are modules of your own, or names as on the command line (a teacher by name: the folder of its run, or a
+    model's with `teacher__weights`).
     `data` is a Dataset or a name, `method` a Method of your own or a name. `options` are settings with their dots
     written as two underscores (`optim__lr=0.05`), `words` the same as on the command line ("optim.lr=0.05"). Called
     again with the same arguments and folder, a run that was cut off goes on where it was.

@@ -41,8 +41,8 @@ def told_when_full(batch_size: int) -> Iterator[None]:
             raise
         reason = next(iter(str(error).splitlines()), "")
         raise TooLargeError(
-            f"out of memory with batches of {batch_size} images{reason and f' ({reason})'}; `understudy doctor` with "
-            f"the same options says which batch fits, and --batch-size in another folder is a run with it"
+            f"out of memory{reason and f' ({reason})'} in a run with batches of {batch_size} images; `understudy "
+            "doctor` with the same options says which batch fits, and another --batch-size is a run in another folder"
         ) from error
 
 

@@ -32,6 +32,8 @@ def in_words(found: dict[str, Any]) -> list[str]:
     """'initialise: gradients at the student beside the labels': ab 0.92', and what is wrong with them, if anything."""
     phase, known = found["phase"], {name: ratio for name, ratio in found["relative"].items() if ratio is not None}
     ratios = ", ".join(f"{name} {ratio:.2g}" for name, ratio in known.items())
+    if not math.isfinite(found["task"]):
+        return [f"{phase}: the labels' gradient on the first batch is not finite; `understudy doctor` looks closer"]
     lines = [f"{phase}: gradients at the student beside the labels': {ratios}"] if ratios else []
     for name, ratio in known.items():
         if ratio == 0.0:

@@ -9,15 +9,16 @@ from understudy.experiments.cells import Cell, is_of
 from understudy.experiments.grid import Part, column_of
 from understudy.experiments.row import Row, Table
 
-# What has to be equal, besides the place on the page, for two rows to differ in the method alone.
-SHARED = ("student.", "data.", "batch_size")
+# What has to be equal, besides place on the page and number of epochs, for rows to be compared: else more than the
+# method differs.
+SHARED = ("student.", "data.", "batch_size", "optim.lr")
 
 
 def paired(part: Part) -> list[str]:
     """The mean difference to the student alone of the same seed, its deviation, and in how many seeds it is better.
 
-    Nothing where no two seeds of both were run. Seeds decide weights, order and augmentation of both runs, so that a
-    difference varies less than either number does.
+    Nothing where no two seeds of both were run, and for rows of other epochs, batches or rates. Seeds decide weights,
+    order and augmentation of both runs, so that a difference varies less than either number does.
     """
     table = part.table
     found: dict[str, dict[str, str]] = {}
@@ -36,7 +37,9 @@ def paired(part: Part) -> list[str]:
 def _alone(table: Table, row: Row) -> Row | None:
     """The row of the student by itself that this one is to be compared with, if there is one."""
     for other in table.rows.values():
-        is_alone = other.settings.get("method.name") == "none" and other.start is None
+        # A task, and a method, that are not named are the settings' defaults.
+        ours = other.settings.get("task", "distill"), other.settings.get("method.name", "none")
+        is_alone = bool(other.settings) and ours == ("distill", "none")
         if is_alone and other is not row and _place(table, other) == _place(table, row):
             return other
     return None
@@ -45,7 +48,14 @@ def _alone(table: Table, row: Row) -> Row | None:
 def _place(table: Table, row: Row) -> tuple[object, ...]:
     shared = {key: value for key, value in row.settings.items() if key.startswith(SHARED)}
     epochs = sum(int(part) for part in str(row.settings.get("epochs", "0")).split("+"))
-    return row.reading, row.metric, column_of(table, row.keys, row.metric), epochs, repr(sorted(shared.items()))
+    return (
+        row.reading,
+        row.start,
+        row.metric,
+        column_of(table, row.keys, row.metric),
+        epochs,
+        repr(sorted(shared.items())),
+    )
 
 
 def _difference(row: Row, alone: Row | None, cells: Sequence[Cell], table: Table) -> str:

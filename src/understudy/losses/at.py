@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from understudy.losses.input_gradient import input_gradient
-from understudy.ops import at_least_float32, full_precision
+from understudy.ops import at_least_float32, full_precision, input_gradient
 
 # Shapes: B images, C channels, H x W positions, P = H * W, N = C * P, K classes.
 

@@ -8,8 +8,7 @@ Each network is differentiated at its own peak; whether the paper shares the tea
 
 from torch import Tensor
 
-from understudy.losses.input_gradient import input_gradient
-from understudy.ops import at_least_float32, unit_vectors
+from understudy.ops import at_least_float32, input_gradient, unit_vectors
 
 # Shapes: B images, C channels, H x W positions, P = H * W, J = all numbers of one image.
 

@@ -7,8 +7,8 @@ at the tap before. Frozen, its heads are graphs over the batch, which the studen
 
 Differs from the paper: signs of the teacher's vectors are canonical, since V -> -V flips the graph's logits; the
 divergence is averaged over the batch's rows, where the authors' code sums; maps of other widths go through a connector,
-where their pairs are equally wide. Clipping the gradient to that of the task
-is not part of the loss. The estimator's loss has the sign of the authors' code, 1 - cosine.
+where their pairs are equally wide. Clipping the gradient to that of the task is not part of the loss. The estimator's
+loss has the sign of the authors' code, 1 - cosine.
 """
 
 # Shapes: B images (rows at the back, columns in front), M channels in front, N at the back, D = (M + N) // 2, A heads.

@@ -152,8 +152,10 @@ def embeddings_of(
     as_input: Callable[[Tensor], Tensor],
     batch_size: int = 128,
 ) -> tuple[Tensor, Tensor]:
-    """(N, d) in float32 and the labels (N,), in order; with `flip` the sum of an image's and its mirror's,
-    each of unit length as the network answers them."""
+    """(N, d) in float32 and the labels (N,), in order; with `flip` the sum of an image's and its mirror's.
+
+    Each is of unit length, as the network answers it.
+    """
     vectors, labels = [], []
     for batch, batch_labels in batches_in_order(
         images, data, batch_size=batch_size, device=precision.device, channels_last=precision.channels_last

@@ -10,6 +10,7 @@ from understudy.engine.doctor.guessing import guessing_by_accuracy
 from understudy.engine.doctor.pictures import unreadable
 from understudy.engine.doctor.scan import scan
 from understudy.engine.plan import Plan
+from understudy.processes import is_first, of_each
 
 # What is hashed in about a second.
 MOST_BYTES = 256 * 2**20
@@ -33,14 +34,19 @@ def look_quickly(plan: Plan, teacher: dict[str, Any] | None) -> list[dict[str, A
 def refuse_unreadable(data: Dataset) -> None:
     """ValueError that lists the images which cannot be decoded, of those that a few seconds are enough for.
 
-    Images in memory were decoded when they were loaded.
+    Images in memory were decoded when they were loaded. Of several processes the first one looks, for all.
     """
+    (trouble, *_) = of_each(_unreadable(data) if is_first() else "")
+    if trouble:
+        raise ValueError(trouble)
+
+
+def _unreadable(data: Dataset) -> str:
+    """What is wrong, and what to do; empty where nothing is."""
     parts = {"training": data.train, "held-out": data.validation, "test": data.test, "gallery": data.gallery}
     files = {name: part for name, part in parts.items() if part is not None and not isinstance(part, ImageSet)}
     scans = {name: scan(part, seconds=LOOK_AT_FILES_S / len(files)) for name, part in files.items()}
-    for one in unreadable(scans):
-        if one.severity == "error":
-            raise ValueError(f"{one.found}; {one.do}")
+    return "".join(f"{one.found}; {one.do}" for one in unreadable(scans) if one.severity == "error")
 
 
 def tell(display: Display, found: list[dict[str, Any]]) -> None:

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from PIL import Image
 
 from understudy.data import BoxedImages, ImageFiles, Images, ImageSet
-from understudy.engine.doctor.sample import shuffled
+from understudy.engine.doctor.sample import drawn, shuffled
 
 # Of images that have to be decoded, as many of each part are looked at.
 MOST_FILES = 10_000
-# Between two looks at the clock.
-AT_ONCE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +54,17 @@ def _scan_pixels(images: ImageSet) -> Scan:
 
 
 def _scan_files(files: ImageFiles | BoxedImages, most: int, seconds: float) -> Scan:
-    until, order = time.monotonic() + seconds, shuffled(len(files))[:most].tolist()
-    seen: dict[int, tuple[bytes | None, bool, str]] = {}
+    until = time.monotonic() + seconds
+    # In order, images that lie together in a file are read together; what may be cut short is drawn over all.
+    order = (drawn(len(files), most) if math.isinf(seconds) else shuffled(len(files))[:most]).tolist()
+
+    def look(index: int) -> tuple[bytes | None, bool, str] | None:
+        return _look(files, index) if time.monotonic() < until else None
+
     # Pillow decodes without Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(order), AT_ONCE):
-            if seen and time.monotonic() > until:
-                break
-            some = order[start : start + AT_ONCE]
-            seen |= zip(some, threads.map(lambda index: _look(files, index), some), strict=True)
-    indices = sorted(seen)
-    looks = [seen[index] for index in indices]
+        found = sorted((index, one) for index, one in zip(order, threads.map(look, order), strict=True) if one)
+    indices, looks = [index for index, _ in found], [one for _, one in found]
     return Scan(
         num_images=len(files),
         indices=indices,
