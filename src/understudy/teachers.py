@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from understudy.modes import evaluating
 from understudy.ops import scaled
-from understudy.taps import named_positions
-from understudy.taps.roles import PROPOSED
+from understudy.taps import roles_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,14 +94,8 @@ class Teachers(nn.Module):
 
     def _taps(self, example: Tensor) -> dict[str, tuple[str, ...]]:
         """Role -> the first member's positions, by their names in here."""
-        first, seen = self.first, self.seen(0, example)
-        found = {}
-        for role in dict.fromkeys((*getattr(first, "taps", {}), *PROPOSED)):
-            try:
-                found[role] = tuple(_inside(name) for name in named_positions(first, role, seen))
-            except ValueError:
-                continue  # asked for, it says itself that there is nothing to propose
-        return found
+        found = roles_of(self.first, self.seen(0, example))
+        return {role: tuple(_inside(name) for name in names) for role, names in found.items()}
 
     def _check_classes(self, example: Tensor) -> None:
         with evaluating(self), torch.no_grad():

@@ -201,10 +201,10 @@ def test_what_cannot_be_batched_is_refused():
         batches(views=-1)
 
 
-def test_type_and_layout_are_as_asked_for():
+def test_the_layout_is_as_asked_for():
     plain, _ = joined(batches().epoch(0))
-    turned = next(batches(channels_last=True, dtype=torch.bfloat16).epoch(0))[0]
-    assert turned.is_contiguous(memory_format=torch.channels_last) and torch.equal(turned, plain[:4].bfloat16())
+    turned = next(batches(channels_last=True).epoch(0))[0]
+    assert turned.is_contiguous(memory_format=torch.channels_last) and torch.equal(turned, plain[:4])
 
 
 @pytest.mark.gpu

@@ -41,7 +41,6 @@ class Batches:
         augment: Augment | None,
         seed: int,
         device: torch.device | str,
-        dtype: torch.dtype = torch.float32,
         channels_last: bool = False,
         views: int = 0,
         epoch_images: int | None = None,
@@ -61,7 +60,6 @@ class Batches:
         self.labels = image_set.labels.to(device)
         self._mean_C11, self._std_C11 = constants(mean, std, self.images.device)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
-        self._dtype = dtype
         self._last_drawn: tuple[int, Tensor, list[Tensor] | None] | None = None
 
     @property
@@ -140,7 +138,7 @@ class Batches:
             if self.augment is not None and plan is not None:
                 images = self.augment.apply(images, *(drawn[rows] for drawn in plan))
             images = normalised(images, self._mean_C11, self._std_C11)
-            yield images.to(dtype=self._dtype, memory_format=self._layout), self.labels[chosen]
+            yield images.to(memory_format=self._layout), self.labels[chosen]
 
 
 def check_step(first_step: int, steps_per_epoch: int, batch_size: int) -> None:
@@ -158,7 +156,6 @@ def in_order(
     mean: tuple[float, ...],
     std: tuple[float, ...],
     device: torch.device | str,
-    dtype: torch.dtype = torch.float32,
     channels_last: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Every image once, in order and unaugmented: images (B, C, H, W) and labels (B,).
@@ -171,7 +168,7 @@ def in_order(
     pairs = zip(image_set.images.split(batch_size), image_set.labels.split(batch_size), strict=True)
     return (
         (
-            normalised(images.to(device), *scales).to(dtype=dtype, memory_format=layout),
+            normalised(images.to(device), *scales).to(memory_format=layout),
             labels.to(device),
         )
         for images, labels in pairs
@@ -179,7 +176,7 @@ def in_order(
 
 
 def normalised(images: Tensor, mean_C11: Tensor, std_C11: Tensor) -> Tensor:
-    """(x - mean) / std in float32, whatever the batches' own dtype."""
+    """(x - mean) / std in float32."""
     return images.float().sub_(mean_C11).div_(std_C11)
 
 

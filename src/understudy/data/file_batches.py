@@ -32,7 +32,6 @@ class FileBatches(DecodedBatches):
         augment: bool,
         seed: int,
         device: torch.device | str,
-        dtype: torch.dtype = torch.float32,
         channels_last: bool = False,
         views: int = 0,
         workers: int = 0,
@@ -40,8 +39,7 @@ class FileBatches(DecodedBatches):
         images_per_class: int = 0,
     ) -> None:
         check(len(files), CHANNELS, batch_size, mean, std)
-        finish = _Finishing(files.labels, mean, std, device, dtype, channels_last)
-        self.labels = finish.labels
+        finish = _Finishing(files.labels, mean, std, device, channels_last)
         super().__init__(
             len(files),
             Decoding(CropDecoder(files, crops), workers=workers, pin=finish.is_on_cuda),
@@ -63,13 +61,12 @@ def files_in_order(
     std: tuple[float, ...],
     crops: Crops,
     device: torch.device | str,
-    dtype: torch.dtype = torch.float32,
     channels_last: bool = False,
     workers: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The middle of every image once, in order: images (B, C, H, W) and labels (B,). The last batch may be smaller."""
     check(len(files), CHANNELS, batch_size, mean, std)
-    finish = _Finishing(files.labels, mean, std, device, dtype, channels_last)
+    finish = _Finishing(files.labels, mean, std, device, channels_last)
     decoder = CropDecoder(files, crops)
     return decoded_in_order(len(files), decoder, finish, batch_size=batch_size, workers=workers, pin=finish.is_on_cuda)
 
@@ -83,7 +80,6 @@ class _Finishing:
         mean: tuple[float, ...],
         std: tuple[float, ...],
         device: torch.device | str,
-        dtype: torch.dtype,
         channels_last: bool,
     ):
         self._device = torch.device(device)
@@ -91,8 +87,7 @@ class _Finishing:
         self.labels = labels.to(self._device)
         self._constants = constants(mean, std, self._device)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
-        self._dtype = dtype
 
     def __call__(self, found: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
         images = normalised(found.to(self._device, non_blocking=True), *self._constants)
-        return images.to(dtype=self._dtype, memory_format=self._layout), self.labels[indices.to(self._device)]
+        return images.to(memory_format=self._layout), self.labels[indices.to(self._device)]

@@ -44,7 +44,7 @@ def finish(
         "selection": _selection(lines),
         "wall_s": round(place.wall_s, 1),
         "phases": [
-            _phase_speed(phase, spent, lines, run_facts)
+            _phase_speed(phase, spent, lines)
             for phase, spent in zip(run_facts["method"]["phases"], place.phase_train_s, strict=True)
         ],
         "student_sha256": facts.sha256(out / folder.STUDENT),
@@ -67,9 +67,7 @@ def _selection(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]] | None:
     return {line["term"]: {key: line[key] for key in line if key not in ("kind", "term")} for line in found} or None
 
 
-def _phase_speed(
-    phase: dict[str, Any], train_s: float, lines: list[dict[str, Any]], run_facts: dict[str, Any]
-) -> dict[str, Any]:
+def _phase_speed(phase: dict[str, Any], train_s: float, lines: list[dict[str, Any]]) -> dict[str, Any]:
     """Time of a phase, and its images/s as the median over its log lines, so that compiling does not count.
 
     `compile_s` is the part of the time that its first steps took, one for each process; None where nothing is compiled.

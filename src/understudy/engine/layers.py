@@ -12,10 +12,8 @@ from understudy.comparisons import Site, site_of
 from understudy.engine.refusal import fitting_size, refusal
 from understudy.engine.student_size import images_scaled
 from understudy.models import build
-from understudy.taps import Position, named_positions, pairs, positions
+from understudy.taps import Position, pairs, positions, roles_of
 from understudy.taps.positions import DryRun
-
-ROLES = ("before_relu", "after_relu", "group_end", "embedding")
 
 
 def show_layers(model: str, shape: tuple[int, int, int], num_classes: int) -> Group:
@@ -24,7 +22,7 @@ def show_layers(model: str, shape: tuple[int, int, int], num_classes: int) -> Gr
     Those that play a role stand out, and stand together once more at the end.
     """
     network, images = _built(model, shape, num_classes)
-    roles = _roles(network, images)
+    roles = roles_of(network, images)
     table = _table(f"{model}: positions", "position", "kind", "shape", "parameters", "activation", "role")
     for place in positions(network, images):
         played = [role for role, names in roles.items() if place.name in names]
@@ -38,16 +36,6 @@ def show_layers(model: str, shape: tuple[int, int, int], num_classes: int) -> Gr
             style="bold" if played else None,
         )
     return Group(table, "", _summary(network, roles, images), "", _setting(("layer1=features.3", "layer2=features.6")))
-
-
-def _roles(network: nn.Module, images: Tensor) -> dict[str, tuple[str, ...]]:
-    roles = {}
-    for role in dict.fromkeys((*ROLES, *getattr(network, "taps", {}))):
-        try:
-            roles[role] = named_positions(network, role, images)
-        except ValueError:
-            continue  # a network need not have every role; the table then shows none
-    return roles
 
 
 def _summary(network: nn.Module, roles: dict[str, tuple[str, ...]], images: Tensor) -> Table:

@@ -65,10 +65,10 @@ class Loop:
         record: Record,
         display: Display,
         measure: Callable[[], dict[str, Any]],
+        mixing: Mixing,
+        variation: Variation,
         keep: torch.Tensor | None = None,
         cache: TeacherCache | None = None,
-        mixing: Mixing | None = None,
-        variation: Variation | None = None,
         auto_rates: AutoRates | None = None,
         until: float | None = None,
     ):
@@ -161,7 +161,7 @@ class Loop:
             yield self._mix(batch, epoch, step)
 
     def _mix(self, batch: tuple[torch.Tensor, Any], epoch: int, step: int) -> tuple[torch.Tensor, Any]:
-        return batch if self.mixing is None else self.mixing(*batch, epoch, step)
+        return self.mixing(*batch, epoch, step)
 
     def _step(self, images: torch.Tensor, labels: Any, keep: torch.Tensor | None, known: Wanted | None) -> None:
         assert self.optimizer is not None and self.schedule is not None
@@ -233,8 +233,7 @@ class Loop:
         """Write down how far the weights have come, and adjust the blocks' rates where the run does that."""
         assert self.optimizer is not None
         where = {"phase": self.distiller.phase.name, "epoch": epoch, "step": self.place.step}
-        if self.variation is not None:
-            self.record.write("weights", **where, blocks=self.variation.measure())
+        self.record.write("weights", **where, blocks=self.variation.measure())
         if self.auto_rates is not None:
             self.record.write("rates", **where, **self.auto_rates.end_epoch(self.optimizer))
 
@@ -307,7 +306,7 @@ class Loop:
                 "schedule": self.schedule.state_dict(),
                 "auto_rates": self.auto_rates.state() if self.auto_rates else None,
                 # A module of one's own may begin elsewhere in the process that goes on.
-                "start": self.variation.start if self.variation else None,
+                "start": self.variation.start,
                 "random": checkpoint.random_state(self.precision.device),
                 "record": self.record.state(),
             },
@@ -332,7 +331,7 @@ class Loop:
         self.distiller.scales.copy_(saved["scales"])
         if self.auto_rates is not None:
             self.auto_rates.restore(saved["auto_rates"])
-        if self.variation is not None and saved.get("start"):
+        if saved.get("start"):
             self.variation.start = saved["start"]
         if saved["teacher"] and self.distiller.teacher is not None:
             self.distiller.teacher.load_state_dict(saved["teacher"])

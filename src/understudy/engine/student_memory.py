@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from understudy.engine.live_bytes import LiveBytes, peak_bytes
+from understudy.modes import evaluating
 from understudy.spec.sizes import size_in_words
 
 CPU = torch.device("cpu")
@@ -22,20 +23,17 @@ def student_memory(network: nn.Module, shape: tuple[int, ...]) -> dict[str, int]
     What a kernel takes and frees within one operator is in none of them. The network stays as it is, and so does the
     state of the random generator. Raises what the network raises.
     """
-    modes = [(module, module.training) for module in network.modules()]
     image, few = torch.zeros(1, *shape), torch.zeros(FEW, *shape)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), evaluating(network):
         answer = peak_bytes(lambda: _answer(network, image), CPU)
         training = _kept(network, few)
-    for module, was_training in modes:
-        module.training = was_training
     weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
     return dict(zip(PARTS, (weights, answer, training // FEW), strict=True))
 
 
 @torch.no_grad()
 def _answer(network: nn.Module, image: Tensor) -> None:
-    network.eval()(image)
+    network(image)
 
 
 def _kept(network: nn.Module, images: Tensor) -> int:

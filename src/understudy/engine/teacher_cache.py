@@ -5,13 +5,11 @@ phase's answers cannot be stored, the live teacher gives them, and the run says 
 """
 
 import contextlib
-import fcntl
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from understudy.data import Dataset, TrainingBatches
@@ -159,17 +157,13 @@ class TeacherCache:
 
     @contextlib.contextmanager
     def _alone(self, between: Callable[[], None]) -> Iterator[None]:
-        """One run at a time fills the folder. The lock ends with the file, and so with the process, however it ends."""
-        with (self.root / "lock").open("w") as file:
-            while not _locked(file):
+        """One run at a time fills the folder. The lock is the operating system's, and ends with the process."""
+        lock = FileLock(self.root / "lock")
+        try:
+            while not lock.is_locked:
                 between()
-                time.sleep(0.1)
+                with contextlib.suppress(Timeout):
+                    lock.acquire(timeout=0.1)
             yield
-
-
-def _locked(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        finally:
+            lock.release()

@@ -20,7 +20,7 @@ from understudy.taps.grid import as_map, grid, to_size
 from understudy.taps.lean import Lean, lean_copy
 from understudy.taps.norms import norm_at
 from understudy.taps.positions import Position, positions
-from understudy.taps.roles import named_positions, pairs
+from understudy.taps.roles import named_positions, pairs, roles_of
 from understudy.taps.tapped import Tapped
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "norm_at",
     "pairs",
     "positions",
+    "roles_of",
     "to_size",
 ]

@@ -1,5 +1,6 @@
 """Which positions play a role: the network's own word, or a proposal."""
 
+import contextlib
 import difflib
 import math
 
@@ -40,6 +41,15 @@ def named_positions(network: nn.Module, role: str, images: Tensor) -> tuple[str,
     run = DryRun(network, images)
     found = [_embedding(run)] if role == "embedding" else _ends_of_groups(run, role, images)
     return tuple(position.name for position in found)
+
+
+def roles_of(network: nn.Module, images: Tensor) -> dict[str, tuple[str, ...]]:
+    """Role -> its positions, for the roles that the network declares or that can be proposed: it need not have all."""
+    found = {}
+    for role in dict.fromkeys((*PROPOSED, *getattr(network, "taps", {}))):
+        with contextlib.suppress(ValueError):
+            found[role] = named_positions(network, role, images)
+    return found
 
 
 def pairs(student: nn.Module, teacher: nn.Module, role: str, images: Tensor) -> list[tuple[Position, Position]]:

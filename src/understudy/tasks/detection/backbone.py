@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from understudy.taps import Tapped, grid, named_positions
-from understudy.taps.positions import DryRun
+from understudy.taps import Tapped, grid, named_positions, roles_of
+from understudy.taps.positions import DryRun, Key
 
 # Detectors on one map read it at a 16th of the image's size, pyramids from a quarter down.
 STRIDE, FINEST = 16, 4
@@ -108,18 +108,19 @@ def propose(network: nn.Module, images: Tensor, *, many: bool) -> tuple[str, ...
 def _taps(network: nn.Module, images: Tensor, positions: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The network's positions by their roles, as the backbone calls them, up to where it is cut."""
     run = DryRun(network, images)
-    places = {key: place for place, key in enumerate(run.events)}
-    end = max(places[run.find(name).key] for name in positions)
+    places = _places_until(run, positions)
     taps = {}
-    for role in ROLES:
-        try:
-            names = named_positions(network, role, images)
-        except ValueError:
-            continue  # a network need not have every role
-        kept = [name for name in names if places[run.find(name).key] <= end]
-        if kept:
-            taps[role] = tuple(_below_body(name) for name in kept)
+    for role, names in roles_of(network, images).items():
+        kept = tuple(_below_body(name) for name in names if run.find(name).key in places)
+        if role in ROLES and kept:
+            taps[role] = kept
     return taps
+
+
+def _places_until(run: DryRun, positions: Sequence[str]) -> set[Key]:
+    """Everything that ran no later than the last of the positions."""
+    order = [*run.events]
+    return set(order[: 1 + max(order.index(run.find(name).key) for name in positions)])
 
 
 def _below_body(name: str) -> str:
@@ -130,10 +131,7 @@ def _below_body(name: str) -> str:
 
 def _cut(network: nn.Module, images: Tensor, positions: Sequence[str]) -> None:
     """Put identities in the place of the layers that run after the last position, and of those that never run."""
-    run = DryRun(network, images)
-    places = {key: place for place, key in enumerate(run.events)}
-    end = max(places[run.find(name).key] for name in positions)
-    early = {key[1] for key, place in places.items() if place <= end}
+    early = {key[1] for key in _places_until(DryRun(network, images), positions)}
     for name, _ in [*network.named_modules()]:
         if not name or any(owner == name or owner.startswith(f"{name}.") for owner in early):
             continue
