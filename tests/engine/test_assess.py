@@ -35,7 +35,7 @@ def test_a_run_is_measured_as_it_measured_itself(run):
     network = build("digits-1x4", num_classes=10, in_channels=1)
     load_weights(network, run / "student.safetensors")
     data = load("digits")
-    assert found["nll"] == pytest.approx(evaluate(network, data.test, data, PLAIN).loss, rel=1e-6)
+    assert found["nll"] == pytest.approx(evaluate(network, data.test, data, PLAIN)["loss"], rel=1e-6)
     assert json.loads(json.dumps(found)) == found
 
 

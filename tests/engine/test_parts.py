@@ -171,7 +171,7 @@ def test_evaluation_counts_right_images_and_leaves_the_network_as_it_was():
         int(network((image[None].float() - mean) / std).argmax() == label)
         for image, label in zip(data.test.images, data.test.labels, strict=True)
     ]
-    assert scores.accuracy_pct == pytest.approx(100 * sum(right) / 360) and scores.num_images == 360
+    assert scores["accuracy_pct"] == pytest.approx(100 * sum(right) / 360) and len(right) == 360
 
 
 def test_agreement_is_one_for_a_copy_and_leaves_modes_alone():

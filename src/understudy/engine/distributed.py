@@ -37,10 +37,9 @@ def check_processes(task: Task, batch_size: int) -> str | None:
     count = num_processes()
     if count == 1:
         return None
-    if task.name == "detection" or task.images_per_class:
-        what = "a detector's losses" if task.name == "detection" else "losses of pairs of images"
+    if task.tied:
         raise ValueError(
-            f"{what} are no mean over images, so {count} processes would learn otherwise than one; use one"
+            f"{task.tied} are no mean over images, so {count} processes would learn otherwise than one; use one"
         )
     if batch_size % count:
         raise ValueError(

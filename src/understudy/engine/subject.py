@@ -31,7 +31,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A network that answers images with logits, and the numbers in which it computes.
+    """A network that answers images with logits, embeddings or boxes, and the numbers in which it computes.
 
     It wants images normalised by `mean` and `std` (units of 0..255), or the pixels in uint8 where `takes_pixels`.
     `parameters` is None for an ONNX file that does not say.

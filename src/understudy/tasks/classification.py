@@ -1,7 +1,5 @@
 """Classification: one label for an image, and how often a network is right."""
 
-import time
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,31 +13,16 @@ from understudy.precision import Precision
 from understudy.tasks.task import Objective, Task, refuse_boxes
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """Shares in per cent, the mean cross-entropy in nats, and images per second."""
-
-    accuracy_pct: float
-    top5_accuracy_pct: float
-    loss: float
-    num_images: int
-    images_per_s: float
-
-    @property
-    def error_pct(self) -> float:
-        return 100.0 - self.accuracy_pct
-
-    @property
-    def top5_error_pct(self) -> float:
-        return 100.0 - self.top5_accuracy_pct
-
-
 @torch.no_grad()
-def evaluate(network: nn.Module, images: Images, data: Dataset, precision: Precision, batch_size: int = 128) -> Scores:
-    """Top-1 and top-5 accuracy over all of `images`, in order, in evaluation mode; the network's mode is put back."""
+def evaluate(
+    network: nn.Module, images: Images, data: Dataset, precision: Precision, batch_size: int = 128
+) -> dict[str, float]:
+    """Top-1 accuracy, both errors (in per cent) and the mean cross-entropy (in nats) over all of `images`.
+
+    In evaluation mode; the network's mode is put back.
+    """
     right, among_five = (torch.zeros((), dtype=torch.long, device=precision.device) for _ in range(2))
     loss = torch.zeros((), dtype=torch.float64, device=precision.device)
-    started = time.perf_counter()
     batches = batches_in_order(
         images, data, batch_size=batch_size, device=precision.device, channels_last=precision.channels_last
     )
@@ -51,14 +34,13 @@ def evaluate(network: nn.Module, images: Images, data: Dataset, precision: Preci
             five = logits.topk(min(5, logits.shape[1])).indices
             among_five += (five == labels[:, None]).any(dim=1).sum()
             loss += F.cross_entropy(logits, labels, reduction="sum").double()
-    num_right, num_among_five, total_loss = int(right), int(among_five), float(loss)
-    return Scores(
-        accuracy_pct=100.0 * num_right / len(images),
-        top5_accuracy_pct=100.0 * num_among_five / len(images),
-        loss=total_loss / len(images),
-        num_images=len(images),
-        images_per_s=len(images) / (time.perf_counter() - started),
-    )
+    accuracy_pct = 100.0 * int(right) / len(images)
+    return {
+        "accuracy_pct": accuracy_pct,
+        "error_pct": 100.0 - accuracy_pct,
+        "top5_error_pct": 100.0 - 100.0 * int(among_five) / len(images),
+        "loss": float(loss) / len(images),
+    }
 
 
 def _check_data(data: Dataset) -> None:
@@ -85,16 +67,6 @@ def _make_objective(student: nn.Module, example: Tensor, data: Dataset) -> Objec
     return cross_entropy
 
 
-def _measure(network: nn.Module, images: Images, data: Dataset, precision: Precision) -> dict[str, float]:
-    scores = evaluate(network, images, data, precision)
-    return {
-        "accuracy_pct": scores.accuracy_pct,
-        "error_pct": scores.error_pct,
-        "top5_error_pct": scores.top5_error_pct,
-        "loss": scores.loss,
-    }
-
-
 def _can_measure(output: Any, data: Dataset) -> bool:
     return output.shape[1] == data.num_classes
 
@@ -107,5 +79,5 @@ CLASSIFICATION = Task(
     check_output=_check_output,
     can_measure=_can_measure,
     make_objective=_make_objective,
-    measure=_measure,
+    measure=evaluate,
 )

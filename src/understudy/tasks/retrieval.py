@@ -40,6 +40,7 @@ def retrieval(settings: RetrievalSettings) -> Task:
         rates=_rates,
         answers_classes=False,
         images_per_class=per_class,
+        tied="losses of pairs of images" if per_class else "",
         make_batches=partial(training_batches, images_per_class=per_class),
     )
 

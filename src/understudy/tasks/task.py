@@ -41,6 +41,7 @@ class Task:
     - `rates(student)` are factors of the learning rate by the names of layers, as in optim.rates, which come after them
     - `answers_classes` says that a network's output is one number for each class
     - `images_per_class` of each of its classes are in a batch; 0: as they come
+    - `tied` says what loss ties the images of a batch together, in words; empty where the loss is a mean over images
     - `make_batches` takes what `data.training_batches` takes
     - `build_teacher(teachers, data)` is what is read of the teacher, and what is measured of it, None where it knows
       other data; where there is none, the engine builds classifiers
@@ -63,6 +64,7 @@ class Task:
     rates: Callable[[nn.Module], dict[str, float]] = lambda student: {}
     answers_classes: bool = True
     images_per_class: int = 0
+    tied: str = ""
     make_batches: Callable[..., TrainingBatches] = training_batches
     assemble: Callable[[nn.Module, Any], nn.Module] = lambda student, objective: student
     build_teacher: Callable[[Sequence[TeacherSettings], Dataset], tuple[nn.Module, nn.Module | None]] | None = None

@@ -31,6 +31,7 @@ def detection(wanted: DetectionSettings) -> Task:
         check_data=_check_data,
         labels_title="Boxes",
         answers_classes=False,
+        tied="a detector's losses",
         compiles=False,  # how many boxes there are differs from step to step
         adapt=partial(_adapt, wanted=wanted),
         build_teacher=partial(_build_teacher, wanted=wanted),
