@@ -393,7 +393,10 @@ class Distiller(nn.Module):
         The answer is each term's factor, which its weight is multiplied by from now on. A term without gradient here
         keeps its weight: no factor would help it.
         """
-        norms = self.gradient_norms(images, labels, keep)
+        return self.rescale(ratio, self.gradient_norms(images, labels, keep))
+
+    def rescale(self, ratio: float, norms: dict[str, float]) -> dict[str, float]:
+        """`balance` by norms as `gradient_norms` answers them, of one batch or in the mean of several."""
         for term in self.phase.terms:
             if norms[term.name] > 0.0:
                 self.scales[self.term_names.index(term.name)] *= ratio * norms[TASK] / norms[term.name]

@@ -1,10 +1,12 @@
 """What is true of a whole run, for every method: it learns, its student is a plain network, and a kill costs no bit."""
 
+import itertools
 import json
 
 import pytest
 import torch
 
+from understudy.distiller import Distiller
 from understudy.engine import execute
 from understudy.engine.display import silent
 from understudy.methods import METHODS, adjust, find
@@ -114,6 +116,25 @@ def test_balanced_every_terms_gradient_is_the_asked_multiple_of_the_tasks(settin
     (line,) = lines_of(tmp_path / "run", "gradients")
     assert line["relative"] == pytest.approx({"rkd_distance": 0.5, "rkd_angle": 0.5}, rel=1e-3)
     assert set(line["balanced_by"]) == {"rkd_distance", "rkd_angle"}
+
+
+def test_balanced_is_the_mean_of_several_batches(settings, tmp_path, monkeypatch):
+    """Two steps an epoch: of two epochs' batches where a phase has them, and no more than eight."""
+    measure, seen = Distiller.gradient_norms, []
+
+    def counted(self, images, labels, keep=None):
+        seen.append((self.phase.name, images))
+        # The second batch of each phase has no image for the term.
+        return {**measure(self, images, labels, keep), **({"kd": 0.0} if len(seen) == 2 else {})}
+
+    monkeypatch.setattr(Distiller, "gradient_norms", counted)
+    execute(settings("kd", "run.balance=0.5", epochs=2, per_class=5), tmp_path / "run")
+    (line,) = lines_of(tmp_path / "run", "gradients")
+    assert len(seen) == 4 and line["relative"] == {"kd": 0.5}
+    assert not any(torch.equal(one, other) for (_, one), (_, other) in itertools.combinations(seen, 2))
+    seen.clear()
+    execute(settings("ab+kd", "run.balance=0.5", epochs=5, per_class=5), tmp_path / "long")
+    assert [name for name, _ in seen] == ["initialise"] * 8 + ["train"] * 8
 
 
 def test_looking_at_gradients_changes_no_bit(settings, tmp_path):

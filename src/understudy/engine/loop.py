@@ -14,7 +14,7 @@ from understudy.distiller import Distiller, Wanted
 from understudy.engine import checkpoint
 from understudy.engine.auto_rates import AutoRates
 from understudy.engine.display import Display
-from understudy.engine.pull import in_words, look
+from understudy.engine.pull import BALANCE_BATCHES, Batch, in_words, look
 from understudy.engine.rates import base_rate, groups
 from understudy.engine.record import Record, check_weights
 from understudy.engine.schedule import make_optimizer, make_schedule, milestones
@@ -142,8 +142,8 @@ class Loop:
         self._open_view(epoch)
         if self.auto_rates is not None and first_step == 0:
             self.auto_rates.begin_epoch()
-        for images, labels in self._mixed(epoch, first_step):
-            self._step(images, labels, self._kept(epoch), self._known(epoch))
+        for step, (images, labels) in enumerate(self._mixed(epoch, first_step), first_step):
+            self._step(images, labels, self._kept(epoch, step), self._known(epoch, step))
             epoch_ends = self.place.phase_step % self.batches.steps_per_epoch == 0
             if epoch_ends or self.place.step % every.log_every == 0:
                 self._note(epoch)
@@ -240,24 +240,32 @@ class Loop:
     # Looking at gradients -------------------------------------------------------------------------------------------
 
     def _look_at_gradients(self, balance: float | None) -> None:
-        """Write down how hard each term pulls on the batch that comes next; at a phase's start, say it as well."""
+        """Write down how hard each term pulls on the batch that comes next; at a phase's start, say it as well.
+
+        To balance, several batches are looked at.
+        """
         per_epoch, done = self.batches.steps_per_epoch, self.place.phase_step
         if not self.distiller.phase.trains_student or done >= self._phase_steps():
             return
         self.distiller.at(done / self._phase_steps(), done / per_epoch)
-        epoch = self._epoch()
-        images, labels = self._mix(self.batches.batch(epoch, done % per_epoch), epoch, done % per_epoch)
-        found = look(self.distiller, (images, labels, self._kept(epoch)), self.precision, balance)
+        some = range(min(BALANCE_BATCHES if balance else 1, self._phase_steps() - done))
+        batches = (self._batch(self._epoch(ahead), (done + ahead) % per_epoch) for ahead in some)
+        found = look(self.distiller, batches, self.precision, balance)
         self.record.write("gradients", step=self.place.step, **found)
         if done == 0:
             for line in in_words(found):
                 self.display.say(line)
 
-    def _kept(self, epoch: int) -> torch.Tensor | None:
+    def _batch(self, epoch: int, step: int) -> Batch:
+        """The images of a step of the epoch, their labels, and which of them the terms that select look at."""
+        images, labels = self._mix(self.batches.batch(epoch, step), epoch, step)
+        return images, labels, self._kept(epoch, step)
+
+    def _kept(self, epoch: int, step: int) -> torch.Tensor | None:
         """Which images of the step's batch the terms that select look at."""
         if self.keep is None:
             return None
-        return self.keep[self._chosen(epoch).to(self.keep.device, non_blocking=True)]
+        return self.keep[self.batches.chosen(epoch, step).to(self.keep.device, non_blocking=True)]
 
     # The teacher's stored answers -------------------------------------------------------------------------------------
 
@@ -271,16 +279,12 @@ class Loop:
         self.cache.open(view, between=lambda: self._stop_if_asked(epoch) if alone else None)
         self._lap()
 
-    def _known(self, epoch: int) -> Wanted | None:
+    def _known(self, epoch: int, step: int) -> Wanted | None:
         """What the teacher answers to the step's images; None where the live teacher is to be asked."""
         view = self.batches.view(epoch)
         if self.cache is None or view is None:
             return None
-        return self.cache.rows(view, self._chosen(epoch))
-
-    def _chosen(self, epoch: int) -> torch.Tensor:
-        """Which training images make up the step that comes next."""
-        return self.batches.chosen(epoch, self.place.phase_step % self.batches.steps_per_epoch)
+        return self.cache.rows(view, self.batches.chosen(epoch, step))
 
     # Stopping and going on ------------------------------------------------------------------------------------------
 
@@ -351,9 +355,10 @@ class Loop:
     def _phase_steps(self) -> int:
         return self.epochs[self.place.phase] * self.batches.steps_per_epoch
 
-    def _epoch(self) -> int:
-        """The epoch the next step belongs to, from 1 over the whole run."""
-        return sum(self.epochs[: self.place.phase]) + self.place.phase_step // self.batches.steps_per_epoch + 1
+    def _epoch(self, ahead: int = 0) -> int:
+        """The epoch the next step belongs to, or one that many later in the phase, from 1 over the whole run."""
+        done = self.place.phase_step + ahead
+        return sum(self.epochs[: self.place.phase]) + done // self.batches.steps_per_epoch + 1
 
     def _is_measured(self) -> bool:
         """Whether the epoch that has just ended is one after which the student is measured."""

@@ -1,6 +1,8 @@
 """How hard each term pulls at the student, beside the labels: measured on a batch, and set to a ratio."""
 
 import math
+import statistics
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
@@ -11,19 +13,26 @@ from understudy.precision import Precision
 Batch = tuple[Tensor, Tensor, Tensor | None]
 
 
-def look(distiller: Distiller, batch: Batch, precision: Precision, balance: float | None) -> dict[str, Any]:
-    """What the log keeps: the labels' gradient norm, and each term's in units of it.
+# For balancing: on a single batch a term that chooses its images may find hardly any, and its weight become too large.
+BALANCE_BATCHES = 8
+
+
+def look(distiller: Distiller, batches: Iterable[Batch], precision: Precision, balance: float | None) -> dict[str, Any]:
+    """What the log keeps: the labels' gradient norm, and each term's in units of it, in the mean of the batches.
 
     With `balance` the terms are first scaled until they are that many times the labels'; their factors are kept too.
     """
     with precision.autocast():
-        factors = distiller.balance(balance, *batch) if balance else None
-        norms = distiller.gradient_norms(*batch)
+        found = [distiller.gradient_norms(*batch) for batch in batches]
+    norms = {name: statistics.fmean(one[name] for one in found) for name in found[0]}
+    factors = distiller.rescale(balance, norms) if balance else None
     task = norms.pop("task")
+    # A weight is a factor of its gradient. Without one, no weight would help.
+    balanced = {name: balance if balance and norm else norm / task for name, norm in norms.items()} if task else {}
     return {
         "phase": distiller.phase.name,
         "task": task,
-        "relative": {name: norm / task if task else None for name, norm in norms.items()},
+        "relative": {name: balanced.get(name) for name in norms},
         "balanced_by": factors,
     }
 
