@@ -72,7 +72,7 @@ def test_what_cannot_be_run_yet_is_said(tmp_path):
 
 def test_the_html_page_brings_everything_along():
     page = table_text(TABLES["methods_digits"], "html", RESULTS)
-    assert "<svg" in page and "±" in page and "(n=3)" in page
+    assert "<svg" in page and "±" in page and "(n=10)" in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)
 
 
