@@ -4,8 +4,8 @@
 
 WRN 22-4 teaches WRN 16-2 on CIFAR-10 by KD, OFD and AB, the student beginning with parts of its teacher, the rate
 falling to nothing at the end. Runs of few steps differ by their seed more than by the tenths of a point that are looked
-for: on an eighth of the images (--percent 12.5, KD) they end at 52 to 66 % error, on half of them seeds are still a
-point apart. A run that was stopped goes on, a finished one is only read.
+for: on an eighth of the images (--percent 12.5, KD, three seeds, two cores without AMX) they end at 52 to 66 %
+error, on half of them seeds are still a point apart. A run that was stopped goes on, a finished one is only read.
 """
 
 import argparse

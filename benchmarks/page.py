@@ -309,12 +309,13 @@ def _accuracy(folder: Path) -> str:
         return ""
     found = json.loads(file.read_text(encoding="utf-8"))
     errors = ("error in float32 (by seed)", "error in bfloat16 (by seed)", "difference, points", "its standard error")
-    head = ("method", "epochs", "% of the images", *errors)
+    head = ("method", "epochs", "% of the images", "machine", *errors)
     rows = [
         (
             method,
             one["epochs"],
             f"{one['percent']:g}",
+            f"{one['hardware']['cpu']}, {one['hardware']['cores']} cores",
             *(
                 f"{one['mean_error_pct'][precision]:.2f} ({', '.join(f'{error:.2f}' for error in errors)})"
                 for precision, errors in one["error_pct"].items()
