@@ -18,14 +18,14 @@ from understudy.ops import at_least_float32, full_precision, input_gradient
 # Shapes: B images, C channels, H x W positions, P = H * W, N = C * P, K classes.
 
 
-def attention_map(feature_BCHW: Tensor, power: float = 2.0) -> Tensor:
+def attention_map(feature: Tensor, power: float = 2.0) -> Tensor:
     """Where a layer is active: sum_c |f_c|^power as a unit vector over positions, one per image.
 
     (B, C, H, W) -> (B, H * W). The order and the signs of the channels and a positive scale of an image's features
     do not change it; for power 2 neither does an orthogonal mixing of the channels. A feature of all zeros maps to
     zeros with a zero gradient. Raises ValueError for a feature that is no map and for a power below 1.
     """
-    return _unit(attention_energy(feature_BCHW, power))
+    return _unit(attention_energy(feature, power))
 
 
 def attention_energy(feature_BCHW: Tensor, power: float = 2.0) -> Tensor:

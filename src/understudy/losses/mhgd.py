@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from understudy.losses.singular import leading_vectors, matched_vectors
-from understudy.ops import full_precision
+from understudy.ops import at_least_float32, full_precision
 
 NUM_CANDIDATES = 4  # student vectors to choose from, as in the authors' code
 
@@ -106,4 +106,4 @@ def mhgd(
     log_student_ABB = graph_ABB.tanh().log_softmax(dim=-1)
     log_teacher_ABB = wanted_ABB.tanh().log_softmax(dim=-1)
     divergence = F.kl_div(log_teacher_ABB, log_student_ABB, reduction="sum", log_target=True)
-    return divergence / student_front.shape[0]
+    return (divergence / student_front.shape[0]).to(at_least_float32(student_front).dtype)

@@ -21,34 +21,34 @@ FAR = 5.0
 NUM_FRACTIONS = 40
 
 
-def negative_mean(mean_C: Tensor, std_C: Tensor) -> Tensor:
+def negative_mean(mean: Tensor, std: Tensor) -> Tensor:
     """E[x | x < 0] for x ~ N(mean, std^2), per channel: (C,), (C,) -> (C,), never above min(mean, 0).
 
     The sign of std does not matter; where std is 0 the result is min(mean, 0), its limit. Computed in float64 and
-    returned in mean's dtype, or float32 if that is lower.
+    returned in mean's dtype, or float32 if that is lower, without a gradient: both are the teacher's.
     """
-    mean, std = mean_C.double(), std_C.double().abs()
-    ratio = mean / torch.where(std == 0, 1.0, std)
-    near = mean - std * math.sqrt(2.0 / math.pi) / torch.special.erfcx(ratio / math.sqrt(2.0))
+    mean_C, std_C = mean.detach().double(), std.detach().double().abs()
+    ratio = mean_C / torch.where(std_C == 0, 1.0, std_C)
+    near = mean_C - std_C * math.sqrt(2.0 / math.pi) / torch.special.erfcx(ratio / math.sqrt(2.0))
     # Far above zero the two terms of `near` cancel. Laplace: their difference is -std / (r + 2 / (r + 3 / (r + ...))).
     fraction = far_ratio = ratio.clamp(min=FAR)
     for numerator in range(NUM_FRACTIONS, 1, -1):
         fraction = far_ratio + numerator / fraction
-    margin = torch.where(ratio < FAR, near, -std / fraction)
-    return torch.where(std == 0, mean.clamp(max=0.0), margin).to(at_least_float32(mean_C).dtype)
+    margin = torch.where(ratio < FAR, near, -std_C / fraction)
+    return torch.where(std_C == 0, mean_C.clamp(max=0.0), margin).to(at_least_float32(mean).dtype)
 
 
-def authors_negative_mean(mean_C: Tensor, std_C: Tensor) -> Tensor:
+def authors_negative_mean(mean: Tensor, std: Tensor) -> Tensor:
     """As negative_mean, but -3 |std| where P(x < 0) is at most 0.001: (C,), (C,) -> (C,).
 
     Discontinuous there: the expectation is near -0.28 |std| where the fallback sets in. Where std is 0 theirs divides
     by zero; here the result is min(mean, 0).
     """
-    std = std_C.double().abs()
-    ratio = mean_C.double() / torch.where(std == 0, 1.0, std)
+    std_C = std.detach().double().abs()
+    ratio = mean.detach().double() / torch.where(std_C == 0, 1.0, std_C)
     is_rare = torch.special.ndtr(-ratio) <= 1e-3
-    exact = negative_mean(mean_C, std_C)
-    return torch.where(is_rare, -3.0 * std.to(exact.dtype), exact)
+    exact = negative_mean(mean, std)
+    return torch.where(is_rare, -3.0 * std_C.to(exact.dtype), exact)
 
 
 MARGINS = {"exact": negative_mean, "authors": authors_negative_mean}
