@@ -153,3 +153,15 @@ def test_names_that_are_no_utf_8_are_told(plain_folder, write_image):
     write_image(plain_folder / "ant" / os.fsdecode(b"\xe9.png"))
     with pytest.raises(ValueError, match="1 of 16 files in .* have names that are not UTF-8; rename them"):
         class_folders(plain_folder, seed=0)
+
+
+def test_hidden_folders_are_no_classes(plain_folder):
+    (plain_folder / ".ipynb_checkpoints").mkdir()
+    found = class_folders(plain_folder, seed=0)
+    assert found.train.class_names == ("ant", "bee") and len(found.train) + len(found.test) == 15
+
+
+def test_two_folders_for_one_part_are_refused(divided_folder):
+    (divided_folder / "validation" / "bee").mkdir(parents=True)
+    with pytest.raises(ValueError, match="it has val and validation, which are called alike; expected one of them"):
+        class_folders(divided_folder, seed=0)

@@ -29,7 +29,7 @@ def test_all_unknown_names_are_answered_with_the_nearest(image_set):
         select_classes(image_set, ["BEE", "cut", "ant", "xyz"])
     assert str(caught.value) == (
         "unknown classes: 'BEE' (did you mean 'bee'?); 'cut' (did you mean 'cat'?); 'xyz'; "
-        "the set has ant, bee, cat (3 in all)"
+        "the set has 3 classes: ant, bee, cat"
     )
 
 

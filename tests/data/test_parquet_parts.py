@@ -173,3 +173,13 @@ def test_the_real_sets_are_read_by_name(data_folder, name, num_train, num_test, 
     assert (len(parts.train), len(parts.test), len(parts.train.class_names)) == (num_train, num_test, num_classes)
     image = parts.test.read(num_test - 1)
     assert image.mode == "RGB" and size in (None, image.size)
+
+
+def test_a_missing_shard_of_a_pattern_is_named(tmp_path, write):
+    write("train-00000-of-00003.parquet")
+    write("train-00002-of-00003.parquet")
+    write("test.parquet")
+    with pytest.raises(ValueError, match="train: 1 of 3 shards of .*train are missing: 00001-of-00003"):
+        parquet_parts(str(tmp_path / "*.parquet"), seed=0)
+    write("train-00001-of-00003.parquet")
+    assert len(parquet_parts(str(tmp_path / "*.parquet"), seed=0).train) == 12

@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from understudy.spec import few
+
 
 def find(pattern: str) -> list[str]:
     """The addresses that match, in order; ** is any number of folders, and a folder stands for all *.parquet in it.
@@ -69,5 +71,4 @@ def _hint(pattern: str) -> str:
     if "://" in pattern or not place.is_dir():
         return ""
     names = sorted(path.name for path in place.glob("*.parquet"))
-    shown = f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else "no *.parquet"
-    return f"; {place} has {shown}"
+    return f"; {place} has {few(names, 5) or 'no *.parquet'}"

@@ -60,6 +60,8 @@ def _images(name: str, folder: Path, part: str) -> BoxedImages:
             rows = parquet.read(columns=[OBJECTS], use_threads=False).column(0).to_pylist()
             objects += [_objects(each, f"row {row} of {path}") for row, each in enumerate(rows)]
             known.append(_class_names(path, schema))
+    if len(set(known)) > 1:
+        raise ValueError(f"{', '.join(path.name for path in shards)}: their class names differ")
     return BoxedImages(
         source=ParquetSource(tuple(files)),
         rows=torch.arange(len(objects)),

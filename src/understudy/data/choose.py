@@ -7,6 +7,7 @@ from typing import Literal
 
 from understudy.data.augment import Augment
 from understudy.data.crops import Crops
+from understudy.data.decode import listed
 from understudy.data.decoding import default_workers
 from understudy.data.division import Parts
 from understudy.data.image_files import ImageFiles
@@ -136,12 +137,21 @@ def _against_memory(
 
 
 def _sizes(parts: Sequence[ImageFiles]) -> list[tuple[int, int]]:
-    """The different (height, width) among some images of each part, smallest area first."""
-    found = set()
+    """The different (height, width) among some images of each part, smallest area first.
+
+    Images that cannot be read are left to those who look for all of them; if there is no other, a ValueError has them.
+    """
+    found, troubles = set(), []
     for part in parts:
         for index in range(0, len(part), max(1, len(part) // NUM_LOOKED_AT)):
-            width, height = part.read(index).size
+            try:
+                width, height = part.read(index).size
+            except ValueError as error:
+                troubles.append(str(error))
+                continue
             found.add((height, width))
+    if not found:
+        raise ValueError(listed(troubles, "images cannot be read, of as many that were looked at"))
     return sorted(found, key=lambda size: (size[0] * size[1], size))
 
 

@@ -8,6 +8,7 @@ from understudy.data.decode import NUM_SHOWN, listed
 from understudy.data.division import Parts, divided
 from understudy.data.file_source import image_files
 from understudy.data.image_files import ImageFiles
+from understudy.spec import few
 
 # What the folders of the parts may be called, in any capitals.
 TRAIN, TEST = ("train", "training"), ("test", "testing")
@@ -23,7 +24,11 @@ def class_folders(path: Path, *, seed: int) -> Parts:
     if not path.is_dir():
         raise ValueError(f"{name}: there is no such folder" + _neighbours(path))
     trains = _named(path, TRAIN)
-    held_out = [*_named(path, TEST), *_named(path, VALIDATION)]
+    tests, validations = _named(path, TEST), _named(path, VALIDATION)
+    for part in (trains, tests, validations):
+        if len(part) > 1:
+            raise ValueError(f"{name}: it has {' and '.join(part)}, which are called alike; expected one of them")
+    held_out = [*tests, *validations]
     if not trains:
         if held_out:
             raise ValueError(f"{name}: it has {held_out[0]}, but no train; expected train beside it, or classes alone")
@@ -38,7 +43,7 @@ def class_folders(path: Path, *, seed: int) -> Parts:
     train, others = class_images(path / trains[0], root=path)
     _check_classes(name, path / trains[0], train)
     parts_held_out = []
-    for part in held_out[:2]:
+    for part in held_out:
         images, left_out = class_images(path / part, root=path)
         parts_held_out.append(images)
         others += left_out
@@ -47,7 +52,7 @@ def class_folders(path: Path, *, seed: int) -> Parts:
         train=train,
         test=parts_held_out[0],
         validation=parts_held_out[1] if parts_held_out[1:] else None,
-        note=f"{path}, {' and '.join([trains[0], *held_out[:2]])} as they lie there" + _left_out(others),
+        note=f"{path}, {' and '.join([trains[0], *held_out])} as they lie there" + _left_out(others),
     )
 
 
@@ -76,12 +81,14 @@ def class_images(directory: Path, *, root: Path) -> tuple[ImageFiles, Counter[st
     from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
     try:
-        class_names, label_of = find_classes(directory)
+        # A notebook's checkpoints are no class.
+        class_names = [name for name in find_classes(directory)[0] if not name.startswith(".")]
     except FileNotFoundError as error:
         raise ValueError(
             f"{directory} has no folders of classes: expected {directory / 'CLASS' / 'IMAGE.jpg'}, "
             f"found {_in(directory)}"
         ) from error
+    label_of = {name: label for label, name in enumerate(class_names)}
     samples = make_dataset(directory, label_of, extensions=IMG_EXTENSIONS, allow_empty=True)
     empty = sorted(set(class_names) - {class_names[label] for _, label in samples})
     if empty:
@@ -112,7 +119,7 @@ def _left_out(others: Counter[str]) -> str:
 
 def _in(directory: Path) -> str:
     names = sorted(path.name for path in directory.iterdir())
-    return f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}" if names else "nothing"
+    return few(names, 3) or "nothing"
 
 
 def _neighbours(path: Path) -> str:

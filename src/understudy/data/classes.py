@@ -9,6 +9,7 @@ import torch
 
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import ImageSet
+from understudy.spec import few
 
 Images = TypeVar("Images", ImageSet, ImageFiles)
 
@@ -49,4 +50,4 @@ def _nearest(name: str, known: tuple[str, ...]) -> str:
 
 
 def _shown(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:10])}{', ...' if len(names) > 10 else ''} ({len(names)} in all)"
+    return f"{len(names)} classes: {few(names, 10)}"

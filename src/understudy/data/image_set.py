@@ -13,6 +13,7 @@ from understudy.data.boxed_images import BoxedImages
 from understudy.data.crops import Crops
 from understudy.data.fit import Fit
 from understudy.data.image_files import ImageFiles
+from understudy.spec import few
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,11 +123,11 @@ class Dataset:
         if self.disjoint and part in ("test", "validation"):
             shared = sorted(set(found) & set(expected))
             if shared:
-                raise ValueError(f"{self.name}: {part} and train share the classes {_shortened(tuple(shared))}")
+                raise ValueError(f"{self.name}: {part} and train share the classes {few(shared, 5)}")
         elif found != expected:
             raise ValueError(
-                f"{self.name}: {part} has the classes {_shortened(found)}, "
-                f"{other} has {_shortened(expected)}; they must be equal, in order"
+                f"{self.name}: {part} has the classes {few(found, 5)}, "
+                f"{other} has {few(expected, 5)}; they must be equal, in order"
             )
 
     @property
@@ -162,7 +163,3 @@ class Dataset:
             ("test", self.test),
             *((name, part) for name, part in others if part is not None),
         ]
-
-
-def _shortened(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''} ({len(names)} in all)"

@@ -88,6 +88,9 @@ def unknown(name: str, folder: Path) -> ValueError:
     found = [each for each in found_in(folder) if each not in known]
     there = f"; Parquet files in {folder} are of {', '.join(found)}" if found else ""
     kinds = [address.split(":")[0] for address in BY_ADDRESS]
-    near = difflib.get_close_matches(kind, kinds if colon else [*known, *found], n=1 if colon else 2, cutoff=0.5)
+    choices = kinds if colon else [*known, *found]
+    near = difflib.get_close_matches(kind.lower(), choices, n=1 if colon else 2, cutoff=0.5)
+    if Path(name).is_dir():
+        near = ["parquet:" + name if any(Path(name).rglob("*.parquet")) else "folder:" + name]
     hint = f"; did you mean {' or '.join(each + colon + rest for each in near)}?" if near else ""
     return ValueError(f"unknown data set {name!r}; known are {', '.join([*known, *BY_ADDRESS])}{there}{hint}")

@@ -14,7 +14,7 @@ from understudy.data.image_files import ImageFiles
 from understudy.data.parquet_layout import class_names as class_names_in
 from understudy.data.parquet_layout import image_and_label, labels
 from understudy.data.parquet_source import ParquetFile, ParquetSource
-from understudy.data.shards import find_shards
+from understudy.data.shards import check_shards, find_shards
 
 LABEL_COLUMNS = ("label", "fine_label", "labels")
 _PARTS = ("train", "test", "validation")
@@ -34,6 +34,8 @@ def parquet_parts(pattern: str, *, seed: int) -> Parts:
     depth = _common_depth(addresses)
     for address in addresses:
         by_part.setdefault(_part(address, depth), []).append(address)
+    for part, those in by_part.items():
+        check_shards(those, f"{name} {part}".rstrip())
     unnamed = by_part.get("", [])
     if unnamed and len(by_part) > 1:
         raise ValueError(

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from understudy.spec import few
+
 
 def find_shards(folder: Path, name: str, split: str) -> list[Path]:
     """The files of one split ("train", "test" or "validation") in order; none found is an empty list.
@@ -21,6 +23,19 @@ def find_shards(folder: Path, name: str, split: str) -> list[Path]:
         if matches:
             return [place / file_name for file_name in _in_order(matches, f"{name} {split}", place)]
     return []
+
+
+def check_shards(addresses: list[str], what: str) -> None:
+    """A ValueError where some files of a numbered set (NAME-00000-of-00002.parquet) are there and others are not."""
+    sets: dict[tuple[str, int], set[int]] = {}
+    for address in addresses:
+        numbered = re.fullmatch(r"(?P<set>.*?)-?(?P<shard>\d+)-of-(?P<total>\d+)\.parquet", address)
+        if numbered:
+            sets.setdefault((numbered["set"], int(numbered["total"])), set()).add(int(numbered["shard"]))
+    for (name, total), shards in sets.items():
+        missing = [f"{shard:05d}-of-{total:05d}" for shard in range(total) if shard not in shards]
+        if missing:
+            raise ValueError(f"{what}: {len(missing)} of {total} shards of {name} are missing: {few(missing, 10)}")
 
 
 def _in_order(matches: list[re.Match[str]], what: str, place: Path) -> list[str]:
