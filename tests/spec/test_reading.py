@@ -204,3 +204,16 @@ def test_one_number_of_a_phase_may_be_written_in_two_ways():
     words = (["phases.train.lr=1e-2"], ["phases.train.lr=0.01"])
     one, other = (read_settings(options={"student.model": "wrn16-2"}, words=each) for each in words)
     assert one == other
+
+
+def test_each_of_several_teachers_has_settings_of_its_own(tmp_path):
+    options = {"student.model": "s", "teacher.model": "a", "more_teachers": [{"model": "b"}, {"model": "c"}]}
+    found = read_settings(options=options, words=["more_teachers.1.mean=[0.5]", "more_teachers.0.size=64"])
+    assert [(one.model, one.mean, one.size) for one in found.more_teachers] == [("b", None, 64), ("c", (0.5,), None)]
+    (tmp_path / "run.yaml").write_text("student: {model: s}\nteacher: {model: a}\nmore_teachers: [{model: b}]\n")
+    found = read_settings(file=tmp_path / "run.yaml", words=["more_teachers.0.rename.linear=fc"])
+    assert found.more_teachers[0].model == "b" and found.more_teachers[0].rename == {"linear": "fc"}
+    with pytest.raises(SettingsError, match=r"more_teachers\.0\.mena: there is no such setting; nearest: mean"):
+        read_settings(options=options, words=["more_teachers.0.mena=[0.5]"])
+    with pytest.raises(SettingsError, match=r"more_teachers\.2\.model: missing"):
+        read_settings(options=options, words=["more_teachers.2.mean=[0.5]"])

@@ -1,5 +1,6 @@
 """What a run is, and how its settings are read. No torch below here."""
 
+from understudy.spec.errors import RunFailedError
 from understudy.spec.files import read_object, whole_file, whole_path
 from understudy.spec.imports import user_module
 from understudy.spec.near import did_you_mean, nearest
@@ -18,6 +19,7 @@ from understudy.spec.settings import (
     TeacherSettings,
     epochs_per_phase,
 )
+from understudy.spec.words import as_word, few
 
 __all__ = [
     "DataSettings",
@@ -26,15 +28,18 @@ __all__ = [
     "NetworkSettings",
     "OptimSettings",
     "RetrievalSettings",
+    "RunFailedError",
     "RunSettings",
     "Settings",
     "StudentSettings",
     "SettingsError",
     "TeacherSettings",
+    "as_word",
     "check_file",
     "check_folder",
     "did_you_mean",
     "epochs_per_phase",
+    "few",
     "known_choices",
     "known_keys",
     "nearest",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 
 def nearest(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.5) -> str:
-    """'; nearest: resnet18, resnet34', at most so many, or nothing where none is near."""
-    near = get_close_matches(name, list(known), n=count, cutoff=cutoff)
+    """'; nearest: resnet18, resnet34', at most so many, or nothing where none is near; capitals do not matter."""
+    by_lower = {one.lower(): one for one in known}
+    near = [by_lower[one] for one in get_close_matches(name.lower(), by_lower, n=count, cutoff=cutoff)]
     return f"; nearest: {', '.join(near)}" if near else ""
 
 

@@ -1,6 +1,7 @@
 """Settings from a YAML file, options and `section.key=value` words, with errors that say where each came from."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -151,8 +152,13 @@ def _put(values: dict[str, Any], origins: dict[str, str], key: str, value: Any, 
         others = _parts(old)
         if all(one == other for one, other in zip(parts, others, strict=False)):
             del values[old]
-    values[key] = value
-    origins[key] = origin
+    # Each teacher's settings for themselves, so that a later word can change one of them.
+    if key == "more_teachers" and isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        flat = {f"{key}.{index}.{name}": each for index, one in enumerate(value) for name, each in one.items()}
+    else:
+        flat = {key: value}
+    values.update(flat)
+    origins.update(dict.fromkeys(flat, origin))
 
 
 def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,7 +217,9 @@ def _explain(error: Any, values: Mapping[str, Any], origins: Mapping[str, str]) 
         return f"{origin}{key}: found {values[key]!r} below {above}, which takes one value"
     if error["type"] == "missing":
         inside = next((one for one in known_keys() if one.startswith(f"{key}.")), key)
-        return f"{origin}{inside}: missing; give {known_keys()[inside]}"
+        # Of every teacher the same is wanted.
+        meaning = known_keys()[re.sub(r"^more_teachers\.\d+\.", "teacher.", inside)]
+        return f"{origin}{inside}: missing; give {meaning}"
     if not key:
         return error["msg"].removeprefix("Value error, ")
     if error["type"] == "value_error" and key not in values:

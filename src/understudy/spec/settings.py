@@ -6,7 +6,7 @@ Names are timm's where timm has one. No torch here: settings can be read and rep
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from understudy.spec.retrieval import RetrievalSettings
 from understudy.spec.section import Section
@@ -307,7 +307,9 @@ class Settings(Section):
     student: StudentSettings
     teacher: TeacherSettings | None = None
     more_teachers: tuple[TeacherSettings, ...] = Field(
-        default=(), description="teachers beside the first, whose logits are averaged with its own; as --teacher again"
+        default=(),
+        description="teachers beside the first, whose logits are averaged with its own; as --teacher again, with "
+        "settings of their own as more_teachers.0.mean=[0.5,0.5,0.5]",
     )
     method: MethodSettings = MethodSettings()
     terms: dict[str, dict[str, Annotated[bool | int | float | str, BeforeValidator(_option)]]] = Field(
@@ -330,6 +332,14 @@ class Settings(Section):
     batch_size: Count = Field(default=128, description="images per step")
     optim: OptimSettings = OptimSettings()
     run: RunSettings = RunSettings()
+
+    @field_validator("more_teachers", mode="before")
+    @classmethod
+    def _numbered(cls, value: object) -> object:
+        """{"0": {...}, "1": {...}}, as more_teachers.0.mean=... comes, in the order of the numbers."""
+        if isinstance(value, dict) and value and all(str(key).isdigit() for key in value):
+            return [value[key] for key in sorted(value, key=int)]
+        return value
 
     @model_validator(mode="after")
     def _task_and_teacher_fit(self) -> "Settings":

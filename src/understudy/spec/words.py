@@ -1,0 +1,19 @@
+"""Lists of names in messages."""
+
+import shlex
+from collections.abc import Iterable
+
+import yaml
+
+
+def few(things: Iterable[object], shown: int = 4) -> str:
+    """'a, b, c, d and 3 more'; all of them where they are no more than `shown`."""
+    words = [str(thing) for thing in things]
+    more = f" and {len(words) - shown:,} more" if len(words) > shown else ""
+    return ", ".join(words[:shown]) + more
+
+
+def as_word(key: str, values: Iterable[object]) -> str:
+    """key='[a, b]' as it is typed in a shell: quoted for it, and each value as YAML needs it."""
+    listed = yaml.safe_dump(list(values), default_flow_style=True, width=float("inf"), allow_unicode=True).strip()
+    return f"{key}={shlex.quote(listed)}"
