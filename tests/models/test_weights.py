@@ -168,3 +168,17 @@ def test_a_missing_file_is_answered_with_the_nearest(network, tmp_path):
     save_weights(network, tmp_path / "teacher.safetensors")
     with pytest.raises(ValueError, match=r"nearest: .*teacher\.safetensors"):
         load_weights(network, tmp_path / "taecher.safetensors")
+
+
+@pytest.mark.parametrize("holder", ["model_state_dict", "student", "params"])
+def test_weights_in_other_programs_checkpoints_are_found(network, tmp_path, holder):
+    torch.save({"epoch": 3, holder: network.state_dict(), "optimizer": {}}, tmp_path / "last.pt")
+    check_loads(network, tmp_path / "last.pt")
+
+
+def test_of_a_runs_folder_the_student_is_proposed(network, tmp_path):
+    for name in ("best.safetensors", "student.safetensors"):
+        save_weights(network, tmp_path / name)
+    torch.save({}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match=r"is a folder; give the file of weights in it: .*student\.safetensors$"):
+        load_weights(network, tmp_path)

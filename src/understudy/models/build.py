@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -56,7 +57,8 @@ def build(name: str, *, num_classes: int, in_channels: int = 3) -> nn.Module:
     """The network called `name`, with random weights from torch's global generator.
 
     `name` is one of NAMES or another size of such a family (wrn34-3, resnet44-a), `timm:NAME`, `torchvision:NAME`, or
-    `package.module:function`, a function of the user's that is called with `num_classes` and returns an nn.Module.
+    `package.module:function`, a function of the user's that is called with `num_classes`, and with `in_channels` (or
+    `in_chans`) if it takes them, and returns an nn.Module.
     `NAME@BLOCK` is any of these cut after the module BLOCK, with a fresh head (`understudy.models.cut`).
 
     Raises ValueError for a name nobody knows, with the nearest ones, and for a size that a family does not have.
@@ -69,21 +71,35 @@ def build(name: str, *, num_classes: int, in_channels: int = 3) -> nn.Module:
     if colon:
         return _from_elsewhere(source, rest, num_classes, in_channels)
     for family in FAMILIES:
-        network = family.from_name(name, num_classes, in_channels)
+        try:
+            network = family.from_name(name, num_classes, in_channels)
+        except ValueError as error:
+            raise ValueError(f"{error}{_of_imagenet(name)}") from error
         if network is not None:
             return network
+    if Path(name).exists():
+        raise ValueError(
+            f"found {name!r}, a file or folder, where a model's name is expected; weights to begin with are --weights"
+        )
     hint = (
         "`understudy list models` shows all; one of your own is package.module:function, its weights a file beside it"
     )
     raise ValueError(_unknown(name, list(NAMES), hint))
 
 
+def _of_imagenet(name: str) -> str:
+    """What else the name of a 32-pixel network may mean."""
+    from torchvision import models
+
+    return f"; ImageNet's network is torchvision:{name}" if name in models.list_models(module=models) else ""
+
+
 def _from_elsewhere(source: str, rest: str, num_classes: int, in_channels: int) -> nn.Module:
     if source == "timm":
         return _from_timm(rest, num_classes, in_channels)
     if source == "torchvision":
-        return _from_torchvision(rest, num_classes)
-    return _from_user(source, rest, num_classes)
+        return _from_torchvision(rest, num_classes, in_channels)
+    return _from_user(source, rest, num_classes, in_channels)
 
 
 def _from_timm(name: str, num_classes: int, in_channels: int) -> nn.Module:
@@ -96,18 +112,23 @@ def _from_timm(name: str, num_classes: int, in_channels: int) -> nn.Module:
     return timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=in_channels)
 
 
-def _from_torchvision(name: str, num_classes: int) -> nn.Module:
+def _from_torchvision(name: str, num_classes: int, in_channels: int) -> nn.Module:
     from torchvision import models
 
     known = models.list_models(module=models)
     if name not in known:
         raise ValueError(_unknown(f"torchvision:{name}", [f"torchvision:{other}" for other in known], ""))
+    if in_channels != 3:
+        raise ValueError(
+            f"torchvision:{name} takes images of 3 channels, and these have {in_channels}; timm's networks take any "
+            f"number (`pip install timm`, then timm:NAME)"
+        )
     # In training these two would answer their auxiliary classifiers' logits as well.
     alone = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
     return models.get_model(name, weights=None, num_classes=num_classes, **alone)
 
 
-def _from_user(module_name: str, function_name: str, num_classes: int) -> nn.Module:
+def _from_user(module_name: str, function_name: str, num_classes: int, in_channels: int) -> nn.Module:
     whole = f"{module_name}:{function_name}"
     try:
         module = user_module(module_name)
@@ -122,10 +143,19 @@ def _from_user(module_name: str, function_name: str, num_classes: int) -> nn.Mod
         raise ValueError(_unknown(whole, [f"{module_name}:{known}" for known in public], ""))
     if trouble := _refused(function, num_classes):
         raise ValueError(f"model {whole!r} {trouble}")
-    network = function(num_classes=num_classes)
+    network = function(num_classes=num_classes, **_channels(function, in_channels))
     if not isinstance(network, nn.Module):
         raise ValueError(f"model {whole!r} returned a {type(network).__name__}, expected an nn.Module")
     return network
+
+
+def _channels(function: Callable[..., Any], in_channels: int) -> dict[str, int]:
+    """The images' channels under the name by which the function takes them; nothing where it does not."""
+    try:
+        taken = inspect.signature(function).parameters
+    except ValueError:
+        return {}
+    return {name: in_channels for name in ("in_channels", "in_chans") if name in taken}
 
 
 def _refused(function: Callable[..., Any], num_classes: int) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from torch.fx.proxy import TraceError
 
 from understudy.models.heads import own_head, plain_head
-from understudy.spec import nearest
+from understudy.spec import few, nearest
 
 SEPARATOR = "@"
 # A forward without values says how wide the block is; the first of these sizes of images that the network takes.
@@ -119,5 +119,5 @@ def _values(network: nn.Module, graph: fx.Graph, in_channels: int) -> dict[fx.No
 
 def _unknown(network: nn.Module, block: str) -> str:
     known = [name for name, _ in network.named_modules() if name]
-    near = nearest(block, known, count=3) or f"; there are {', '.join(known[:4])}, ..."
+    near = nearest(block, known, count=3) or f"; there are {few(known)}"
     return f"{type(network).__name__} has no block {block!r} to be cut after{near}"

@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor, nn
 
+from understudy.spec import few
+
 # Of a convolution's weights (out, in, height, width) only these can be thinned out; a kernel is taken whole.
 CHANNELS = 2
 
@@ -58,6 +60,6 @@ def _evenly_spaced(large: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _few(state: Mapping[str, Tensor], shown: int = 3) -> str:
-    """'conv1.weight (16, 3, 3, 3), ...' of layers' weights."""
+    """'conv1.weight (16, 3, 3, 3) and 8 more' of layers' weights."""
     layers = [f"{name} {tuple(value.shape)}" for name, value in state.items() if value.ndim >= CHANNELS]
-    return ", ".join(layers[:shown]) + (", ..." if len(layers) > shown else "")
+    return few(layers, shown)

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from understudy.models.cut import cut_of
 from understudy.models.renames import as_words, fitted, propose
-from understudy.spec import whole_file
+from understudy.spec import few, whole_file
 
 # Where training programs keep the weights among other things.
-HOLDERS = ("state_dict", "model", "net")
+HOLDERS = ("state_dict", "model_state_dict", "model", "net", "network", "student", "weights", "params")
 # Auxiliary classifiers, as torchvision calls them in GoogLeNet and Inception v3.
 AUXILIARY = re.compile(r"(^|\.)(aux[12]|AuxLogits)\.")
 # Counters that BatchNorm needs only when its momentum is None; files in circulation often lack them.
@@ -62,8 +62,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if path.is_dir():
         inside = sorted(one.name for one in path.iterdir() if one.suffix in (".safetensors", ".pt", ".pth"))
+        # Of a run's folder, the student after the last epoch.
+        likely = next((name for name in inside if name == "student.safetensors"), *inside[:1])
         raise ValueError(
-            f"{path} is a folder; give the file of weights in it" + (f": {path / inside[0]}" if inside else "")
+            f"{path} is a folder; give the file of weights in it" + (f": {path / likely}" if inside else "")
         )
     if not path.is_file():
         beside = [str(other) for other in path.parent.glob("*")] if path.parent.is_dir() else []
@@ -100,7 +102,7 @@ def _inner(content: object) -> object:
 
 
 def _kind_of(content: object) -> str:
-    return f"a dict of {_few([*map(str, content)])}" if isinstance(content, dict) else f"a {type(content).__name__}"
+    return f"a dict of {few(content)}" if isinstance(content, dict) else f"a {type(content).__name__}"
 
 
 def load_weights(
@@ -163,7 +165,7 @@ def _misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
             if name in state and state[name].shape != own[name].shape
         ],
     }
-    return "; ".join(f"{len(names)} {word}: {_few(names)}" for word, names in parts.items() if names)
+    return "; ".join(f"{len(names)} {word}: {few(names)}" for word, names in parts.items() if names)
 
 
 def _advice(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
@@ -187,7 +189,3 @@ def _classes_there(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> in
     rows = {(here[:1], there[:1]) for here, there in other}
     is_classifier = len(other) <= 2 and len(rows) == 1 and all(here[1:] == there[1:] for here, there in other)
     return other[0][1][0] if is_classifier and other[0][1] else None
-
-
-def _few(names: list[str], shown: int = 4) -> str:
-    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
