@@ -84,9 +84,10 @@ def test_an_unknown_format_is_an_error():
 def test_committed_pages_beside_the_numbers_are_those_of_the_numbers(tmp_path):
     for path in RESULTS.glob("*.json"):
         if path.stem in TABLES:
-            floor = RESULTS / f"{path.stem}.floor.json"
+            floor = RESULTS / "floors" / path.name
             if floor.exists():
-                (tmp_path / floor.name).write_text(floor.read_text(encoding="utf-8"), encoding="utf-8")
+                (tmp_path / "floors").mkdir(exist_ok=True)
+                (tmp_path / "floors" / path.name).write_text(floor.read_text(encoding="utf-8"), encoding="utf-8")
             write_page(TABLES[path.stem], read_cells(path), tmp_path / f"{path.stem}.md")
             assert (tmp_path / f"{path.stem}.md").read_text() == (RESULTS / f"{path.stem}.md").read_text()
 

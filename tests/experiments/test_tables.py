@@ -173,7 +173,8 @@ def test_the_page_shows_measured_beside_published_and_what_was_not_run(finished,
     write_page(TABLE1, cells, tmp_path / "page.md")
     assert "floor" not in (tmp_path / "page.md").read_text()
     floor = {"method": "ab+kd", "phase": "train", "images_per_s": 489, "floor_images_per_s": 502, "ratio": 1.03}
-    (tmp_path / "ab_table1.floor.json").write_text(json.dumps([{**floor, "ratio_range": [1.0, 1.09]}]))
+    (tmp_path / "floors").mkdir()
+    (tmp_path / "floors" / "page.json").write_text(json.dumps([{**floor, "ratio_range": [1.0, 1.09]}]))
     write_page(TABLE1, cells, tmp_path / "page.md")
     text = " ".join((tmp_path / "page.md").read_text().split())
     assert "| ab+kd | train | 489 | 502 | 1.03 (1.00 to 1.09) |" in text

@@ -7,8 +7,8 @@ Run:    understudy reproduce ab_table7 --teacher-weights FILE
 Expect: 96.3, 96.4 and 92.8 % equal activations with AB, and 5.1 % error, with the paper's teacher.
 
 Not known to us: whether the numbers are from after the initialisation or after the training by KD, and on which images.
-Ours are from the end of the run, on test images. The rows .../2+10 are a tenth of the epochs on a tenth of the images,
-in batches of 32.
+Ours are from the end of the run: activations on 512 test images, evenly spaced, the error on all. The rows .../2+10 are
+a tenth of the epochs on a tenth of the images, in batches of 32.
 """
 
 from understudy.experiments.ab_cifar import CITATION, SHORT_NOTE, settings, shortened

@@ -158,6 +158,5 @@ def _keys(cell: Cell) -> Cell:
 
 
 def _identity(cell: Cell) -> list[Any]:
-    """What tells cells apart: key columns, metric, seed and teacher. Whole numbers in files from before are 100.0."""
-    keys = [(name, float(value) if isinstance(value, int) else value) for name, value in sorted(_keys(cell).items())]
-    return [keys, cell["metric"], cell["seed"], cell["teacher_sha256"]]
+    """What tells cells apart: key columns, metric, seed and teacher."""
+    return [sorted(_keys(cell).items()), cell["metric"], cell["seed"], cell["teacher_sha256"]]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from understudy.experiments.row import Table
 from understudy.spec import read_settings
 
-# Cross-entropy with WRN 16-2 in results/ab_table1.floor.json: 919 images/s on two cores with AMX, in bfloat16.
+# Cross-entropy with WRN 16-2 in results/floors/ab_table1.json: 919 images/s on two cores with AMX, in bfloat16.
 MULTIPLY_ADDS_PER_S = 919 * 3 * 101.1e6
 
 # The products of one image, and the pixels of its side: as in every run's run.json.

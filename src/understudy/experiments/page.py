@@ -28,7 +28,7 @@ def write_page(table: Table, cells: Sequence[Cell], path: Path) -> None:
             *found_wrong(table, part.cells),
             _speeds(table, part.cells),
         ]
-    floor = path.with_name(f"{table.name}.floor.json")
+    floor = path.parent / "floors" / path.with_suffix(".json").name
     if floor.exists():
         parts += ["## A whole step against its floor", _floors(json.loads(floor.read_text(encoding="utf-8")))]
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

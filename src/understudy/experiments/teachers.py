@@ -19,7 +19,7 @@ class TeacherRecipe:
 
 
 # What is handed to `train`, by the paper whose teachers they are.
-AB = {"task": "train", "data.name": "cifar10", "epochs": 120}
+AB = {"task": "train", "data.name": "cifar10", "epochs": 200}
 OVERHAUL = {
     "task": "train",
     "data.name": "cifar100",
@@ -67,7 +67,7 @@ FACES = {
     "run.precision": "float32",
 }
 
-HEO_AB = "Heo et al., AAAI 2019; the students' 120 epochs, where the authors, asked, said 200"
+HEO_AB = "Heo et al., AAAI 2019; the students' recipe, for the 200 epochs that the authors, asked, said"
 HEO_OVERHAUL = "Heo et al., ICCV 2019; the students' recipe"
 HUANG = "Huang & Wang 2017; the recipe is that of He et al., ECCV 2016, without its slow first steps"
 TORCHVISION = "Heo et al., ICCV 2019, who took torchvision's; the recipe is torchvision's"
