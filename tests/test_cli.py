@@ -271,3 +271,37 @@ def test_square_brackets_in_a_path_are_printed_as_they_are(call, tmp_path):
     status, out, error = call("train", "--model", "digits-1x4", "--epochs", 1, "--out", "a [/b] c", "data.per_class=5")
     assert status == 0, error
     assert "the student is a [/b] c/student.safetensors" in out and "folder a [/b] c" in out
+
+
+def test_a_dry_run_divides_epochs_and_knows_the_method(call):
+    pair = ("--student", "digits-1x4", "--teacher", "digits-2x6", "--teacher-weights", "t.safetensors", "--dry-run")
+    status, out, _ = call("distill", *pair, "--method", "ab+kd", "--epochs", 12)
+    assert status == 0 and yaml.safe_load(out)["epochs"] == [2, 10]
+    status, _, err = call("distill", *pair, "--method", "abb")
+    assert status == 2 and "nearest: ab" in err
+    status, _, err = call("distill", *pair, "--method", "ab", "terms.ab.margn=2")
+    assert status == 2 and "nearest: margin" in err
+
+
+def test_a_teachers_name_is_one_whatever_lies_in_a_folder_of_that_name(call, tmp_path):
+    (tmp_path / "digits-2x6").mkdir()
+    words = ("--student", "digits-1x4", "--teacher", "digits-2x6", "--method", "kd", "--dry-run")
+    status, out, _ = call("distill", *words, "--teacher-weights", "t.safetensors")
+    assert status == 0 and yaml.safe_load(out)["teacher"]["weights"] == "t.safetensors"
+    (tmp_path / "t.pth").write_bytes(b"")
+    status, _, err = call("distill", "--student", "digits-1x4", "--teacher", "t.pth", "--method", "kd", "--dry-run")
+    assert status == 2 and "--teacher NAME --teacher-weights t.pth" in err
+
+
+def test_a_key_that_is_pressed_outside_a_run_is_status_1(call, monkeypatch):
+    def pressed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("understudy.cli.tables.check_file", pressed)
+    assert call("report", "runs/a")[0] == 1
+
+
+def test_a_folder_of_images_given_as_it_is_gets_its_address(call, tmp_path):
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    status, _, err = call("train", "--model", "resnet8", "--data", "photos")
+    assert status == 2 and "did you mean folder:photos?" in err

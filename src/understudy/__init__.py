@@ -11,17 +11,31 @@ if TYPE_CHECKING:
     from understudy import data, losses, models, taps
     from understudy.data import load as load_data
     from understudy.distiller import Distiller
-    from understudy.engine import distil
+    from understudy.engine.distil import distil, doctor
     from understudy.methods import METHODS, Method, Phase, Term
 
 __version__ = "0.1.0"
-__all__ = ["METHODS", "Distiller", "Method", "Phase", "Term", "data", "distil", "load_data", "losses", "models", "taps"]
+__all__ = [
+    "METHODS",
+    "Distiller",
+    "Method",
+    "Phase",
+    "Term",
+    "data",
+    "distil",
+    "doctor",
+    "load_data",
+    "losses",
+    "models",
+    "taps",
+]
 
 # Where a public name lives; one that is not here is a module of its own.
 _HOMES = {
     "Distiller": "distiller",
     "METHODS": "methods",
-    "distil": "engine",
+    "distil": "engine.distil",
+    "doctor": "engine.distil",
     "load_data": "data",
     "Method": "methods",
     "Phase": "methods",

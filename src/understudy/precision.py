@@ -4,6 +4,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import torch
 from torch import nn
@@ -20,6 +21,10 @@ COMPILE_FROM = 1.5e14
 THREADS_FROM = 1e9
 # Below this, a network's convolutions are too small for bfloat16's conversions to pay: multiply-adds of one image.
 LOW_PRECISION_FROM = 5e6
+NEEDED_TO_COMPILE = {
+    "cpu": "a C++ compiler (g++ or clang++) on the path; install one",
+    "cuda": "a GPU of compute capability 7.0 or more and Triton; choose another device",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +108,7 @@ def choose(settings: RunSettings, *, multiply_adds: int, phase_multiply_adds: fl
         settings.compile == "auto" and phase_multiply_adds >= COMPILE_FROM and can_compile(device)
     )
     if settings.compile == "on" and not can_compile(device):
-        raise ValueError(
-            "run.compile=on needs a C++ compiler (g++ or clang++) on the path; install one, or run.compile=off"
-        )
+        raise ValueError(f"run.compile=on needs {NEEDED_TO_COMPILE[device.type]}, or run.compile=off")
     return Precision(
         device=device,
         dtype=torch.bfloat16 if low else torch.float32,
@@ -126,5 +129,5 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 def can_compile(device: torch.device) -> bool:
     """Whether torch.compile finds what it needs: a C++ compiler for the processor, Triton for CUDA."""
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (7, 0)
+        return torch.cuda.get_device_capability(device) >= (7, 0) and find_spec("triton") is not None
     return any(shutil.which(name) for name in ("g++", "clang++", "c++"))

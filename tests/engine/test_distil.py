@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from understudy import distil, load_data
+from understudy import distil, doctor, load_data
 from understudy.engine import execute
 from understudy.engine.loop import StoppedError
 from understudy.models import build, load_weights
@@ -133,3 +133,41 @@ def test_networks_come_back_without_anything_attached_and_ready_to_be_used(teach
     assert run.student is student and not student.training
     for network in (student, teacher):
         assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"student": MyStudent}, "student is the class MyStudent; expected a module"),
+        ({"teacher": Path("runs/teacher")}, "teacher is a PosixPath; expected .* a run's folder as a str, or None"),
+        ({"data": Path("photos")}, "data is a PosixPath; expected a name such as 'cifar10' or 'folder:photos'"),
+        ({"data": [(torch.zeros(1), 0)]}, "data is a list; expected a name"),
+        ({"method": F.mse_loss}, "method is a function; expected a name from `understudy list methods`, or a Method"),
+    ],
+)
+def test_arguments_of_another_kind_are_told_what_is_taken(teacher, tmp_path, given, told):
+    wanted = {"student": MyStudent(), "teacher": teacher, "data": "digits", "method": "kd", **given}
+    with pytest.raises(ValueError, match=told):
+        distil(wanted["student"], wanted["teacher"], wanted["data"], method=wanted["method"], folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_run_says_is_shown_unless_it_is_to_be_quiet(teacher, tmp_path, capsys):
+    data = load_data("digits", per_class=5)
+    for quiet, shown in ((True, ""), (False, "student MyStudent")):
+        distil(MyStudent(), teacher, data, epochs=1, folder=tmp_path / f"{quiet}", batch_size=32, quiet=quiet)
+        out, err = capsys.readouterr()
+        assert out == "" and (shown in err if shown else err == "")
+
+
+def test_the_doctor_looks_at_the_same_arguments_and_leaves_them_as_they_are(teacher, tmp_path):
+    data, student = load_data("digits", per_class=20), MyStudent()
+    before = {name: value.clone() for name, value in (*student.state_dict().items(), *teacher.state_dict().items())}
+    found = doctor(student, teacher, data, method="ab+kd", epochs="1+2", batch_size=32)
+    (guessing,) = [one for one in found if one.check == "teacher's accuracy"]
+    assert guessing.severity == "error" and str(guessing).startswith("error (teacher's accuracy): ")
+    after = {name: value for name, value in (*student.state_dict().items(), *teacher.state_dict().items())}
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(one.requires_grad for one in (*student.parameters(), *teacher.parameters()))
+    with pytest.raises(ValueError, match="kd needs a teacher"):
+        doctor(student, None, data)

@@ -1,5 +1,7 @@
 """The doctor on the teacher: diseases are made, and found; a healthy one has no finding."""
 
+import shlex
+
 import pytest
 import torch
 from torch import nn
@@ -119,7 +121,22 @@ def test_another_order_of_classes_is_found_with_the_setting_that_says_it(example
     (finding,) = [one for one in found_by(plan_of(Nearest(examples[order], *DATAS_OWN), data)) if not smaller(one)]
     assert finding.check == "order of classes" and finding.severity == "error"
     assert "'ant' means 'dog', 'bee' means 'ant', 'cat' means 'bee', 'dog' means 'cat'." in finding.found
-    assert finding.do == f"teacher.class_names=[{', '.join(NAMES[index] for index in order)}]"
+    own = [NAMES[index] for index in order]
+    assert finding.do == f"teacher.class_names='[{', '.join(own)}]'"
+    # Pasted into a shell it says what it means.
+    said = read_settings(options={"student.model": "a", "teacher.model": "b"}, words=shlex.split(finding.do))
+    assert said.teacher is not None and list(said.teacher.class_names or ()) == own
+
+
+def test_an_order_of_many_classes_is_said_whole():
+    names = tuple(f"no {number}, or so" for number in range(200))
+    labels = torch.arange(200).repeat(3)
+    predicted = (labels + 1) % 200
+    (finding,) = class_order("teacher 3", "more_teachers.1", predicted, labels, names)
+    words = shlex.split(finding.do)
+    options = {"student.model": "a", "teacher.model": "b", "more_teachers": [{"model": "c"}, {"model": "d"}]}
+    said = read_settings(options=options, words=words).more_teachers[1]
+    assert list(said.class_names or ()) == [*names[-1:], *names[:-1]] and said.model == "d"
 
 
 def test_two_exchanged_classes_of_ten_are_found(data):
@@ -174,8 +191,8 @@ def test_the_best_order_moves_nothing_without_a_reason():
 @pytest.mark.parametrize(
     ("name", "own", "setting"),
     [
-        ("raw bytes", ((0.0,) * 3, (1.0,) * 3), "teacher.std=[0.003922, 0.003922, 0.003922]"),
-        ("none (0..1)", ((0.0,) * 3, (255.0,) * 3), "teacher.mean=[0, 0, 0] teacher.std=[1, 1, 1]"),
+        ("raw bytes", ((0.0,) * 3, (1.0,) * 3), "teacher.std='[0.003922, 0.003922, 0.003922]'"),
+        ("none (0..1)", ((0.0,) * 3, (255.0,) * 3), "teacher.mean='[0.0, 0.0, 0.0]' teacher.std='[1.0, 1.0, 1.0]'"),
     ],
 )
 def test_another_normalisation_is_found_with_the_setting_that_says_it(examples, data, name, own, setting):
@@ -183,7 +200,7 @@ def test_another_normalisation_is_found_with_the_setting_that_says_it(examples, 
     assert finding.check == "teacher's normalisation" and finding.severity == "warning"
     assert name in finding.found and setting in finding.do
     # What it says can be said.
-    read_settings(options={"student.model": "a", "teacher.model": "b"}, words=finding.do.replace(", ", ",").split())
+    read_settings(options={"student.model": "a", "teacher.model": "b"}, words=shlex.split(finding.do))
 
 
 def test_the_normalisation_of_imagenet_is_found_where_data_are_not_normalised(examples, data):
@@ -191,7 +208,7 @@ def test_the_normalisation_of_imagenet_is_found_where_data_are_not_normalised(ex
 
     bare = replace(data, mean=(0.0,) * 3, std=(255.0,) * 3)
     (finding,) = [one for one in found_by(plan_of(Nearest(examples, *IMAGENET), bare)) if not smaller(one)]
-    assert finding.check == "teacher's normalisation" and "teacher.mean=[0.4" in finding.do
+    assert finding.check == "teacher's normalisation" and "teacher.mean='[0.4" in finding.do
 
 
 def test_channels_in_another_order_are_found(examples, data):

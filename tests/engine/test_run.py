@@ -186,7 +186,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_alone(settings, 
         ("none", {"data.name": "digit"}, "digits"),
         ("ab", {"epochs": "1+1+1"}, "3 numbers of epochs for 2 phases"),
         ("none", {"run.device": "gpu"}, "expected auto, cpu, cuda"),
-        ("none", {"student.model": "torchvision:resnet18"}, "the student does not take images of 1x8x8"),
+        ("none", {"student.model": "torchvision:resnet18"}, "takes images of 3 channels, and these have 1"),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_written(settings, tmp_path, method, options, words):

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from understudy.report import read_run
+from understudy.report import read_run, read_runs
 
 
 def test_a_finished_run_is_read_as_it_stands_on_disk(folders):
@@ -88,3 +88,13 @@ def test_a_run_that_has_not_logged_yet_is_read_and_a_list_is_no_run(folders):
     (path / "run.json").write_text("[]")
     with pytest.raises(ValueError, match="run.json: found list; expected one JSON object"):
         read_run(path)
+
+
+def test_what_lies_beside_runs_is_left_out_and_named(folders):
+    first, second = folders.make("kd", 80.0), folders.make("none", 70.0)
+    (folders.root / "kd.log").write_text("")
+    (folders.root / "teachers").mkdir()
+    found, others = read_runs(sorted(folders.root.iterdir()))
+    assert [run.folder for run in found] == [first, second] and [path.name for path in others] == ["kd.log", "teachers"]
+    with pytest.raises(ValueError, match="expected run.json"):
+        read_runs([folders.root / "teachers"])

@@ -6,6 +6,10 @@ import sys
 import typer
 from rich.console import Console
 
+from understudy.spec import RunFailedError
+
+STOPPED_BY_KEY = 130
+
 app = typer.Typer(
     name="understudy",
     help="Move what a large vision network knows into a small one.",
@@ -31,11 +35,11 @@ def main() -> None:
         app(standalone_mode=True)
     except ValueError as error:
         _fail(error, 2)
-    except RuntimeError as error:
-        # Only a run's own ending is told in a sentence; any other failure keeps its traceback.
-        if type(error).__name__ not in ("NotFiniteError", "StoppedError", "TooLargeError", "ExportError"):
-            raise
+    except RunFailedError as error:
         _fail(error, 1)
+    except SystemExit as ending:
+        # A key pressed where there is nothing to save; typer's number for it says that a signal ended the program.
+        sys.exit(1 if ending.code == STOPPED_BY_KEY else ending.code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -74,12 +74,22 @@ def evaluate(
         ),
     ] = None,
     precision: Annotated[Numbers, typer.Option("--precision", help="it computes in")] = Numbers.float32,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SECTION.KEY=VALUE",
+            help="what a file does not say of itself: data.mean, data.std, data.size, teacher.mean, ...",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Measure a network: accuracy by class, calibration, what is taken for what, agreement with a teacher.
 
     Of a detector the average precision of each class, and their mean, as VOC 2007 and as VOC 2010 define it.
 
     Example: understudy evaluate runs/student --teacher runs/teacher --confusion confusion.svg
+
+    Example: understudy evaluate resnet.pth --model timm:resnet18 --data folder:photos data.mean=[0.5,0.5,0.5]
     """
     from understudy.report.confusion import check_picture, write_confusion
     from understudy.report.detection import print_detection
@@ -101,6 +111,7 @@ def evaluate(
         teacher=teacher,
         teacher_weights=teacher_weights,
         needs_classes=confusion is not None,
+        words=words or [],
     )
     screen = console()
     if "scores" in found and "per_class" in found:

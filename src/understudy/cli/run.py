@@ -148,7 +148,11 @@ def _teachers(teachers: list[str], weights: list[Path]) -> dict[str, Any]:
 
     One given as a run's folder or a student's file says itself which model it is; the names take the weights in order.
     """
-    brings = [Path(teacher).is_dir() or teacher.endswith(".safetensors") for teacher in teachers]
+    # With weights for all of them they are names, whatever lies in folders of these names.
+    brings = [
+        len(weights) < len(teachers) and (Path(teacher).exists() or teacher.endswith(".safetensors"))
+        for teacher in teachers
+    ]
     if len(weights) > max(brings.count(False), not teachers):
         raise ValueError(
             f"found {len(weights)} files of weights for {brings.count(False)} teachers given by a model's name; "
@@ -174,7 +178,7 @@ def _run(
     settings = read_settings(file=config, options=options, words=words or [])
     check_method_is_named(settings)
     if dry_run:
-        print_settings(settings)
+        print_settings(_resolved(settings))
         return
     from understudy.engine.display import Display
     from understudy.engine.run import execute
@@ -194,6 +198,13 @@ def check_method_is_named(settings: Settings) -> None:
         raise ValueError(
             "give --method, as in --method ab+kd; `understudy list methods` has all of them, none is labels alone"
         )
+
+
+def _resolved(settings: Settings) -> Settings:
+    """With its epochs divided between the method's phases. ValueError for what the method does not have."""
+    from understudy.methods import chosen
+
+    return settings.model_copy(update={"epochs": chosen(settings)[1]})
 
 
 def print_settings(settings: Settings) -> None:

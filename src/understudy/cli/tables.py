@@ -7,7 +7,7 @@ import typer
 
 from understudy.cli.app import app, console
 from understudy.cli.options import TeacherCacheOption
-from understudy.spec import check_file
+from understudy.spec import check_file, few
 
 
 @app.command()
@@ -88,10 +88,13 @@ def report(
     title: Annotated[str, typer.Option("--title", help="the page's heading")] = "Distillation report",
 ) -> None:
     """Compare runs: a table here, and one self-contained HTML page."""
-    from understudy.report import comparison, print_table, read_run, write_page
+    from understudy.report import comparison, print_table, read_runs, write_page
 
     check_file(out)
-    found = [read_run(folder) for folder in runs]
+    found, others = read_runs(runs)
+    if others:
+        left_out = f"left out, because they hold no run: {few(others)}"
+        console().print(left_out, highlight=False, soft_wrap=True, markup=False)
     print_table(comparison(found), console())
     console().print(f"report: {write_page(found, out, title)}", highlight=False, soft_wrap=True, markup=False)
 

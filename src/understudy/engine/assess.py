@@ -3,7 +3,8 @@
 import contextlib
 import json
 import time
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from understudy.engine import facts, folder
 from understudy.engine.detecting import is_detector, make_detector_ready, measure_detection
 from understudy.engine.measurement import measure, measure_alike
 from understudy.engine.networks import loading_as_trained
-from understudy.engine.plan import load_data
+from understudy.engine.plan import load_data, loading_of
 from understudy.engine.searching import measure_search
 from understudy.engine.subject import Found, Subject, ask, find, is_embedding, make_ready, settings_beside
+from understudy.engine.words_of_evaluate import Told, told_by
 from understudy.spec import read_object
+
+NOTHING = Told()
 
 
 def assess(
@@ -31,18 +35,23 @@ def assess(
     teacher: str | None = None,
     teacher_weights: Path | None = None,
     needs_classes: bool = False,
+    words: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Everything that is measured of a network on the images of a split, as JSON knows values.
 
     The network is a run's student, a student's own file, any weights with the name of their model, or an ONNX file; so
-    is the teacher, if there is one. Raises ValueError where a file does not say what the options leave out, and for
+    is the teacher, if there is one. `words` are settings that say more than their files, as `words_of_evaluate` takes
+    them. Raises ValueError where a file does not say what the options leave out, and for
     one that answers no classes where it `needs_classes`.
     """
-    found = find(checkpoint, model)
+    told = told_by(words, has_teacher=teacher is not None)
+    found = replace(find(checkpoint, model), told=told.network)
+    if found.onnx and told.network:
+        raise ValueError(f"{found.file} holds its own preparation; leave out {', '.join(told.network)}")
     if needs_classes and (is_detector(found) or is_embedding(found)):
         raise ValueError(f"--confusion: {found.model} does not answer classes; leave it out")
-    source = _find_teacher(teacher, teacher_weights)
-    images = load_beside(found, data, data_folder)
+    source = _find_teacher(teacher, teacher_weights, told)
+    images = load_beside(found, data, data_folder, told)
     for one in (found, source):
         if precision == "bfloat16" and one is not None and (one.onnx or is_detector(one)):
             raise ValueError(f"{one.file} is measured in float32, found --precision {precision}: leave it out")
@@ -86,22 +95,25 @@ def _classified(subject: Subject, taught_by: Subject | None, images: Dataset, sp
     return {**asdict(measure(logits, labels, images.train.class_names)), "teacher": teacher}, len(labels)
 
 
-def load_beside(found: Found, name: str | None, data_folder: Path | None) -> Dataset:
-    """The data set `name`; without a name the one the network was trained on, as the run's settings say if there are.
+def load_beside(found: Found, name: str | None, data_folder: Path | None, told: Told = NOTHING) -> Dataset:
+    """The data set `name`, read as it is told.
+
+    Without a name the one the network was trained on, as the run's settings say if there are.
 
     Where these are of another one than the run's, which was given a Dataset, the file's words count if they lead to it.
     Raises ValueError where nothing says which it was.
     """
     settings = settings_beside(found)
     if settings is None or name not in (None, settings.data.name):
-        return _load_as_said(found, name, data_folder)
-    there = settings.data.model_copy(update={"folder": data_folder or settings.data.folder})
+        return _load_as_said(found, name, data_folder, told)
+    changed = {key: getattr(told.data, key) for key in told.of_data}
+    there = settings.data.model_copy(update={**changed, "folder": data_folder or settings.data.folder})
     data = load_data(settings.model_copy(update={"data": there}))
     trained_on = _trained_on(found)
-    if trained_on in (None, data.fingerprint()):
+    if changed or trained_on in (None, data.fingerprint()):
         return data
     with contextlib.suppress(ValueError):
-        as_said = _load_as_said(found, there.name, there.folder)
+        as_said = _load_as_said(found, there.name, there.folder, told)
         data = as_said if as_said.fingerprint() == trained_on else data
     return data
 
@@ -112,23 +124,29 @@ def _trained_on(found: Found) -> str | None:
     return read_object(facts_file, "data")["data"].get("sha256") if facts_file.is_file() else None
 
 
-def _load_as_said(found: Found, name: str | None, data_folder: Path | None) -> Dataset:
-    """The data set `name`, or the file's own, prepared as the file says; without classes it does not know."""
+def _load_as_said(found: Found, name: str | None, data_folder: Path | None, told: Told) -> Dataset:
+    """The data set `name`, or the file's own, prepared as it is told, or else as the file says.
+
+    Without classes that the network does not know.
+    """
     name = name or found.metadata.get("data")
     if name is None:
         raise ValueError(f"{found.file} does not say on which data it was trained; give --data")
     # The set may have more classes than the network was trained on.
     is_own = found.metadata.get("data") == name and "class_names" in found.metadata
     classes = json.loads(found.metadata["class_names"]) if is_own and not is_detector(found) else None
-    return load(name, folder=data_folder, classes=classes, loading=loading_as_trained(found.metadata, name))
+    wanted = loading_of(told.data)
+    changed = {"how" if key == "loading" else key: None for key in told.of_data if key != "classes"}
+    loading = replace(loading_as_trained(found.metadata, name), **{key: getattr(wanted, key) for key in changed})
+    return load(name, folder=data_folder, classes=told.data.classes or classes, loading=loading)
 
 
-def _find_teacher(teacher: str | None, weights: Path | None) -> Found | None:
+def _find_teacher(teacher: str | None, weights: Path | None, told: Told) -> Found | None:
     if teacher is None:
         if weights is not None:
             raise ValueError(f"found --teacher-weights {weights} alone; give the model they belong to as --teacher")
         return None
-    return find(teacher) if weights is None else find(str(weights), teacher)
+    return replace(find(teacher) if weights is None else find(str(weights), teacher), told=told.teacher)
 
 
 def _beside_teacher(teacher: Subject, logits: Tensor, images: Dataset, split: str) -> dict[str, Any]:

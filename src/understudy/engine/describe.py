@@ -12,7 +12,7 @@ from understudy.engine.teacher_scores import teacher_scores
 from understudy.methods import LOGITS
 from understudy.models import cut_of
 from understudy.precision import Precision
-from understudy.spec import TeacherSettings
+from understudy.spec import TeacherSettings, few
 
 # So many names of what starts random are told; run.json has all.
 SHOWN = 8
@@ -83,7 +83,7 @@ def beginning(student: dict[str, Any]) -> list[str]:
         because, fresh = "not in the teacher", _layers_of(fresh)
         said.append("the student begins with evenly spaced parts of the teacher's weights")
     if fresh:
-        said.append(f"{because}: {', '.join(fresh[:SHOWN])}{', ...' if len(fresh) > SHOWN else ''} start random")
+        said.append(f"{because}: {few(fresh, SHOWN)} start random")
     return said
 
 

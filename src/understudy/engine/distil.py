@@ -1,14 +1,19 @@
-"""The Python call: a pair of networks, data, a method."""
+"""The Python calls: a pair of networks, data, a method."""
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from torch import nn
 
 from understudy.data import Dataset
 from understudy.engine.display import Display, silent
+from understudy.engine.doctor import examine
+from understudy.engine.doctor.finding import Finding
 from understudy.engine.networks import locate
+from understudy.engine.plan import make_plan
 from understudy.engine.run import Result, execute
 from understudy.methods import Method
 from understudy.spec import Settings, read_settings
@@ -37,6 +42,7 @@ def distil(
     folder: str | Path,
     words: Iterable[str] = (),
     display: Display | None = None,
+    quiet: bool = False,
     **options: Any,
 ) -> Result:
     """Train `student` by `method` and return it with its accuracy; the run's folder holds the rest.
@@ -45,15 +51,65 @@ def distil(
     model's with `teacher__weights`).
     `data` is a Dataset or a name, `method` a Method of your own or a name. `options` are settings with their dots
     written as two underscores (`optim__lr=0.05`), `words` the same as on the command line ("optim.lr=0.05"). Called
-    again with the same arguments and folder, a run that was cut off goes on where it was.
+    again with the same arguments and folder, a run that was cut off goes on where it was. What it says, and how far it
+    is, goes to `display`: to standard error where none is given, nowhere if `quiet`.
 
     Raises ValueError for what cannot be carried out, before anything is trained, and for settings of how an object is
     made that is given as it is.
     """
+    settings = _settings_of(student, teacher, data, method, epochs, words, options)
+    return execute(
+        settings,
+        Path(folder),
+        student=None if isinstance(student, str) else student,
+        teacher=teacher if isinstance(teacher, nn.Module) else None,
+        data=data if isinstance(data, Dataset) else None,
+        method=method if isinstance(method, Method) else None,
+        display=display or (silent() if quiet else Display(Console(stderr=True))),
+    )
+
+
+def doctor(
+    student: nn.Module | str,
+    teacher: nn.Module | str | None,
+    data: Dataset | str,
+    *,
+    method: str | Method = "kd",
+    epochs: str | int = 20,
+    words: Iterable[str] = (),
+    **options: Any,
+) -> list[Finding]:
+    """What would go wrong in `distil` with these arguments, before it does; nothing is trained.
+
+    Findings in the order in which they were looked for, each with its `severity` ("error", "warning" or "fine"), what
+    was `found`, `why` it matters and what to `do`; `print(finding)` has it in a line. Modules are looked at as copies.
+    Raises ValueError for what cannot be carried out.
+    """
+    settings = _settings_of(student, teacher, data, method, epochs, words, options)
+    plan = make_plan(
+        settings,
+        None if isinstance(student, str) else copy.deepcopy(student),
+        copy.deepcopy(teacher) if isinstance(teacher, nn.Module) else None,
+        data if isinstance(data, Dataset) else None,
+        method if isinstance(method, Method) else None,
+    )
+    return examine(plan)
+
+
+def _settings_of(
+    student: object,
+    teacher: object,
+    data: object,
+    method: str | Method,
+    epochs: str | int,
+    words: Iterable[str],
+    options: dict[str, Any],
+) -> Settings:
+    _check_kinds(student, teacher, data, method)
     wanted: dict[str, Any] = {
         "student.model": student if isinstance(student, str) else type(student).__name__,
         "method.name": method if isinstance(method, str) else method.title,
-        "data.name": data if isinstance(data, str) else data.name,
+        "data.name": data.name if isinstance(data, Dataset) else data,
         "epochs": epochs,
         **{key.replace("__", "."): value for key, value in options.items()},
     }
@@ -65,15 +121,22 @@ def distil(
         wanted["teacher.model"] = type(teacher).__name__
     settings = read_settings(options=wanted, words=words)
     _refuse_ignored(settings, student, teacher, data)
-    return execute(
-        settings,
-        Path(folder),
-        student=None if isinstance(student, str) else student,
-        teacher=teacher if isinstance(teacher, nn.Module) else None,
-        data=data if isinstance(data, Dataset) else None,
-        method=method if isinstance(method, Method) else None,
-        display=display or silent(),
+    return settings
+
+
+def _check_kinds(student: object, teacher: object, data: object, method: object) -> None:
+    """ValueError for an argument of another kind than is taken, with what is."""
+    networks = "a module (an instance, not its class) or a name from `understudy list models`"
+    expected = (
+        ("student", student, (nn.Module, str), networks),
+        ("teacher", teacher, (nn.Module, str, type(None)), f"{networks}, a run's folder as a str, or None"),
+        ("data", data, (Dataset, str), "a name such as 'cifar10' or 'folder:photos', or an understudy.data.Dataset"),
+        ("method", method, (Method, str), "a name from `understudy list methods`, or a Method"),
     )
+    for name, found, kinds, words in expected:
+        if not isinstance(found, kinds):
+            what = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
+            raise ValueError(f"{name} is {what}; expected {words}")
 
 
 def _refuse_ignored(settings: Settings, student: object, teacher: object, data: object) -> None:

@@ -1,5 +1,6 @@
 """What a number has to carry to be obtained again: versions, hardware, sizes, fingerprints."""
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -17,10 +18,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from understudy.data.decoding import usable_cores
 from understudy.modes import evaluating
 
+NEEDED = ("understudy", "torch", "torchvision", "numpy", "pyarrow", "pillow", "scikit-learn", "scipy")
+USED_IF_THERE = ("timm", "pytorch-metric-learning", "faiss-cpu")
+
 
 def versions() -> dict[str, str]:
-    names = ("understudy", "torch", "torchvision", "numpy", "pyarrow", "pillow", "scikit-learn")
-    found = {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+    """Of Python, of what a run's numbers come from, and of what networks and losses may come from, if it is there."""
+    found = {"python": platform.python_version(), **{name: metadata.version(name) for name in NEEDED}}
+    for name in USED_IF_THERE:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
     return {**found, "understudy sources": _own_sources()}
 
 

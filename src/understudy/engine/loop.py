@@ -23,10 +23,10 @@ from understudy.engine.teacher_cache import TeacherCache
 from understudy.engine.variation import Variation
 from understudy.precision import Precision
 from understudy.processes import average_gradients, is_true_anywhere, num_processes
-from understudy.spec import Settings
+from understudy.spec import RunFailedError, Settings
 
 
-class StoppedError(RuntimeError):
+class StoppedError(RunFailedError):
     """The run was asked to stop, and has saved its state."""
 
 

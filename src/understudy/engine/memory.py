@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
+from understudy.spec import RunFailedError
+
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
@@ -27,7 +29,7 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-class TooLargeError(RuntimeError):
+class TooLargeError(RunFailedError):
     """The run wanted more memory than there is."""
 
 

@@ -12,10 +12,10 @@ from understudy.engine import facts
 from understudy.engine.narrow import find_narrow_convolution
 from understudy.engine.networks import begin_with_parts, build_student, build_teacher
 from understudy.engine.refusal import check_batch_of_one, check_size
-from understudy.methods import Method, adjust, find
+from understudy.methods import Method, chosen
 from understudy.precision import Precision, choose
 from understudy.processes import num_processes
-from understudy.spec import Settings, did_you_mean, epochs_per_phase
+from understudy.spec import DataSettings, Settings, did_you_mean
 from understudy.tasks import Objective, Task, choose_task
 
 
@@ -64,6 +64,11 @@ class Plan:
         """How many images an epoch shows."""
         return self.settings.data.epoch_images or len(self.data.train)
 
+    @property
+    def batch_size(self) -> int:
+        """How many images a step sees: no more than an epoch shows."""
+        return min(self.settings.batch_size, self.epoch_images)
+
     def choose_precision(self) -> Precision:
         """What the settings' `auto` means for these networks on this machine.
 
@@ -107,14 +112,7 @@ def make_plan(
 
     Raises ValueError for whatever cannot be carried out.
     """
-    method = adjust(
-        method or find(settings.method.name),
-        labels=settings.method.labels,
-        teacher_mode=settings.method.teacher_mode,
-        terms=settings.terms,
-        phases=settings.phases,
-    )
-    epochs = epochs_per_phase(settings.epochs, tuple(phase.share for phase in method.phases))
+    method, epochs = chosen(settings, method)
     _check_teacher(settings, method, teacher)
     _check_mixing(settings, method)
     task = choose_task(settings)
@@ -243,15 +241,20 @@ def load_data(settings: Settings) -> Dataset:
         seed=wanted.seed,
         download=wanted.download,
         classes=wanted.classes,
-        loading=Loading(
-            how=wanted.loading,
-            size=wanted.size,
-            crop_pct=wanted.crop_pct,
-            scale=wanted.scale,
-            hflip=wanted.hflip,
-            workers=wanted.workers,
-            memory_gb=wanted.memory_gb,
-            mean=wanted.mean and tuple(255 * value for value in wanted.mean),
-            std=wanted.std and tuple(255 * value for value in wanted.std),
-        ),
+        loading=loading_of(wanted),
+    )
+
+
+def loading_of(wanted: DataSettings) -> Loading:
+    """How images are read, with mean and std in units of bytes."""
+    return Loading(
+        how=wanted.loading,
+        size=wanted.size,
+        crop_pct=wanted.crop_pct,
+        scale=wanted.scale,
+        hflip=wanted.hflip,
+        workers=wanted.workers,
+        memory_gb=wanted.memory_gb,
+        mean=wanted.mean and tuple(255 * value for value in wanted.mean),
+        std=wanted.std and tuple(255 * value for value in wanted.std),
     )

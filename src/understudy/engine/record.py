@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from understudy.processes import mean_of_all
+from understudy.spec import RunFailedError
 
 FILE = "metrics.jsonl"
 _ADVICE = (
@@ -19,7 +20,7 @@ _ADVICE = (
 )
 
 
-class NotFiniteError(RuntimeError):
+class NotFiniteError(RunFailedError):
     """A loss, or a weight, became infinite or not a number."""
 
 

@@ -35,7 +35,7 @@ from understudy.methods import Method
 from understudy.models import load_weights
 from understudy.precision import Precision, can_compile, threads_for
 from understudy.processes import is_first, joined
-from understudy.spec import Settings, check_folder, read_object
+from understudy.spec import RunFailedError, Settings, check_folder, read_object
 from understudy.spec.scores import in_words
 
 
@@ -212,14 +212,20 @@ def _train(
 
 
 def _told(loop: Loop, saved: dict[str, Any] | None) -> Place:
-    """Train. A ValueError that is not ours is a mistake in a network, method or library, and keeps its traceback."""
+    """Train. A ValueError that is not ours is a mistake in a network, method or library, and keeps its traceback.
+
+    Ours is a mistake in what was asked before the first step, such as an image that cannot be read after it.
+    """
+    first_step = saved["place"]["step"] if saved is not None else 0
     try:
         return loop.run(saved)
     except ValueError as error:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__")).partition(".")[0] == "understudy":
+        is_ours = str(frame.f_globals.get("__name__")).partition(".")[0] == "understudy"
+        if is_ours and loop.place.step == first_step:
             raise
-        raise RuntimeError(f"the run failed after step {loop.place.step}") from error
+        after = f"the run failed after step {loop.place.step}"
+        raise (RunFailedError(f"{after}: {error}") if is_ours else RuntimeError(after)) from error
 
 
 def _keep_seen(plan: Plan, precision: Precision, out: Path, display: Display) -> None:

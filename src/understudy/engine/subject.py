@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -16,17 +17,21 @@ from understudy.engine.networks import EMBEDDING, build_teacher, locate
 from understudy.engine.onnx_file import OnnxFile, open_onnx
 from understudy.models import read_metadata
 from understudy.precision import Precision, choose
-from understudy.spec import RunSettings, Settings, TeacherSettings, did_you_mean
+from understudy.spec import RunSettings, Settings, TeacherSettings, did_you_mean, few
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A file, the model its weights belong to, and what it says of itself. `onnx` where it is one."""
+    """A file, the model its weights belong to, and what it says of itself. `onnx` where it is one.
+
+    `told` are settings of a teacher (`TeacherSettings`) that say more than the file, or otherwise.
+    """
 
     model: str
     file: Path
     metadata: dict[str, str]
     onnx: OnnxFile | None = None
+    told: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +112,8 @@ def make_ready(found: Found, data: Dataset, precision: str) -> Subject:
 
 def _with_torch(found: Found, data: Dataset, precision: str) -> Subject:
     """Pixels, size and order of classes are those of the data; where its file says others, the network sees those."""
-    network = build_teacher([TeacherSettings(model=found.model, weights=found.file)], data).eval()
+    wanted = TeacherSettings(model=found.model, weights=found.file, **found.told)
+    network = build_teacher([wanted], data).eval()
     chosen = choose(
         RunSettings.model_validate({"precision": precision, "compile": "off"}),
         multiply_adds=facts.multiply_adds(network, torch.zeros(1, *data.image_shape))[1],
@@ -193,7 +199,7 @@ def _check(logits: Tensor, subject: Subject, data: Dataset) -> None:
 
 
 def some(names: list[str] | tuple[str, ...]) -> str:
-    return f"{len(names)} classes ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+    return f"{len(names)} classes ({few(names, 3)})"
 
 
 def _shape(sizes: tuple[int | None, ...]) -> str:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from understudy.spec import RunFailedError
+
 # One image, and even and odd numbers of them: a batch size that was baked in, or a sum over the batch, shows.
 BATCH_SIZES = (1, 7, 32, 88)
 
 
-class ExportError(RuntimeError):
+class ExportError(RunFailedError):
     """A network cannot be exported, or the file does not answer as the network it was made from."""
 
 

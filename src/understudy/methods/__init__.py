@@ -1,5 +1,6 @@
 """Every method as a declaration, and how declarations are found, joined and changed."""
 
+from understudy.methods.chosen import chosen
 from understudy.methods.combine import adjust, combine, find, own_options
 from understudy.methods.declare import LOGITS, Aspects, Method, Phase, TeacherMode, Term
 from understudy.methods.table import METHODS
@@ -13,6 +14,7 @@ __all__ = [
     "TeacherMode",
     "Term",
     "adjust",
+    "chosen",
     "combine",
     "find",
     "own_options",

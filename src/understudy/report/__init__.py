@@ -2,8 +2,8 @@
 
 from .page import write_page
 from .picture import picture
-from .run_folder import Run, read_run
+from .run_folder import Run, read_run, read_runs
 from .table import Row, comparison
 from .terminal import print_table
 
-__all__ = ["Row", "Run", "comparison", "picture", "print_table", "read_run", "write_page"]
+__all__ = ["Row", "Run", "comparison", "picture", "print_table", "read_run", "read_runs", "write_page"]

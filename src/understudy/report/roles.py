@@ -17,7 +17,7 @@ def teachers_among(runs: Sequence[Run]) -> list[Run]:
 def taught(run: Run, other: Run) -> bool:
     """Whether `run` made the teacher of `other`: known by its fingerprint, or else by its folder."""
     teacher = other.facts["teacher"]
-    if run.facts["task"] != "train" or not teacher:
+    if not teacher:
         return False
     fingerprint = (run.summary or {}).get("student_sha256")
     if fingerprint and teacher.get("sha256"):

@@ -8,6 +8,7 @@
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ class Run:
             return self.epochs[0]["step"] / self.epochs[0]["epoch"]
         planned = sum(phase["steps"] for phase in self.phases)
         return max(planned, 1) / max(self.num_epochs, 1)
+
+
+def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
+    """The runs among these folders, and what is none, as a pattern such as runs/* has it beside them.
+
+    ValueError where there is no run at all, or a file of one is broken.
+    """
+    of_runs = [path for path in paths if (path / "run.json").is_file()]
+    found = [read_run(path) for path in of_runs or paths[:1]]
+    return found, [path for path in paths if path not in of_runs]
 
 
 def read_run(folder: str | Path) -> Run:

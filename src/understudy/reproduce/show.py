@@ -7,6 +7,7 @@ from rich.table import Table as Grid
 
 from understudy.experiments import Table
 from understudy.reproduce.plan import Run
+from understudy.spec import few
 
 MOST_NAMES = 4
 
@@ -72,5 +73,4 @@ def _over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
 def _name(run: Run) -> str:
     if not run.rows:
         return run.name
-    more = len(run.rows) - MOST_NAMES
-    return ", ".join(run.rows[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return few(run.rows, MOST_NAMES)

@@ -4,14 +4,13 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from understudy.engine.doctor.finding import Finding, few
+from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.odds import FEWEST_IMAGES, is_better
+from understudy.spec import as_word, few
 
 CHECK = "order of classes"
 ODDS = 1e-6
 LOWEST_SHARE = 0.3
-# Longer lists of names are cut; the findings as JSON have them whole.
-MOST_NAMES = 20
 
 
 def class_order(
@@ -69,6 +68,4 @@ def mapped_by_the_other_half(predicted: Tensor, labels: Tensor, num_classes: int
 def _order_in_words(setting: str, own: list[str], reorders: bool) -> str:
     if reorders:
         return f"{setting}.class_names is not the order in which its classes stand; correct it"
-    if len(own) > MOST_NAMES:
-        return f"say its classes in its own order: {setting}.class_names=[{', '.join(own[:4])}, ...]"
-    return f"{setting}.class_names=[{', '.join(own)}]"
+    return as_word(f"{setting}.class_names", own)

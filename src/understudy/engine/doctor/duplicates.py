@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 
-from understudy.engine.doctor.finding import Finding, few
+from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.scan import Scan
+from understudy.spec import few
 
 CHECK, CONFLICTS = "duplicates", "conflicting labels"
 # Below the first share of the images they change no accuracy that anyone would print; from the second share of the test

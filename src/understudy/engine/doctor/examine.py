@@ -75,7 +75,7 @@ def label_findings(data: Dataset) -> list[Finding]:
 
 def pair_findings(plan: Plan) -> list[Finding]:
     """What can be said of the two networks and the recipe before anything is computed."""
-    found = recipe(plan.settings, plan.method, plan.student, min(plan.settings.batch_size, len(plan.data.train)))
+    found = recipe(plan.settings, plan.method, plan.student, plan.batch_size)
     if plan.teacher is not None:
         found += shared(plan.student, plan.teacher)
         found += enlarged(plan.teacher, plan.settings.data.size)
@@ -121,7 +121,7 @@ def make_case(plan: Plan, precision: Precision) -> Case:
         images=images,
         labels=labels,
         test=None if isinstance(plan.data.train, BoxedImages) else sample(plan.data, TEST_IMAGES),
-        batch_size=min(settings.batch_size, len(plan.data.train)),
+        batch_size=plan.batch_size,
     )
 
 

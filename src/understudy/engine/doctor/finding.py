@@ -21,7 +21,7 @@ class Finding:
     why: str = ""
     do: str = ""
 
-    def in_a_line(self) -> str:
+    def __str__(self) -> str:
         """'warning (labels): 2 of 10 classes have no training image. ... -> leave them out'."""
         told = " ".join(part for part in (self.found, self.why) if part)
         return f"{self.severity} ({self.check}): {told}" + (f" -> {self.do}" if self.do else "")
@@ -35,10 +35,3 @@ def problems(findings: Iterable[Finding]) -> list[Finding]:
     """Errors first, then warnings, each in the order in which they were found."""
     found = list(findings)
     return [one for severity in ("error", "warning") for one in found if one.severity == severity]
-
-
-def few(things: Iterable[object], shown: int = 4) -> str:
-    """'a, b, c, d and 3 more'."""
-    words = [str(thing) for thing in things]
-    more = f" and {len(words) - shown:,} more" if len(words) > shown else ""
-    return ", ".join(words[:shown]) + more

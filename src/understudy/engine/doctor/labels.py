@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from understudy.data import BoxedImages, Dataset
-from understudy.engine.doctor.finding import Finding, few
+from understudy.engine.doctor.finding import Finding
+from understudy.spec import few
 
 CHECK = "labels"
 IMBALANCE = 100

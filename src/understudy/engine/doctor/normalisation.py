@@ -8,6 +8,7 @@ from understudy.engine.doctor.odds import FEWEST_IMAGES, is_better
 from understudy.engine.doctor.sample import drawn
 from understudy.engine.doctor.views import View, predictions
 from understudy.precision import Precision
+from understudy.spec import as_word
 
 CHECK = "teacher's normalisation"
 ODDS = 1e-4
@@ -78,6 +79,6 @@ def _finding(view: View, name: str, was_pct: float, would_pct: float, num_images
         do = "turn round the input channels of its first layer's weights: weight.flip(1)"
     else:
         found = f"{view.title} is right on {numbers}, and on {would_pct:.1f} % with the normalisation {name}."
-        mean, std = (f"[{', '.join(f'{value:g}' for value in values)}]" for values in usual(channels)[name])
-        do = f"{view.setting}.mean={mean} {view.setting}.std={std}"
+        mean, std = usual(channels)[name]
+        do = f"{as_word(f'{view.setting}.mean', mean)} {as_word(f'{view.setting}.std', std)}"
     return Finding(check=CHECK, severity="warning", found=found, why="It knows more than it would be asked for.", do=do)

@@ -3,7 +3,8 @@
 import torch
 
 from understudy.data import BoxedImages, Dataset
-from understudy.engine.doctor.finding import Finding, few
+from understudy.engine.doctor.finding import Finding
+from understudy.spec import few
 
 CHECK = "labels"
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from understudy.engine.doctor.finding import Finding, few
+from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.scan import Scan
+from understudy.spec import few
 
 # A line for each image; more are cut.
 MOST_LISTED = 50

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from understudy.engine.doctor.case import Case
-from understudy.engine.doctor.finding import Finding, few
+from understudy.engine.doctor.finding import Finding
 from understudy.methods import LOGITS
 from understudy.modes import evaluating
+from understudy.spec import few
 from understudy.taps import Tapped
 
 BEFORE_ACTIVATION = "before_relu"

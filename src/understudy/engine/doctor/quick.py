@@ -52,7 +52,7 @@ def _unreadable(data: Dataset) -> str:
 def tell(display: Display, found: list[dict[str, Any]]) -> None:
     """One line for each problem."""
     for one in found:
-        display.say(Finding(**one).in_a_line())
+        display.say(str(Finding(**one)))
 
 
 def _is_small(plan: Plan) -> bool:

@@ -5,8 +5,9 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from understudy.engine.doctor.case import Case
-from understudy.engine.doctor.finding import Finding, few
+from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.steps import Step
+from understudy.spec import few
 
 CHECK = "gradients' reach"
 

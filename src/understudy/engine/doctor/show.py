@@ -11,6 +11,7 @@ from understudy.engine.doctor.finding import Finding, problems
 
 MARKS = {"error": ("✗ error", "bold red"), "warning": ("! warning", "bold yellow")}
 WIDEST = 100
+LONGEST = 600
 
 
 def show(findings: Sequence[Finding], console: Console, title: str) -> None:
@@ -25,13 +26,18 @@ def show(findings: Sequence[Finding], console: Console, title: str) -> None:
         for text in told:
             console.print(Padding(text, (0, 0, 0, 2), expand=False), width=width, highlight=False)
         if one.do:
-            console.print(_arrow(one.do), width=width, highlight=False)
+            console.print(_arrow(_shortened(one.do)), width=width, highlight=False)
         console.print()
     fine = [one for one in findings if one.severity == "fine"]
     if fine:
         console.print(_fine(fine), width=width, highlight=False)
         console.print()
     console.print(_counts(findings), highlight=False)
+
+
+def _shortened(do: str) -> str:
+    """A list of a thousand classes is read from the JSON."""
+    return do if len(do) <= LONGEST else f"{do[:LONGEST]} ... (whole with --json)"
 
 
 def _arrow(do: str) -> Table:

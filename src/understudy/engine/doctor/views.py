@@ -50,7 +50,7 @@ def _of_member(teacher: Teachers, index: int, data: Dataset, *, alone: bool) -> 
     offsets = zip(data.mean, shift.flatten().tolist(), std, strict=True)
     return View(
         title="the teacher" if alone else f"teacher {index + 1}",
-        setting="teacher" if index == 0 else f"more_teachers[{index - 1}]",
+        setting="teacher" if index == 0 else f"more_teachers.{index - 1}",
         mean=tuple(mean - offset * own for mean, offset, own in offsets),
         std=tuple(std),
         answer=answer,
