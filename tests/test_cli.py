@@ -305,3 +305,20 @@ def test_a_folder_of_images_given_as_it_is_gets_its_address(call, tmp_path):
     (tmp_path / "photos" / "cat").mkdir(parents=True)
     status, _, err = call("train", "--model", "resnet8", "--data", "photos")
     assert status == 2 and "did you mean folder:photos?" in err
+
+
+def test_several_seeds_are_runs_of_their_own_and_a_mean(call, tmp_path):
+    words = ("--model", "digits-1x4", "--data", "digits", "--epochs", 1, "--out", "runs/alone", "data.percent=20")
+    status, out, _ = call("train", *words, "--seeds", 2, "--seed", 3)
+    assert status == 0 and sorted(path.name for path in (tmp_path / "runs/alone").iterdir()) == ["seed3", "seed4"]
+    scores = [
+        json.loads((tmp_path / f"runs/alone/seed{seed}/summary.json").read_text())["scores"]["accuracy_pct"]
+        for seed in (3, 4)
+    ]
+    assert f"{sum(scores) / 2:.2f} ± " in out
+    # One that fails does not end the others, and is told at the end.
+    status, out, err = call("train", *words, "--seeds", 3, "--seed", 3, "optim.lr=1e30", "run.log_every=1")
+    assert status == 2 and "other settings: optim.lr" in err
+    diverging = ("--out", "runs/high", "optim.lr=1e30", "run.log_every=1")
+    status, out, err = call("train", *words, *diverging, "--seeds", 2)
+    assert status == 1 and "seed 0: " in err and "seed 1: " in err

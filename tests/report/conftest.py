@@ -59,7 +59,7 @@ class RunFolders:
             "name": name,
             "command": f"understudy {task} --student wrn16-2 --method {method} --data cifar10",
             "started": "2025-03-04T10:11:12+00:00",
-            "headline": {"name": "accuracy_pct", "higher_is_better": True},
+            "headline": {"name": "accuracy_pct"},
             "seed": 0,
             "batch_size": 128,
             "method": {
@@ -119,7 +119,6 @@ class RunFolders:
         return {
             "scores": epochs[-1]["scores"][split],
             "headline": "accuracy_pct",
-            "higher_is_better": True,
             "split": split,
             "epoch": len(epochs),
             "best": {"score": curve[best], "epoch": best},
@@ -133,7 +132,7 @@ class RunFolders:
                  "images": 49920 * len(lines), "images_per_s": lines[0]["images_per_s"]}
                 for name, lines in times
             ],
-            "student_sha256": "a5" * 32,
+            "student_sha256": ("a5" if facts["task"] == "train" else "b6") * 32,
         }  # fmt: skip
 
 

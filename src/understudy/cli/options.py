@@ -30,6 +30,14 @@ BatchSize = Annotated[
 Seed = Annotated[
     int | None, typer.Option("--seed", help="random weights, order and augmentation [default: 0]", show_default=False)
 ]
+Seeds = Annotated[
+    int,
+    typer.Option(
+        "--seeds",
+        help="so many runs, with this seed and the next ones, each in a folder of its own; their mean in a table",
+        min=1,
+    ),
+]
 PrecisionOption = Annotated[
     str | None,
     typer.Option(

@@ -19,6 +19,7 @@ from understudy.cli.options import (
     Out,
     PrecisionOption,
     Seed,
+    Seeds,
     Student,
     Teacher,
     TeacherCacheOption,
@@ -26,7 +27,7 @@ from understudy.cli.options import (
     Weights,
     Words,
 )
-from understudy.spec import Settings, read_settings
+from understudy.spec import RunFailedError, Settings, read_settings
 from understudy.spec.scores import in_words
 
 
@@ -46,6 +47,7 @@ def train(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     seed: Seed = None,
+    seeds: Seeds = 1,
     precision: PrecisionOption = None,
     out: Out = None,
     config: Config = None,
@@ -61,7 +63,7 @@ def train(
         "student.weights": _text(weights),
         **_shared(data, epochs, batch_size, seed, precision),
     }
-    _run(options, config, words, out, dry_run)
+    _run(options, config, words, out, dry_run, seeds)
 
 
 @app.command()
@@ -78,6 +80,7 @@ def distill(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     seed: Seed = None,
+    seeds: Seeds = 1,
     precision: PrecisionOption = None,
     out: Out = None,
     config: Config = None,
@@ -101,7 +104,7 @@ def distill(
         seed,
         precision,
     )
-    _run(options, config, words, out, dry_run)
+    _run(options, config, words, out, dry_run, seeds)
 
 
 def distill_options(
@@ -173,23 +176,54 @@ def _teachers(teachers: list[str], weights: list[Path]) -> dict[str, Any]:
 
 
 def _run(
-    options: dict[str, Any], config: Path | None, words: list[str] | None, out: Path | None, dry_run: bool
+    options: dict[str, Any], config: Path | None, words: list[str] | None, out: Path | None, dry_run: bool, seeds: int
 ) -> None:
     settings = read_settings(file=config, options=options, words=words or [])
     check_method_is_named(settings)
     if dry_run:
         print_settings(_resolved(settings))
         return
+    if seeds == 1:
+        _carry_out(settings, out or Path("runs") / default_name(settings))
+        return
+    _several(settings, out, seeds)
+
+
+def _carry_out(settings: Settings, folder: Path) -> None:
+    """One run, shown while it goes on, and what came of it in a line."""
     from understudy.engine.display import Display
     from understudy.engine.run import execute
 
     screen = console()
-    result = execute(settings, out or Path("runs") / default_name(settings), display=Display(screen))
+    result = execute(settings, folder, display=Display(screen))
     screen.print(
         f"[bold]{in_words(result.summary['headline'], result.scores)}[/bold] on the test images; "
         f"the student is {escape(str(result.folder / 'student.safetensors'))}",
         highlight=False,
     )
+
+
+def _several(settings: Settings, out: Path | None, count: int) -> None:
+    """A run for each seed, and a table of them. One that fails is told, and the others are carried out."""
+    from understudy.engine.loop import StoppedError
+    from understudy.report import comparison, print_table, read_run
+
+    folders, failed = [], []
+    for seed in range(settings.run.seed, settings.run.seed + count):
+        own = settings.model_copy(update={"run": settings.run.model_copy(update={"seed": seed})})
+        folder = Path("runs") / default_name(own) if out is None else out / f"seed{seed}"
+        try:
+            _carry_out(own, folder)
+            folders.append(folder)
+        except StoppedError:
+            raise
+        except RunFailedError as error:
+            failed.append(f"seed {seed}: {error}")
+            console().print(failed[-1], highlight=False, soft_wrap=True, markup=False)
+    if folders:
+        print_table(comparison([read_run(folder) for folder in folders]), console())
+    if failed:
+        raise RunFailedError("\n".join(failed))
 
 
 def check_method_is_named(settings: Settings) -> None:

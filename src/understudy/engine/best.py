@@ -25,8 +25,7 @@ def best_epoch(out: Path, task: Task) -> dict[str, Any] | None:
         if line["kind"] == "epoch" and line["scores"]
         for split, scores in line["scores"].items()
     ]
-    choose = max if task.higher_is_better else min
-    return choose(measured, key=lambda one: one["score"]) if measured else None
+    return max(measured, key=lambda one: one["score"]) if measured else None
 
 
 def keep_if_best(plan: Plan, out: Path, scores: dict[str, dict[str, float]] | None) -> None:
@@ -34,7 +33,7 @@ def keep_if_best(plan: Plan, out: Path, scores: dict[str, dict[str, float]] | No
     if not scores or "validation" not in scores:
         return
     score, before = scores["validation"][plan.task.headline], best_epoch(out, plan.task)
-    if before is None or (score > before["score"] if plan.task.higher_is_better else score < before["score"]):
+    if before is None or score > before["score"]:
         write_student(plan, out / folder.BEST)
 
 

@@ -27,7 +27,7 @@ def describe(plan: Plan, distiller: Distiller, batches: TrainingBatches, precisi
         "name": settings.method.name if settings.task == "distill" else settings.student.model,
         "command": facts.command(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "headline": {"name": plan.task.headline, "higher_is_better": plan.task.higher_is_better},
+        "headline": {"name": plan.task.headline},
         "seed": settings.run.seed,
         "batch_size": batches.batch_size,
         "method": _method(plan, distiller, batches),

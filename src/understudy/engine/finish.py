@@ -33,7 +33,6 @@ def finish(
         "scores": scores,
         "validation_scores": plan.task.measure(student, data.validation, data, exact) if data.validation else None,
         "headline": plan.task.headline,
-        "higher_is_better": plan.task.higher_is_better,
         "split": "test",
         "epoch": sum(phase["epochs"] for phase in run_facts["method"]["phases"]),
         "best": _best(plan, out, exact),

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from . import quantities
+from .comparable import alone_beside, best_among, finished_students
+from .seeds import Seeds, best_over_seeds, gains_in_words, in_words, over_seeds
 from .table import Row
 
 
@@ -17,19 +19,20 @@ def headline(rows: Sequence[Row]) -> str:
     return f"{learners} learnt {data} from {_either(teachers, 'teachers')}"
 
 
-def finished_students(rows: Sequence[Row]) -> list[Row]:
-    """The rows that are finished and measured, no teachers unless there is nothing else."""
-    students = [row for row in rows if not row.is_teacher] or rows
-    return [row for row in students if not row.unfinished and row.score is not None]
-
-
 def outcome(rows: Sequence[Row]) -> str:
-    """What came out: the best student, its teacher, and the same student alone where that is comparable."""
-    finished = finished_students(rows)
+    """What came out: the best student, its teacher, and the same student alone where that is comparable.
+
+    Where several seeds were run it is the method with the best mean, not the luckiest run.
+    """
+    finished, several = finished_students(rows), over_seeds(rows)
     waiting = [f"{row.label} is {row.unfinished}" for row in rows if row.unfinished]
-    best = best_among(rows)
-    sentences = [_best_sentence(best, finished)] if best else []
-    if finished and not best:
+    best, best_mean = best_among(rows), best_over_seeds(several)
+    sentences = []
+    if best_mean:
+        sentences.append(_sentence_over_seeds(best_mean, several))
+    elif best:
+        sentences.append(_best_sentence(best, finished))
+    elif finished:
         sentences.append(f"{len(finished)} runs are finished; they differ in what was measured, so none is the best.")
     if waiting:
         sentences.append(f"{', '.join(waiting)}.")
@@ -50,33 +53,13 @@ def _best_sentence(best: Row, finished: Sequence[Row]) -> str:
     return f"{words}."
 
 
-def best_among(rows: Sequence[Row]) -> Row | None:
-    """The best of the finished students; None where there is none, or they were measured by different numbers or on
-    different images."""
-    finished = finished_students(rows)
-    kinds = {(row.headline, row.data, row.split) for row in finished}
-    return best_of(finished) if len(kinds) == 1 else None
-
-
-def best_of(rows: Sequence[Row]) -> Row:
-    """The row with the best final score, of rows that can be compared."""
-    choose = max if rows[0].higher_is_better else min
-    return choose(rows, key=lambda row: row.score or 0.0)
-
-
-def alone_beside(best: Row, rows: Sequence[Row]) -> Row | None:
-    """The best run without a teacher's help that had the same student, data, split, number of epochs and seed.
-
-    The same data are the very same images, in the same size, and the same student began with the same file, or none.
-    """
-    if best.is_alone:
-        return None
-    same = [row for row in rows if row.is_alone and _conditions(row) == _conditions(best)]
-    return best_of(same) if same else None
-
-
-def _conditions(row: Row) -> tuple[object, ...]:
-    return row.student, row.data, row.split, row.num_epochs, row.seed, row.began_with
+def _sentence_over_seeds(best: Seeds, several: Sequence[Seeds]) -> str:
+    words = f"{best.label} reaches {in_words(best.mean, best.deviation)} % in {len(best.rows)} seeds"
+    if len(several) > 1:
+        words = f"Best of {len(several)} methods with several seeds each: {words}"
+    if best.gains:
+        words += f"; beside the same student without a teacher {gains_in_words(best.gains)}"
+    return f"{words}."
 
 
 def _percent(value_pct: float | None) -> str:
@@ -90,7 +73,12 @@ def _either(names: set[str], kind: str) -> str:
 
 def tiles(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     """The few numbers to remember, each as (what, value, beside it)."""
-    best = best_among(rows)
+    best, several = best_among(rows), over_seeds(rows)
+    if best_mean := best_over_seeds(several):
+        return [
+            (f"mean of {len(one.rows)} seeds", f"{_percent(one.mean)}", f"{one.label}, ± {one.deviation:.2f}")
+            for one in sorted(several, key=lambda one: -one.mean)[:4]
+        ]
     if best is None:
         return []
     alone = alone_beside(best, finished_students(rows))

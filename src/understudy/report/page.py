@@ -10,11 +10,13 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from . import figures, quantities, seen
-from .headline import best_among, finished_students, headline, outcome, tiles
+from .comparable import best_among, finished_students
+from .headline import headline, outcome, tiles
 from .palette import DARK, LIGHT, Look, looks
 from .progress import progress_text, result, score_title
 from .roles import epochs_text, labels, method_title, teachers_among
 from .run_folder import Run
+from .seeds import HEADINGS, best_over_seeds, over_seeds
 from .table import columns, comparison
 
 # What a run that detects objects draws of them.
@@ -35,7 +37,8 @@ def write_page(runs: Sequence[Run], path: str | Path, title: str = "understudy r
 def _content(runs: Sequence[Run]) -> dict[str, Any]:
     rows = comparison(runs)
     shown = columns(rows)
-    best = best_among(rows) if len(finished_students(rows)) > 1 else None
+    several = over_seeds(rows)
+    best = best_among(rows) if len(finished_students(rows)) > 1 and not several else None
     names = dict(zip((run.folder for run in runs), labels(runs), strict=True))
     teachers = teachers_among(runs)
     drawn = [run for run in runs if run not in teachers] or list(runs)
@@ -45,6 +48,9 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
         "headline": headline(rows),
         "outcome": outcome(rows),
         "tiles": tiles(rows),
+        "over_seeds": [one.cells for one in several],
+        "seeds_headings": HEADINGS,
+        "best_mean": best_mean.label if (best_mean := best_over_seeds(several)) and len(several) > 1 else None,
         "columns": shown,
         "best": best.label if best else None,
         "rows": [(row, [column.cell(row) for column in shown]) for row in rows],

@@ -41,8 +41,7 @@ def measured_scores(run: Run) -> tuple[str | None, list[tuple[int, float]]]:
 
 def _so_far(run: Run) -> dict[str, Any]:
     split, curve = measured_scores(run)
-    choose = max if run.higher_is_better else min
-    best_epoch, best = choose(curve, key=lambda point: point[1], default=(None, None))
+    best_epoch, best = max(curve, key=lambda point: point[1], default=(None, None))
     agreements = [record["agreement"] for record in run.epochs if record.get("agreement")]
     return {
         "split": split,

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from understudy.spec import did_you_mean, read_object
 
 EXPECTED = "run.json, metrics.jsonl, settings.yaml and, once finished, summary.json"
@@ -39,8 +41,17 @@ class Run:
         return self.facts["headline"]["name"]
 
     @property
-    def higher_is_better(self) -> bool:
-        return self.facts["headline"]["higher_is_better"]
+    def recipe(self) -> str:
+        """All settings but the seed, with the teacher's fingerprint; empty where they cannot be read."""
+        try:
+            settings = yaml.safe_load(self.settings)
+        except yaml.YAMLError:
+            return ""
+        if not isinstance(settings, dict):
+            return ""
+        of_run = {key: value for key, value in (settings.get("run") or {}).items() if key != "seed"}
+        teacher = (self.facts["teacher"] or {}).get("sha256")
+        return json.dumps([{**settings, "run": of_run}, teacher], sort_keys=True, default=str)
 
     @property
     def phases(self) -> list[dict[str, Any]]:

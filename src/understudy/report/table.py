@@ -26,7 +26,6 @@ class Row:
     num_epochs: float | None = None
     seed: int | None = None
     headline: str = "accuracy_pct"
-    higher_is_better: bool = True
     score: float | None = None
     best_score: float | None = None
     best_epoch: int | None = None
@@ -41,6 +40,8 @@ class Row:
     wall_s: float | None = None
     images_per_s: dict[str, float] | None = None
     began_with: tuple[Any, ...] = ()
+    # All settings but the seed; empty where they are not known.
+    recipe: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +157,6 @@ def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
         num_epochs=run.num_epochs,
         seed=facts.get("seed"),
         headline=run.headline,
-        higher_is_better=run.higher_is_better,
         score=found["scores"].get(run.headline),
         best_score=best.get("score"),
         best_epoch=best.get("epoch"),
@@ -176,6 +176,7 @@ def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
             facts["data"].get("sha256"),
             facts["data"].get("train_images"),
         ),
+        recipe=run.recipe,
     )
 
 
@@ -197,7 +198,6 @@ def _given_teacher(teacher: dict[str, Any], run: Run) -> Row:
         data=run.facts["data"]["name"],
         is_teacher=True,
         headline=run.headline,
-        higher_is_better=run.higher_is_better,
         score=teacher_score(run),
         parameters=teacher.get("parameters"),
         multiply_adds=teacher.get("multiply_adds"),

@@ -74,7 +74,6 @@ def _can_measure(output: Any, data: Dataset) -> bool:
 CLASSIFICATION = Task(
     name="classification",
     headline="accuracy_pct",
-    higher_is_better=True,
     check_data=_check_data,
     check_output=_check_output,
     can_measure=_can_measure,

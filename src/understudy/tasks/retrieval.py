@@ -28,7 +28,6 @@ def retrieval(settings: RetrievalSettings) -> Task:
     return Task(
         name="retrieval",
         headline=f"recall_at_{settings.at[0]}_pct",
-        higher_is_better=True,
         check_data=_check_data,
         check_method=_check_method,
         check_output=_check_output,

@@ -36,7 +36,7 @@ class Task:
       layers where they are of use after training
     - `measure(network, images, data, precision)` has all numbers of an assembled network on some images, by name
     - `labels_title` is what learning from labels alone is called in a report
-    - `headline` is the number to compare by
+    - `headline` is the number to compare by: the higher, the better
     - `adapt(make, example)` is the network that learns: what `make` answers, or made of it
     - `rates(student)` are factors of the learning rate by the names of layers, as in optim.rates, which come after them
     - `answers_classes` says that a network's output is one number for each class
@@ -52,7 +52,6 @@ class Task:
 
     name: str
     headline: str
-    higher_is_better: bool
     check_output: Callable[[str, Any, Dataset], None]
     can_measure: Callable[[Any, Dataset], bool]
     make_objective: Callable[[nn.Module, Tensor, Dataset], Objective]

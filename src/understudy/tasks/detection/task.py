@@ -27,7 +27,6 @@ def detection(wanted: DetectionSettings) -> Task:
     return Task(
         name="detection",
         headline="map_pct",
-        higher_is_better=True,
         check_data=_check_data,
         labels_title="Boxes",
         answers_classes=False,
