@@ -206,16 +206,16 @@ def test_layers_of_a_pair_that_sees_images_of_two_sizes(call):
 def test_layers_ends_with_the_roles_and_how_others_are_named(call):
     status, out, _ = call("layers", "torchvision:resnet18", "--size", 64)
     end = out[out.index("What methods read") :]
-    assert status == 0 and "group_end    proposal  layer1  64x16x16" in end and "terms.ab.positions='" in end
+    assert status == 0 and "group_end    proposal  layer1  64x16x16" in end and "terms.at.positions='" in end
     assert any(line.split()[-1:] == ["before_relu"] for line in out.splitlines() if "layer1.1.relu#2" in line)
 
 
 def test_the_pairs_that_layers_prints_can_be_given_back(call):
     status, out, _ = call("layers", "wrn16-4", "--student", "wrn16-2", "--role", "group_end")
-    text = out[out.index("terms.ab.positions='") :].replace("'", "")
-    words = ["distill", "--student", "wrn16-2", "--method", "ab", "--dry-run", text]
+    text = out[out.index("terms.at.positions='") :].replace("'", "")
+    words = ["distill", "--student", "wrn16-2", "--method", "at", "--dry-run", text]
     settings = yaml.safe_load(call(*words)[1])
-    assert status == 0 and settings["terms"]["ab"]["positions"].split(", ") == [f"block{n}=block{n}" for n in (1, 2, 3)]
+    assert status == 0 and settings["terms"]["at"]["positions"].split(", ") == [f"block{n}=block{n}" for n in (1, 2, 3)]
 
 
 def test_a_run_compares_the_positions_that_were_named(call, tmp_path):

@@ -2,18 +2,22 @@
 
 import io
 import json
+import shlex
 
 import pytest
 import torch
+import yaml
 from rich.console import Console
 
 from understudy.data import load
 from understudy.engine import execute
 from understudy.engine.display import Display
 from understudy.engine.doctor import Finding, examine, problems, quick
+from understudy.engine.doctor.examine import make_case
+from understudy.engine.doctor.positions import named_after
 from understudy.engine.doctor.show import show
 from understudy.engine.plan import make_plan
-from understudy.models import build, save_weights
+from understudy.models import build, load_weights, save_weights
 
 SOME = [
     Finding(check="memory", severity="fine", found="a step of 128 images takes about 3 MiB of 19.2 GiB"),
@@ -141,9 +145,39 @@ def test_looking_changes_no_bit_of_a_run(settings, tmp_path, monkeypatch):
 def test_large_sets_are_not_hashed_at_the_start(settings, monkeypatch):
     plan = make_plan(settings("none"))
     plan.data.test.images[:2] = plan.data.train.images[:2]
-    assert [one["check"] for one in quick.look_quickly(plan, None)] == ["duplicates"]
+    case = make_case(plan, plan.choose_precision())
+    assert [one["check"] for one in quick.look_quickly(plan, case.distiller, case.precision, None)] == ["duplicates"]
     monkeypatch.setattr(quick, "MOST_BYTES", 1000)
-    assert quick.look_quickly(plan, None) == []
+    assert quick.look_quickly(plan, case.distiller, case.precision, None) == []
+
+
+def test_the_order_of_the_teachers_classes_is_looked_at_when_a_run_starts(settings, tmp_path):
+    trained = execute(
+        settings("none", epochs=12, **{"data.percent": 100, "student.model": "digits-2x6"}), tmp_path / "a"
+    )
+    network = build("digits-2x6", num_classes=10, in_channels=1)
+    load_weights(network, trained.folder / "student.safetensors")
+    for parameter in network.fc.parameters():
+        parameter.data = parameter.data[[1, 0, *range(2, 10)]]
+    save_weights(network, tmp_path / "exchanged.safetensors")
+    console = Console(width=300, record=True, file=io.StringIO())
+    wanted = settings("kd", epochs=1, **{"teacher.weights": str(tmp_path / "exchanged.safetensors")})
+    execute(wanted, tmp_path / "run", display=Display(console))
+    (finding,) = json.loads((tmp_path / "run" / "run.json").read_text())["findings"]
+    assert finding["check"] == "order of classes"
+    (word,) = shlex.split(finding["do"])
+    assert yaml.safe_load(word.removeprefix("teacher.class_names=")) == [*"1023456789"]
+    assert "teacher.class_names=" in console.export_text()
+
+
+def test_a_position_after_an_activation_is_told_when_a_run_starts(settings):
+    words = ["terms.ab.positions=relu()#1=relu()#1"]
+    plan = make_plan(settings("ab", *words))
+    found = named_after(make_case(plan, plan.choose_precision()).distiller)
+    assert [one.check for one in found] == ["before activation"] * 2
+    assert found[0].found.startswith("the student's relu()#1 comes after ReLU, and ab reads it")
+    plan = make_plan(settings("ab"))
+    assert named_after(make_case(plan, plan.choose_precision()).distiller) == []
 
 
 def test_the_digits_themselves_are_healthy():

@@ -238,5 +238,10 @@ def test_a_gradient_of_zero_or_none_at_all_is_told_beside_the_ratios():
     assert said[0] == "train: gradients at the student beside the labels': kd 0.25, ab 0, at inf"
     assert "ab has no gradient" in said[1] and "at's gradient" in said[2] and len(said) == 3
     assert in_words({"phase": "train", "task": 0.0, "relative": {"kd": None}}) == []
+    loud = {"phase": "train", "task": 2.0, "relative": {"fsp": 250.0, "ab": 1e-5}}
+    _, first, second = in_words(loud)
+    assert "beside fsp nothing else will be heard" in first and "terms.fsp.weight" in first
+    assert "ab will hardly be heard" in second and "a higher terms.ab.weight" in second
+    assert len(in_words(loud, clipped={"fsp"})) == 2
     (said,) = in_words({"phase": "train", "task": math.inf, "relative": {"kd": 0.0}})
     assert "the labels' gradient on the first batch is not finite" in said and "kd" not in said

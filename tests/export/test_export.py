@@ -22,7 +22,7 @@ from understudy.engine import execute, onnx_file
 from understudy.engine.assess import assess
 from understudy.export import ExportError, export_run
 from understudy.export import export as export_module
-from understudy.models import build, load_weights
+from understudy.models import build, load_weights, read_metadata
 from understudy.spec import read_settings
 
 
@@ -355,3 +355,23 @@ def test_a_tolerance_that_is_none_is_refused_before_anything_is_written(run, tmp
     with pytest.raises(ValueError, match="expected a number from 0 on"):
         export_run(run, ["onnx"], out=tmp_path, tolerance=tolerance)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_best_epochs_student_is_exported_with_its_own_numbers(run, tmp_path):
+    settings = read_settings(
+        options={"task": "train", "student.model": "digits-1x4", "data.name": "digits", "data.validation": 0.2},
+        words=["data.percent=20", "epochs=3", "batch_size=32"],
+    )
+    folder = execute(settings, tmp_path / "run").folder
+    best = json.loads((folder / "summary.json").read_text())["best"]
+    (exported,) = export_run(folder, ["safetensors"], best=True)
+    assert exported.file.parent == folder / "export-best"
+    state = load_file(folder / "best.safetensors")
+    assert all(torch.equal(value, state[name]) for name, value in load_file(exported.file).items())
+    accuracy = best["test_scores"]["accuracy_pct"]
+    card = (exported.file.parent / "README.md").read_text()
+    assert f"{accuracy:.2f} (360 test images, epoch {best['epoch']}, the best on held-out images, float32)" in card
+    assert read_metadata(exported.file)["accuracy_pct"] == str(accuracy)
+    assert "last epoch" in (export_run(folder, ["safetensors"])[0].file.parent / "README.md").read_text()
+    with pytest.raises(ValueError, match="kept no best epoch's student: a run that holds images out"):
+        export_run(run, ["safetensors"], best=True)

@@ -22,6 +22,12 @@ def export(
         bool,
         typer.Option("--with-normalisation", help="onnx and torch take uint8 pixels and normalise them themselves"),
     ] = False,
+    best: Annotated[
+        bool,
+        typer.Option(
+            "--best", help="the student of the best epoch by the images held out (data.validation), not of the last"
+        ),
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option(
@@ -60,6 +66,7 @@ def export(
         model=model,
         data_folder=folder,
         tolerance=tolerance,
+        best=best,
         say=say,
     )
     say(f"card: {exported[0].file.with_name('README.md')}")

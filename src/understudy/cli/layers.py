@@ -30,7 +30,7 @@ def layers(
     """List a network's positions: names to tap, shapes, parameters, before or after which activation, and roles.
 
     With --student, the pairs that a method would compare. To compare others, name them in the run's settings, the
-    student's position = the teacher's: terms.ab.positions=layer1=features.3,layer2=features.6
+    student's position = the teacher's: terms.at.positions=layer1=features.3,layer2=features.6
 
     Example: understudy layers torchvision:resnet50 --student torchvision:mobilenet_v3_small --size 224
     """

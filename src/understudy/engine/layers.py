@@ -77,15 +77,16 @@ def show_pairs(
             _activations(own, wanted),
             _connection(site_of(own, wanted, images)),
         )
-    return Group(table, "", _setting([f"{own.name}={wanted.name}" for own, wanted in found]))
+    term = "ab" if role == "before_relu" else "at"
+    return Group(table, "", _setting([f"{own.name}={wanted.name}" for own, wanted in found], term))
 
 
-def _setting(given: Sequence[str]) -> Group:
+def _setting(given: Sequence[str], term: str = "at") -> Group:
     """How positions are named by hand, to be copied into a shell: a pair on each line."""
     lines = ",\n".join(f"  {pair}" for pair in given)
     return Group(
-        "To compare others, name them in a run's settings, STUDENT=TEACHER, for a term such as ab or at:",
-        Text(f"terms.ab.positions='\n{lines}'", overflow="fold"),
+        f"To compare others, name them in a run's settings, STUDENT=TEACHER, for a term such as {term}:",
+        Text(f"terms.{term}.positions='\n{lines}'", overflow="fold"),
     )
 
 

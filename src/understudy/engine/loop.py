@@ -253,7 +253,8 @@ class Loop:
         found = look(self.distiller, batches, self.precision, balance)
         self.record.write("gradients", step=self.place.step, **found)
         if done == 0:
-            for line in in_words(found):
+            clipped = {term.name for term in self.distiller.phase.terms if term.clip}
+            for line in in_words(found, clipped):
                 self.display.say(line)
 
     def _batch(self, epoch: int, step: int) -> Batch:

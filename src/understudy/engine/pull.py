@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from torch import Tensor
@@ -15,6 +15,8 @@ Batch = tuple[Tensor, Tensor, Tensor | None]
 
 # For balancing: on a single batch a term that chooses its images may find hardly any, and its weight become too large.
 BALANCE_BATCHES = 8
+# Of the labels' gradient: below it a term is hardly heard, above it nothing else is.
+VANISHING, DROWNING = 1e-4, 100.0
 
 
 def look(distiller: Distiller, batches: Iterable[Batch], precision: Precision, balance: float | None) -> dict[str, Any]:
@@ -37,12 +39,19 @@ def look(distiller: Distiller, batches: Iterable[Batch], precision: Precision, b
     }
 
 
-def in_words(found: dict[str, Any]) -> list[str]:
-    """'initialise: gradients at the student beside the labels': ab 0.92', and what is wrong with them, if anything."""
+def in_words(found: dict[str, Any], clipped: Collection[str] = ()) -> list[str]:
+    """'initialise: gradients at the student beside the labels': ab 0.92', and what is wrong with them, if anything.
+
+    Terms that are clipped to the labels' gradient drown nothing, however long theirs is.
+    """
     phase, known = found["phase"], {name: ratio for name, ratio in found["relative"].items() if ratio is not None}
     ratios = ", ".join(f"{name} {ratio:.2g}" for name, ratio in known.items())
     if not math.isfinite(found["task"]):
         return [f"{phase}: the labels' gradient on the first batch is not finite; `understudy doctor` looks closer"]
+
+    def weight(name: str) -> str:
+        return f"terms.{name.removesuffix('_guide')}.weight"
+
     lines = [f"{phase}: gradients at the student beside the labels': {ratios}"] if ratios else []
     for name, ratio in known.items():
         if ratio == 0.0:
@@ -51,4 +60,8 @@ def in_words(found: dict[str, Any]) -> list[str]:
             lines.append(
                 f"{phase}: {name}'s gradient on the first batch is not finite; `understudy doctor` looks closer"
             )
+        elif ratio > DROWNING and name not in clipped:
+            lines.append(f"{phase}: beside {name} nothing else will be heard; --balance 1, or a lower {weight(name)}")
+        elif ratio < VANISHING:
+            lines.append(f"{phase}: {name} will hardly be heard; --balance 1, or a higher {weight(name)}")
     return lines

@@ -37,7 +37,7 @@ def find_facts(
     run_facts = describe(plan, distiller, batches, precision)
     run_facts["student"]["memory"] = memory
     run_facts["processes"] = num_processes()
-    run_facts["findings"] = look_quickly(plan, run_facts["teacher"])
+    run_facts["findings"] = look_quickly(plan, distiller, precision, run_facts["teacher"])
     folder.write_json(out / folder.FACTS, run_facts)
     if plan.data.mislabelled:
         folder.write_json(out / folder.MISLABELLED, list_mislabelled(plan.data))

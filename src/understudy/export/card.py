@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from understudy.data import Crops
-from understudy.engine import facts
+from understudy.engine import facts, folder
 from understudy.engine.latency import Latency
 from understudy.export.exported import Exported
 from understudy.export.loading import how_to_load
@@ -68,6 +68,7 @@ def _content(student: Student) -> dict[str, Any]:
         "model": student.model,
         "facts": run.facts,
         "summary": run.summary,
+        "after": f"epoch {run.summary['epoch']}, the best on held-out images" if _is_best(student) else "last epoch",
         "epochs": " + ".join(f"{phase['epochs']:g} ({phase['name']})" for phase in run.phases),
         "classes": _few(data.train.class_names),
         "prepared": _prepared(student),
@@ -77,6 +78,10 @@ def _content(student: Student) -> dict[str, Any]:
         "student_sha256": facts.sha256(student.file),
         "run_command": shlex.join(shlex.split(run.facts["command"])),
     }
+
+
+def _is_best(student: Student) -> bool:
+    return student.file.name == folder.BEST
 
 
 def _prepared(student: Student) -> str:

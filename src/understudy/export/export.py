@@ -45,9 +45,12 @@ def export_run(
     model: str | None = None,
     data_folder: Path | None = None,
     tolerance: float = TOLERANCE,
+    best: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
     """Write the run's student in each format, with a card that says what it is, to `out` (RUN/export by default).
+
+    The one after the last epoch; with `best` that of the best epoch by the images held out, to RUN/export-best.
 
     Formats are safetensors, onnx and torch. With `with_normalisation`, ONNX and torch.export take uint8 pixels. Raises
     ValueError for what cannot be exported, ExportError for a file that does not answer as the student does: it is
@@ -57,8 +60,8 @@ def export_run(
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance={tolerance}: expected a number from 0 on, as in --tolerance 1e-3")
     check_folder(out or run)
-    student = open_student(run, model=model, data_folder=data_folder)
-    out = out or run / "export"
+    student = open_student(run, model=model, data_folder=data_folder, best=best)
+    out = out or run / ("export-best" if best else "export")
     out.mkdir(parents=True, exist_ok=True)
     plain, pixels = _plain(student), _pixels(student)
     exported = []

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from understudy.data import Dataset, batches_in_order
-from understudy.engine import facts
+from understudy.engine import facts, folder
 from understudy.engine.assess import load_beside
 from understudy.engine.networks import build_network, form_in, student_metadata
 from understudy.engine.subject import Found, find, is_embedding, some
-from understudy.models import load_weights
+from understudy.models import load_weights, read_metadata
 from understudy.ops import scaled
 from understudy.report import Run, read_run
 from understudy.report.progress import progress_text
@@ -44,11 +44,14 @@ class Student:
         return tuple(self.pixels.shape[1:])
 
 
-def open_student(run_folder: Path, *, model: str | None = None, data_folder: Path | None = None) -> Student:
-    """The run's student with its weights.
+def open_student(
+    run_folder: Path, *, model: str | None = None, data_folder: Path | None = None, best: bool = False
+) -> Student:
+    """The run's student with its weights: after the last epoch, or the `best` one by the images held out.
 
     `model` is its name for a run that was given a network of one's own. Raises ValueError for a folder without a
-    finished run, and for weights that are not those the run measured.
+    finished run, one without held-out images if the best is wanted, and for weights that are not those the run
+    measured.
     """
     run = read_run(run_folder)
     if run.summary is None:
@@ -59,7 +62,10 @@ def open_student(run_folder: Path, *, model: str | None = None, data_folder: Pat
             f"{run_folder} holds a detector, and detectors are not exported: understudy.tasks.detection.load_detector "
             f"reads its {found.file.name} as torchvision's own module"
         )
-    _check_file(found.file, run.summary.get("student_sha256"))
+    if best:
+        run, found = _of_best_epoch(run, found)
+    else:
+        _check_file(found.file, run.summary.get("student_sha256"))
     data = load_beside(found, None, data_folder)
     _check_classes(found, data)
     network = _build(found.model, model, run, found.file, data)
@@ -73,6 +79,18 @@ def open_student(run_folder: Path, *, model: str | None = None, data_folder: Pat
         metadata=_metadata(found.model, data, network, run),
         pixels=_pixels(data, _image_shape(run, data)),
     )
+
+
+def _of_best_epoch(run: Run, found: Found) -> tuple[Run, Found]:
+    """The run as if it had ended with its best epoch, and that epoch's student."""
+    assert run.summary is not None
+    best, file = run.summary["best"] or {}, run.folder / folder.BEST
+    if "test_scores" not in best or not file.is_file():
+        raise ValueError(
+            f"{run.folder} kept no best epoch's student: a run that holds images out, as with data.validation=0.1, does"
+        )
+    summary = {**run.summary, "scores": best["test_scores"], "epoch": best["epoch"]}
+    return replace(run, summary=summary), replace(found, file=file, metadata=read_metadata(file))
 
 
 def _check_classes(found: Found, data: Dataset) -> None:

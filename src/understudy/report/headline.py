@@ -74,7 +74,7 @@ def _either(names: set[str], kind: str) -> str:
 def tiles(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     """The few numbers to remember, each as (what, value, beside it)."""
     best, several = best_among(rows), over_seeds(rows)
-    if best_mean := best_over_seeds(several):
+    if best_over_seeds(several):
         return [
             (f"mean of {len(one.rows)} seeds", f"{_percent(one.mean)}", f"{one.label}, ± {one.deviation:.2f}")
             for one in sorted(several, key=lambda one: -one.mean)[:4]

@@ -316,7 +316,7 @@ class Settings(Section):
         default_factory=dict,
         description="a term's numbers: terms.ab.margin=2, terms.kd.temperature=3, terms.nst.kernel=gaussian; "
         "of every term weight, ladder, over (image, positions, elements), layers (all, last), clip, and positions, the "
-        "pairs that it compares: terms.ab.positions=layer1=features.3,layer2=features.6 (student=teacher)",
+        "pairs that it compares: terms.at.positions=layer1=features.3,layer2=features.6 (student=teacher)",
     )
     phases: dict[str, dict[str, Annotated[float | int | str | tuple[float, ...], BeforeValidator(_option)]]] = Field(
         default_factory=dict,

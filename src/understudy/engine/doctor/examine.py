@@ -126,7 +126,7 @@ def make_case(plan: Plan, precision: Precision) -> Case:
 
 
 def _of_networks(case: Case) -> list[Finding]:
-    found = teacher(case) + several(case) + positions(case)
+    found = teacher(case.plan, case.precision, case.test) + several(case) + positions(case)
     stepped, steps = try_steps(case)
     found += stepped
     if problems(stepped):

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from understudy.distiller import Distiller
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.finding import Finding
 from understudy.methods import LOGITS
@@ -12,6 +13,8 @@ from understudy.taps import Tapped
 
 BEFORE_ACTIVATION = "before_relu"
 MOST_DEAD = 0.5
+LOST = "What is told apart there is how far below zero a neuron is; after the activation that is lost."
+NAME_IT = "name the layer before it, in terms.NAME.positions or the network's taps; understudy layers shows them"
 
 
 def positions(case: Case) -> list[Finding]:
@@ -51,8 +54,29 @@ def not_before(case: Case, student: dict[str, Tensor], teacher: dict[str, Tensor
             severity="warning",
             found=f"{place} has no negative value on {len(case.images)} images, and {few(names)} reads it as a "
             f"position before an activation.",
-            why="What is told apart there is how far below zero a neuron is; after the activation that is lost.",
-            do='name the layer before it in the network\'s taps: {"before_relu": (...)}; understudy layers shows them',
+            why=LOST,
+            do=NAME_IT,
+        )
+        for place, names in found.items()
+    ]
+
+
+def named_after(distiller: Distiller) -> list[Finding]:
+    """A warning where a position of the role "before_relu" is the output of an activation, as the network is built."""
+    found: dict[str, list[str]] = {}
+    for term in distiller.method.terms:
+        for site in distiller.sites[term.name]:
+            sides = ("student", site.student, term.tap), ("teacher", site.teacher, term.teacher_tap or term.tap)
+            for whose, place, role in sides:
+                if role == BEFORE_ACTIVATION and place.activation.startswith("after "):
+                    found.setdefault(f"the {whose}'s {place.name} comes {place.activation}", []).append(term.name)
+    return [
+        Finding(
+            check="before activation",
+            severity="warning",
+            found=f"{place}, and {few(names)} reads it as a position before an activation.",
+            why=LOST,
+            do=NAME_IT,
         )
         for place, names in found.items()
     ]

@@ -1,34 +1,52 @@
-"""What is looked at when a run starts: all that takes no step of a network, and no second look at the teacher."""
+"""What is looked at when a run starts: all that takes no step of a network."""
 
 from typing import Any
 
-from understudy.data import Dataset, ImageSet
+from understudy.data import BoxedImages, Dataset, ImageSet
+from understudy.distiller import Distiller
 from understudy.engine.display import Display
 from understudy.engine.doctor.examine import data_findings, label_findings, pair_findings
 from understudy.engine.doctor.finding import Finding, problems
 from understudy.engine.doctor.guessing import guessing_by_accuracy
 from understudy.engine.doctor.pictures import unreadable
+from understudy.engine.doctor.positions import named_after
+from understudy.engine.doctor.sample import sample
 from understudy.engine.doctor.scan import scan
+from understudy.engine.doctor.teacher import teacher
 from understudy.engine.plan import Plan
+from understudy.precision import Precision
 from understudy.processes import is_first, of_each
 
 # What is hashed in about a second.
 MOST_BYTES = 256 * 2**20
 LOOK_AT_FILES_S = 4.0
+TEST_IMAGES = 300
 
 
-def look_quickly(plan: Plan, teacher: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The problems of a run that is about to start, as JSON knows them; `teacher` is what run.json says of it.
+def look_quickly(
+    plan: Plan, distiller: Distiller, precision: Precision, measured: dict[str, Any] | None
+) -> list[dict[str, Any]]:
+    """The problems of a run that is about to start, as JSON knows them.
 
-    Pixels are looked at where they are in memory and no more than 256 MiB. Nothing of networks or random states is
-    touched.
+    `measured` is what run.json says of the teacher. Pixels are looked at where they are in memory and no more than 256
+    MiB; the order of the teacher's classes and its normalisation on a few test images. Nothing of networks or random
+    states is touched.
     """
     found = data_findings(plan) if _is_small(plan) else label_findings(plan.data)
-    found += pair_findings(plan)
-    scores = teacher["scores"] if teacher is not None else None
-    if scores is not None and "accuracy_pct" in scores:
-        found += guessing_by_accuracy("the teacher", scores["accuracy_pct"], len(plan.data.test), plan.data.num_classes)
-    return [one.as_plain() for one in problems(found)]
+    found += pair_findings(plan) + named_after(distiller)
+    of_teacher = problems(teacher(plan, precision, _some(plan)))
+    scores = measured["scores"] if measured is not None else None
+    if not of_teacher and scores is not None and "accuracy_pct" in scores:
+        of_teacher = guessing_by_accuracy(
+            "the teacher", scores["accuracy_pct"], len(plan.data.test), plan.data.num_classes
+        )
+    return [one.as_plain() for one in problems(found + of_teacher)]
+
+
+def _some(plan: Plan) -> ImageSet | None:
+    """Test images for the teacher, if it is to be asked."""
+    is_asked = plan.whole_teacher is not None and plan.task.answers_classes
+    return sample(plan.data, TEST_IMAGES) if is_asked and not isinstance(plan.data.train, BoxedImages) else None
 
 
 def refuse_unreadable(data: Dataset) -> None:

@@ -4,10 +4,10 @@ import math
 
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.finding import Finding
+from understudy.engine.pull import DROWNING, VANISHING
 from understudy.methods import Phase, Term
 
 CHECK = "terms"
-VANISHING, DROWNING = 1e-4, 100.0
 
 
 def terms(case: Case) -> list[Finding]:
