@@ -42,3 +42,23 @@ def test_the_composed_method_trains(tmp_path, monkeypatch, capsys):
     networks = [build(name, num_classes=10, in_channels=1) for name in ("digits-2x8", "digits-2x16")]
     method = adjust(names["METHOD"], terms={"mine": {"weight": 3.0, "form": "authors"}})
     Distiller(*networks, method, torch.zeros(2, 1, 8, 8))
+
+
+@pytest.mark.slow
+def test_the_programs_of_the_page_on_python_run_one_after_the_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    teacher = {"task": "train", "student.model": "digits-2x16", "data.name": "digits", "epochs": 3}
+    execute(read_settings(options=teacher), tmp_path / "runs" / "teacher")
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    names: dict = {}
+    for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(program, "docs/python.md", "exec"), names)
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"teacher", "student", "mine", "taught"}
+    assert (tmp_path / "runs/mine/export/model.safetensors").exists()
+    assert "AB + KD" in capsys.readouterr().err
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = [path.name for path in (ROOT / "docs").glob("*.md") if path.name != "README.md"]
+    assert [name for name in pages if f"({name})" not in index] == []

@@ -28,7 +28,7 @@ def assess(
     checkpoint: str,
     *,
     model: str | None = None,
-    data: str | None = None,
+    data: str | Dataset | None = None,
     data_folder: Path | None = None,
     precision: str = "float32",
     split: str = "test",
@@ -40,9 +40,9 @@ def assess(
     """Everything that is measured of a network on the images of a split, as JSON knows values.
 
     The network is a run's student, a student's own file, any weights with the name of their model, or an ONNX file; so
-    is the teacher, if there is one. `words` are settings that say more than their files, as `words_of_evaluate` takes
-    them. Raises ValueError where a file does not say what the options leave out, and for
-    one that answers no classes where it `needs_classes`.
+    is the teacher, if there is one. `data` is a name, or the set itself where it has none. `words` are settings that
+    say more than their files, as `words_of_evaluate` takes them. Raises ValueError where a file does not say what the
+    options leave out, and for one that answers no classes where it `needs_classes`.
     """
     told = told_by(words, has_teacher=teacher is not None)
     found = replace(find(checkpoint, model), told=told.network)
@@ -51,7 +51,7 @@ def assess(
     if needs_classes and (is_detector(found) or is_embedding(found)):
         raise ValueError(f"--confusion: {found.model} does not answer classes; leave it out")
     source = _find_teacher(teacher, teacher_weights, told)
-    images = load_beside(found, data, data_folder, told)
+    images = data if isinstance(data, Dataset) else load_beside(found, data, data_folder, told)
     for one in (found, source):
         if precision == "bfloat16" and one is not None and (one.onnx or is_detector(one)):
             raise ValueError(f"{one.file} is measured in float32, found --precision {precision}: leave it out")

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from understudy.data import Dataset
 from understudy.engine import facts, folder
 from understudy.engine.latency import Latency, measure_latency
 from understudy.engine.onnx_file import require_onnx
@@ -44,6 +45,7 @@ def export_run(
     with_normalisation: bool = False,
     model: str | None = None,
     data_folder: Path | None = None,
+    data: Dataset | None = None,
     tolerance: float = TOLERANCE,
     best: bool = False,
     say: Callable[[str], None] = lambda _: None,
@@ -60,7 +62,7 @@ def export_run(
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance={tolerance}: expected a number from 0 on, as in --tolerance 1e-3")
     check_folder(out or run)
-    student = open_student(run, model=model, data_folder=data_folder, best=best)
+    student = open_student(run, model=model, data_folder=data_folder, data=data, best=best)
     out = out or run / ("export-best" if best else "export")
     out.mkdir(parents=True, exist_ok=True)
     plain, pixels = _plain(student), _pixels(student)

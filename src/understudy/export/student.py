@@ -45,11 +45,17 @@ class Student:
 
 
 def open_student(
-    run_folder: Path, *, model: str | None = None, data_folder: Path | None = None, best: bool = False
+    run_folder: Path,
+    *,
+    model: str | None = None,
+    data_folder: Path | None = None,
+    data: Dataset | None = None,
+    best: bool = False,
 ) -> Student:
     """The run's student with its weights: after the last epoch, or the `best` one by the images held out.
 
-    `model` is its name for a run that was given a network of one's own. Raises ValueError for a folder without a
+    `model` is its name for a run that was given a network of one's own, `data` are those of a run that was given a
+    Dataset. Raises ValueError for a folder without a
     finished run, one without held-out images if the best is wanted, and for weights that are not those the run
     measured.
     """
@@ -66,7 +72,7 @@ def open_student(
         run, found = _of_best_epoch(run, found)
     else:
         _check_file(found.file, run.summary.get("student_sha256"))
-    data = load_beside(found, None, data_folder)
+    data = data or load_beside(found, None, data_folder)
     _check_classes(found, data)
     network = _build(found.model, model, run, found.file, data)
     load_weights(network, found.file)

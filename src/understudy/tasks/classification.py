@@ -19,7 +19,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Top-1 accuracy, both errors (in per cent) and the mean cross-entropy (in nats) over all of `images`.
 
-    In evaluation mode; the network's mode is put back.
+    Of five classes or fewer there is no top-5 error. In evaluation mode; the network's mode is put back.
     """
     right, among_five = (torch.zeros((), dtype=torch.long, device=precision.device) for _ in range(2))
     loss = torch.zeros((), dtype=torch.float64, device=precision.device)
@@ -38,7 +38,7 @@ def evaluate(
     return {
         "accuracy_pct": accuracy_pct,
         "error_pct": 100.0 - accuracy_pct,
-        "top5_error_pct": 100.0 - 100.0 * int(among_five) / len(images),
+        **({"top5_error_pct": 100.0 - 100.0 * int(among_five) / len(images)} if data.num_classes > 5 else {}),
         "loss": float(loss) / len(images),
     }
 
