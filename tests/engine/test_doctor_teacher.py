@@ -11,7 +11,7 @@ from understudy.engine.doctor import Finding, examine, problems
 from understudy.engine.doctor.class_order import best_order, class_order
 from understudy.engine.doctor.guessing import guessing, guessing_by_accuracy
 from understudy.engine.doctor.odds import is_better, share_by_guessing
-from understudy.engine.doctor.pair import accuracies, shared, sizes
+from understudy.engine.doctor.pair import accuracies, meant_for, shared, sizes
 from understudy.engine.doctor.recipe import recipe
 from understudy.engine.doctor.views import predictions, views
 from understudy.engine.plan import make_plan
@@ -249,6 +249,19 @@ def test_shared_and_copied_weights_are_told_apart():
     student.load_state_dict(teacher.state_dict())
     (finding,) = shared(student, teacher)
     assert finding.severity == "warning" and "very weights" in finding.found
+
+
+@pytest.mark.parametrize("name", ["resnet50", "wrn16-2", "preresnet164", "wrn16-2@block1"])
+def test_a_network_of_cifars_for_large_images_is_told(name):
+    (finding,) = meant_for([name, name], side=224)
+    assert finding.severity == "warning" and f"{name} is a network for images of 32 pixels" in finding.found
+    assert meant_for([name], side=64) == []
+
+
+def test_networks_for_large_images_are_not():
+    assert (
+        meant_for(["torchvision:resnet50", "mobilenet-v1", "bn-inception", "ResNet", "resnet18", "a:b"], side=224) == []
+    )
 
 
 def test_a_teacher_smaller_than_its_student_is_told_and_one_as_large_is_not():

@@ -5,9 +5,10 @@ import functools
 import pytest
 import torch
 
+from understudy.distiller import Distiller
 from understudy.experiments import TABLES
 from understudy.experiments.overhaul_cifar100 import NETWORKS
-from understudy.methods import adjust, find
+from understudy.methods import METHODS, chosen
 from understudy.models import build
 from understudy.spec import epochs_per_phase, read_settings
 
@@ -51,16 +52,22 @@ WEIGHTS = {
     ("nst_table3", "nst_polynomial/top1", "nst"): ((50.0,), "image"),
 }
 
+# Table and row -> what each phase's optimiser has of its own, phase by phase.
+PHASES = {
+    ("ab_table1", "ab+kd/20+100"): [{"sched": "constant"}, {}],
+    ("ab_table4", "ab+dtl/5"): [{"sched": "constant"}, {"lr": 0.01}],
+    ("overhaul_cifar100", "a/ft"): [{"sched": "constant"}, {}],
+}
+# Row of a table -> the learning rates that its papers print for some layers; the rest has the run's.
+RATES = {
+    ("finetune_layer_pruning", "original/recall@1"): {"objective": 1e-2},
+    ("hdhe_retrieval", "hdhe/cub_200/recall@1"): {"objective.losses.0": 5e-3, "objective.losses.1": 4e-2},
+}
+
 
 def run_of(table, row):
     settings = read_settings(options=TABLES[table].rows[row].settings)
-    method = adjust(
-        find(settings.method.name),
-        terms=settings.terms,
-        labels=settings.method.labels,
-        teacher_mode=settings.method.teacher_mode,
-    )
-    return settings, method
+    return settings, chosen(settings)[0]
 
 
 @pytest.mark.parametrize(("table", "row"), RECIPES)
@@ -92,3 +99,56 @@ def test_students_have_the_printed_share_of_their_teachers_parameters(setup):
     keys = TABLES["overhaul_cifar100"].rows[f"{setup}/overhaul"].keys
     teacher, student = (num_parameters(NETWORKS[keys[role]]) for role in ("teacher", "student"))
     assert 100 * student / teacher == pytest.approx(keys["size_ratio_percent"], abs=0.3)
+
+
+@pytest.mark.parametrize(("table", "row"), PHASES)
+def test_phases_have_the_rates_that_the_papers_give_them(table, row):
+    assert [dict(phase.optim) for phase in run_of(table, row)[1].phases] == PHASES[table, row]
+
+
+@pytest.mark.parametrize(("table", "row"), RATES)
+def test_layers_have_the_rates_that_the_papers_give_them(table, row):
+    optim = run_of(table, row)[0].optim
+    assert {name: factor * optim.lr for name, factor in (optim.rates or {}).items()} == pytest.approx(RATES[table, row])
+
+
+# Method -> its phases' shares of the epochs, and what each term or guide weighs where no table says so.
+DECLARED = {
+    "ft": ((6, 164), {"ft": 500.0}),
+    "kd_svd": ((1,), {"kd_svd": 128.0}),
+    "mhgd": ((2, 5), {"mhgd": 128.0}),
+    "rkd": ((1,), {"rkd_distance": 25.0, "rkd_angle": 50.0}),
+    "fsp": ((1, 5), {"fsp": 5e-4}),
+    "jacobian": ((1,), {"jacobian": 1.0, "jacobian_at": 1e3}),
+    "ab+dtl": ((3, 2), {"ab": 1e-3, "dtl": 10.0}),
+}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_weights_and_shares_of_methods_stand_here_a_second_time(name):
+    shares, weights = DECLARED[name]
+    method = METHODS[name]
+    assert [phase.share for phase in method.phases] == pytest.approx([share / sum(shares) for share in shares])
+    assert {term.name: term.weight for term in method.terms if term.name in weights} == weights
+
+
+def test_clipping_and_decay_are_those_of_the_authors():
+    assert [METHODS[name].phases[-1].terms[0].clip for name in ("kd_svd", "mhgd", "rkd", "ofd")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert METHODS["mhgd"].phases[0].optim == {"weight_decay": 0.0}
+
+
+def test_the_overhaul_always_has_a_connector_and_boundaries_none_at_equal_widths():
+    torch.manual_seed(0)
+    images = torch.zeros(2, 1, 8, 8)
+    for name, term, kinds in (("ofd", "ofd", {"Conv2d", "BatchNorm2d"}), ("ab", "ab", set())):
+        networks = [build("digits-2x4", num_classes=10, in_channels=1) for _ in range(2)]
+        connectors = Distiller(*networks, name, images).comparison(term).students
+        leaves = {
+            type(module).__name__ for module in connectors.modules() if next(module.parameters(False), None) is not None
+        }
+        assert leaves == kinds

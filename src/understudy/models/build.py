@@ -1,10 +1,12 @@
 """A network from its name."""
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from understudy.models import (
@@ -51,6 +53,16 @@ NAMES = {
 }
 
 FAMILIES = (wide_resnet, resnet, preresnet, pyramidnet, small_inception, bn_inception, mobilenet, digits_net)
+
+
+FOR_32_PIXELS = (wide_resnet, resnet, preresnet, pyramidnet, small_inception)
+
+
+def is_for_32_pixels(name: str) -> bool:
+    """Whether the network of this name keeps maps as large as the images, as CIFAR's networks do."""
+    with torch.device("meta"), contextlib.suppress(ValueError):
+        return any(family.from_name(name.partition(SEPARATOR)[0], 10, 3) is not None for family in FOR_32_PIXELS)
+    return False
 
 
 def build(name: str, *, num_classes: int, in_channels: int = 3) -> nn.Module:

@@ -1,13 +1,17 @@
 """Do student and teacher make a pair: two networks, the larger one teaching?"""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.odds import is_better
+from understudy.models import is_for_32_pixels
 from understudy.teachers import Teachers
 
 CHECK = "student and teacher"
+LARGEST_FOR_CIFAR = 64
 
 
 def shared(student: nn.Module, teacher: nn.Module) -> list[Finding]:
@@ -64,6 +68,21 @@ def enlarged(teacher: nn.Module, data_size: int | None) -> list[Finding]:
             why="It sees none of the detail that it learnt from.",
             do=f"data.size={wanted} student.size={data_size}: the teacher sees the images, the student small ones",
         )
+    ]
+
+
+def meant_for(models: Sequence[str], side: int) -> list[Finding]:
+    """A warning for a network of CIFAR's that is to see images of more than 64 pixels a side."""
+    small = [name for name in dict.fromkeys(models) if side > LARGEST_FOR_CIFAR and is_for_32_pixels(name)]
+    return [
+        Finding(
+            check=CHECK,
+            severity="warning",
+            found=f"{name} is a network for images of 32 pixels, and these have {side}.",
+            why="Its maps stay as large as the images: it is slow, and sees little of them at once.",
+            do=f"a network for large images (torchvision:resnet18, timm:NAME), or data.size={LARGEST_FOR_CIFAR}",
+        )
+        for name in small
     ]
 
 
