@@ -1,13 +1,14 @@
 """Normalised batches of an image set: shuffled and augmented for training, in order for evaluation."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from understudy.data.augment import Augment
 from understudy.data.image_set import ImageSet
-from understudy.data.sampling import ByClass, by_class
+from understudy.data.sampling import by_class
 from understudy.data.seeds import seed_of
 from understudy.data.views import Views
 from understudy.processes import own_part
@@ -187,8 +188,16 @@ def constants(mean: tuple[float, ...], std: tuple[float, ...], device: torch.dev
     return mean_C[:, None, None], std_C[:, None, None]
 
 
+class Order(Protocol):
+    """What an epoch shows where it is not all images shuffled."""
+
+    def order(self, num_images: int, generator: torch.Generator) -> Tensor:
+        """So many images, numbered as `order_of_epoch` does."""
+        ...
+
+
 def order_of_epoch(
-    number: int, seed: int, num_images: int, epoch_images: int, chosen: ByClass | None = None
+    number: int, seed: int, num_images: int, epoch_images: int, chosen: Order | None = None
 ) -> tuple[Tensor, torch.Generator]:
     """What an epoch shows, in its order (epoch_images,), and the generator for whatever else is drawn for it.
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from understudy.data.batches import check, constants, normalised
 from understudy.data.boxed_images import BoxedImages
+from understudy.data.by_group import by_group
 from understudy.data.decoded_batches import DecodedBatches, decoded_in_order
 from understudy.data.decoding import Decoding, Key
 from understudy.data.fit import Fit, square
@@ -52,6 +53,7 @@ class BoxedBatches(DecodedBatches):
             seed=seed,
             views=views,
             epoch_images=epoch_images,
+            by_group=by_group(files.source, files.rows, min(batch_size, epoch_images or len(files))),
         )
 
 

@@ -55,8 +55,7 @@ def _images(name: str, folder: Path, part: str) -> BoxedImages:
             image = next((column for column in IMAGE_COLUMNS if column in schema.names), None)
             if image is None or OBJECTS not in schema.names:
                 raise ValueError(f"{path}: expected columns image and {OBJECTS}, found {', '.join(schema.names)}")
-            groups = tuple(parquet.metadata.row_group(g).num_rows for g in range(parquet.num_row_groups))
-            files.append(ParquetFile(address=str(path), name=path.name, image_column=image, group_rows=groups))
+            files.append(ParquetFile.of(parquet, address=str(path), name=path.name, image_column=image))
             rows = parquet.read(columns=[OBJECTS], use_threads=False).column(0).to_pylist()
             objects += [_objects(each, f"row {row} of {path}") for row, each in enumerate(rows)]
             known.append(_class_names(path, schema))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from understudy.data.batches import check_step, order_of_epoch
+from understudy.data.by_group import ByGroup
 from understudy.data.crops import Crops
 from understudy.data.decoding import Decoding, Key
 from understudy.data.fit import Fit
@@ -21,7 +22,8 @@ Finish = Callable[[Any, Tensor], tuple[Tensor, Any]]
 class DecodedBatches:
     """Training batches. What is shown of an image is a pure function of seed, view and image, down to the bit.
 
-    `views`, `epoch_images` and `by_class` mean what they do for `Batches`. The number of workers, how far they are
+    `views`, `epoch_images` and `by_class` mean what they do for `Batches`; `by_group` is the order of a set that is too
+    large to be kept. The number of workers, how far they are
     ahead and where an epoch is entered change nothing.
     """
 
@@ -37,6 +39,7 @@ class DecodedBatches:
         views: int = 0,
         epoch_images: int | None = None,
         by_class: ByClass | None = None,
+        by_group: ByGroup | None = None,
     ) -> None:
         self.epoch_images = epoch_images or num_images
         self.batch_size = min(batch_size, self.epoch_images)
@@ -45,7 +48,7 @@ class DecodedBatches:
         self.augment = augment
         comes_again = by_class is not None or self.epoch_images > num_images
         self._views = Views.of(views, is_augmented=augment is not None, comes_again=comes_again)
-        self._by_class = by_class
+        self._chosen = by_class or by_group
         self._decoding = decoding
         self._finish = finish
         self._last_order: tuple[int, Tensor] | None = None
@@ -93,7 +96,7 @@ class DecodedBatches:
     def _shown(self, number: int, step: int) -> Tensor:
         """What a step shows this process, as `order_of_epoch` counts: an image's second time is told from its first."""
         if self._last_order is None or self._last_order[0] != number:
-            order, _ = order_of_epoch(number, self.seed, self._num_images, self.epoch_images, self._by_class)
+            order, _ = order_of_epoch(number, self.seed, self._num_images, self.epoch_images, self._chosen)
             self._last_order = number, order
         return self._last_order[1][step * self.batch_size : (step + 1) * self.batch_size][own_part(self.batch_size)]
 

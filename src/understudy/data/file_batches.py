@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from understudy.data.batches import check, constants, normalised
+from understudy.data.by_group import by_group
 from understudy.data.crops import Crops
 from understudy.data.decoded_batches import DecodedBatches, decoded_in_order
 from understudy.data.decoding import CropDecoder, Decoding
@@ -40,6 +41,7 @@ class FileBatches(DecodedBatches):
     ) -> None:
         check(len(files), CHANNELS, batch_size, mean, std)
         finish = _Finishing(files.labels, mean, std, device, channels_last)
+        size = min(batch_size, epoch_images or len(files))
         super().__init__(
             len(files),
             Decoding(CropDecoder(files, crops), workers=workers, pin=finish.is_on_cuda),
@@ -49,7 +51,8 @@ class FileBatches(DecodedBatches):
             seed=seed,
             views=views,
             epoch_images=epoch_images,
-            by_class=by_class(files.labels, min(batch_size, epoch_images or len(files)), images_per_class),
+            by_class=by_class(files.labels, size, images_per_class),
+            by_group=by_group(files.source, files.rows, size),
         )
 
 

@@ -119,12 +119,8 @@ def _scan(address: str, depth: int) -> _Scanned:
     with opened(address) as parquet:
         schema = parquet.schema_arrow
         image, label = image_and_label(address, schema, LABEL_COLUMNS)
-        file = ParquetFile(
-            address=address,
-            name="/".join(_path(address).parts[depth:]),
-            image_column=image,
-            group_rows=tuple(parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)),
-        )
+        name = "/".join(_path(address).parts[depth:])
+        file = ParquetFile.of(parquet, address=address, name=name, image_column=image)
         column = parquet.read(columns=[label], use_threads=False).column(0)
         return _Scanned(file, column, class_names_in(address, schema, label))
 

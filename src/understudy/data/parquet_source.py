@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
 from PIL import Image
+from torch import Tensor
 
 from understudy.data.addresses import opened
 from understudy.data.rgb import read_rgb
@@ -18,12 +21,25 @@ KEPT_BYTES = 2**28  # in every process that reads: sets below 256 MiB are read o
 
 @dataclass(frozen=True, kw_only=True)
 class ParquetFile:
-    """A file by its address and by its name in messages and fingerprints, with the rows in each of its groups."""
+    """A file by its address and by its name in messages and fingerprints, with the rows and bytes of its groups."""
 
     address: str
     name: str
     image_column: str
     group_rows: tuple[int, ...]
+    group_bytes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, parquet: pq.ParquetFile, *, address: str, name: str, image_column: str) -> "ParquetFile":
+        """As its metadata say; the bytes are those of all columns, not compressed."""
+        groups = [parquet.metadata.row_group(group) for group in range(parquet.num_row_groups)]
+        return cls(
+            address=address,
+            name=name,
+            image_column=image_column,
+            group_rows=tuple(group.num_rows for group in groups),
+            group_bytes=tuple(group.total_byte_size for group in groups),
+        )
 
 
 class ParquetSource:
@@ -35,7 +51,8 @@ class ParquetSource:
 
     def __init__(self, files: tuple[ParquetFile, ...], *, kept_bytes: int = KEPT_BYTES) -> None:
         self.files = files
-        self._kept_bytes = kept_bytes
+        self.kept_bytes = kept_bytes
+        self.group_bytes = torch.tensor([size for file in files for size in file.group_bytes])
         self._file_ends = np.cumsum([sum(file.group_rows) for file in files])
         self._group_ends = np.cumsum([rows for file in files for rows in file.group_rows])
         self._places = [(file, index) for file in files for index in range(len(file.group_rows))]
@@ -51,6 +68,10 @@ class ParquetSource:
         if contents is None:
             raise ValueError(f"{where} has no image")
         return read_rgb(contents, where)
+
+    def groups_of(self, rows: Tensor) -> Tensor:
+        """In which row group, counted through all files, each of these rows lies: (N,) -> (N,)."""
+        return torch.from_numpy(np.searchsorted(self._group_ends, rows.numpy(), side="right"))
 
     def name(self, row: int) -> str:
         file, row_in_file = self._file_and_row(row)
@@ -71,7 +92,7 @@ class ParquetSource:
         with self._one_at_a_time:
             if group not in self._kept:
                 self._kept[group] = self._read_group(group)
-                while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self._kept_bytes:
+                while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self.kept_bytes:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(group)
             return self._kept[group]
