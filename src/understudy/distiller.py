@@ -14,7 +14,7 @@ from understudy.gradients import add_clipped, gradients_of, norm_of
 from understudy.methods import LOGITS, Method, Phase, Term, find
 from understudy.modes import BATCH_NORMS, running_statistics, set_teacher_mode
 from understudy.ops import at_least_float32
-from understudy.processes import mean_over_processes, of_all_processes
+from understudy.processes import mean_over_processes, of_all_processes, share_of_all
 from understudy.reading import Reader
 from understudy.taps import Lean
 from understudy.twice import twice_differentiable
@@ -41,9 +41,8 @@ class Distiller(nn.Module):
     themselves are not wrapped: after training, `distiller.student` is the plain network.
 
     In several processes (torch.distributed), each with its share of the batch, terms that compare images with each
-    other exchange theirs; averaged gradients are then those of the whole batch, but for BatchNorm's statistics, for
-    BSS, whose mean is over the images that each process's networks classify rightly, and for OFD's margins on a teacher
-    without BatchNorm, which are those of each process's images.
+    other exchange theirs; averaged gradients are then those of the whole batch, but for BatchNorm's statistics, and for
+    OFD's margins on a teacher without BatchNorm, which are those of each process's images.
 
     Raises ValueError where the method needs a teacher and there is none, or positions cannot be compared.
     """
@@ -311,8 +310,9 @@ class Distiller(nn.Module):
                 raise ValueError(
                     f"{term.name} asks the teacher about images that it makes itself; call without `known`"
                 )
-            own, others = self._read_inputs(term, images, labels, student[LOGITS], teacher_logits)
-            terms[term.name] = self._weighed(term, own, self.comparison(term.name).wanted(others), extras)
+            own, others, count = self._read_inputs(term, images, labels, student[LOGITS], teacher_logits)
+            value = self._weighed(term, own, self.comparison(term.name).wanted(others), extras)
+            terms[term.name] = value * share_of_all(count)
         # Detached: as a differentiable output it would give unused parameters zero gradients when compiled, and weight
         # decay would then shrink them.
         return tree_map_only(Tensor, Tensor.detach, student[LOGITS]), terms
@@ -334,8 +334,8 @@ class Distiller(nn.Module):
 
     def _read_inputs(
         self, term: Term, images: Tensor, labels: Tensor, student_logits: Tensor, teacher_logits: Tensor
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Both networks' logits on the images that the term makes from the batch."""
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
+        """Both networks' logits on the images that the term makes from the batch, and how many these are."""
         assert term.inputs is not None and self.teacher is not None
         # Of a soft label the likeliest class.
         classes = labels if labels.ndim == 1 else labels.argmax(dim=1)
@@ -349,12 +349,12 @@ class Distiller(nn.Module):
                 )
             if len(made) == 0:
                 # No image qualified: the term is zero, and so is its gradient.
-                return {LOGITS: student_logits[:1] * 0.0}, {LOGITS: teacher_logits[:1] * 0.0}
+                return {LOGITS: student_logits[:1] * 0.0}, {LOGITS: teacher_logits[:1] * 0.0}, 0
             with torch.no_grad():
                 wanted = self.teacher(made)
         # One image has no statistics of its own where a map is a single place.
         with running_statistics(self.student) if len(made) == 1 else nullcontext():
-            return {LOGITS: self.student(made)}, {LOGITS: wanted}
+            return {LOGITS: self.student(made)}, {LOGITS: wanted}, len(made)
 
     def learns_from_terms(self, images: Tensor) -> bool:
         """Whether the phase's terms reach a parameter that is trained. Networks and random states stay as they were."""

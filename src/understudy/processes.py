@@ -97,6 +97,19 @@ def mean_of_all(values: Tensor) -> Tensor:
     return values
 
 
+def share_of_all(count: int) -> float | Tensor:
+    """By what a mean over `count` things of this process is multiplied, so that the mean over processes is that of all.
+
+    The processes may have different numbers of them: 1 where they have as many, and in a single process.
+    """
+    if num_processes() == 1:
+        return 1.0
+    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+    in_the_mean = mean_of_all(torch.tensor(count, dtype=torch.float64, device=device))
+    # None at all: the mean of nothing is nobody's.
+    return count / in_the_mean.clamp(min=1.0 / num_processes())
+
+
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """The mean of each parameter's gradient over the processes: that of a batch is the mean of its parts'.
 

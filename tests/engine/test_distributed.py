@@ -135,4 +135,4 @@ def test_what_two_processes_would_learn_otherwise_is_refused(settings, monkeypat
     with pytest.raises(ValueError, match=told):
         distributed.check_processes(choose_task(wanted), batch_size)
     said = str(distributed.check_processes(choose_task(settings("none")), 32))
-    assert "16 images of each batch" in said and "mixup, dropout, BSS" in said
+    assert "16 images of each batch" in said and "mixup, dropout, margins" in said

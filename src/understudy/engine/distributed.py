@@ -47,5 +47,5 @@ def check_processes(task: Task, batch_size: int) -> str | None:
         )
     return (
         f"{count} processes with {batch_size // count} images of each batch; a BatchNorm sees those of its process; "
-        f"docs/processes.md has what else is its own (mixup, dropout, BSS, margins of OFD without BatchNorm)"
+        f"docs/processes.md has what else is its own (mixup, dropout, margins of OFD without BatchNorm)"
     )
