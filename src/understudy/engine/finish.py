@@ -6,10 +6,10 @@ from typing import Any
 from understudy.engine import facts, folder
 from understudy.engine.agreement import Agreement
 from understudy.engine.best import best_epoch, measure_best, write_student
-from understudy.engine.loop import Place
 from understudy.engine.measure import agree
 from understudy.engine.plan import Plan
 from understudy.engine.record import read_lines
+from understudy.engine.state import Place
 from understudy.precision import Precision
 
 

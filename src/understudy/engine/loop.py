@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from understudy.engine.pull import BALANCE_BATCHES, Batch, in_words, look
 from understudy.engine.rates import base_rate, groups
 from understudy.engine.record import Record, check_weights
 from understudy.engine.schedule import make_optimizer, make_schedule, milestones
+from understudy.engine.state import Place, State
 from understudy.engine.stop import StopRequest
 from understudy.engine.teacher_cache import TeacherCache
 from understudy.engine.variation import Variation
@@ -30,21 +31,7 @@ class StoppedError(RunFailedError):
     """The run was asked to stop, and has saved its state."""
 
 
-@dataclass
-class Place:
-    """How far a run has come: the phase, steps done in it, steps done in all, and seconds spent.
-
-    `wall_s` counts everything since the first step, the lists only training: measuring and saving are left out.
-    """
-
-    phase: int = 0
-    phase_step: int = 0
-    step: int = 0
-    wall_s: float = 0.0
-    epoch_train_s: float = 0.0
-    phase_train_s: list[float] = field(default_factory=list)
-
-
+@dataclass(kw_only=True)
 class Loop:
     """Everything that changes while a run goes on, and the loop that changes it.
 
@@ -54,42 +41,34 @@ class Loop:
     rates of its blocks. `until` is when to save and stop, a time of `time.time()`.
     """
 
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        distiller: Distiller,
-        batches: TrainingBatches,
-        epochs: tuple[int, ...],
-        precision: Precision,
-        record: Record,
-        display: Display,
-        measure: Callable[[], dict[str, Any]],
-        mixing: Mixing,
-        variation: Variation,
-        keep: torch.Tensor | None = None,
-        cache: TeacherCache | None = None,
-        auto_rates: AutoRates | None = None,
-        until: float | None = None,
-    ):
-        self.settings = settings
-        self.distiller = distiller
-        self.batches = batches
-        self.epochs = epochs
-        self.precision = precision
-        self.record = record
-        self.display = display
-        self.measure = measure
-        self.keep = keep
-        self.cache = cache
-        self.mixing = mixing
-        self.variation = variation
-        self.auto_rates = auto_rates
-        self.place = Place(phase_train_s=[0.0] * len(epochs))
+    settings: Settings
+    distiller: Distiller
+    batches: TrainingBatches
+    epochs: tuple[int, ...]
+    precision: Precision
+    record: Record
+    display: Display
+    measure: Callable[[], dict[str, Any]]
+    mixing: Mixing
+    variation: Variation
+    keep: torch.Tensor | None = None
+    cache: TeacherCache | None = None
+    auto_rates: AutoRates | None = None
+    until: float | None = None
+
+    def __post_init__(self) -> None:
+        self.place = Place(phase_train_s=[0.0] * len(self.epochs))
+        self.state = State(
+            distiller=self.distiller,
+            record=self.record,
+            variation=self.variation,
+            auto_rates=self.auto_rates,
+            keep=self.keep,
+        )
         self.optimizer: Optimizer | None = None
         self.fresh_at: list[int] = []
         self.schedule: LRScheduler | None = None
-        self.stop = StopRequest(until)
+        self.stop = StopRequest(self.until)
         self.has_to_compile = False
         self.clock = self.wall_clock = time.perf_counter()
 
@@ -100,7 +79,7 @@ class Loop:
         that is not so.
         """
         if saved is not None:
-            self._restore_networks(saved)
+            self.place = self.state.put_back(saved)
         self.wall_clock = time.perf_counter()
         with self.stop:
             while self.place.phase < len(self.epochs):
@@ -158,10 +137,7 @@ class Loop:
     def _mixed(self, epoch: int, first_step: int) -> Iterator[tuple[torch.Tensor, Any]]:
         """The epoch's batches from this step on, mixed where the run mixes them."""
         for step, batch in enumerate(self.batches.epoch(epoch, first_step), first_step):
-            yield self._mix(batch, epoch, step)
-
-    def _mix(self, batch: tuple[torch.Tensor, Any], epoch: int, step: int) -> tuple[torch.Tensor, Any]:
-        return self.mixing(*batch, epoch, step)
+            yield self.mixing(*batch, epoch, step)
 
     def _step(self, images: torch.Tensor, labels: Any, keep: torch.Tensor | None, known: Wanted | None) -> None:
         assert self.optimizer is not None and self.schedule is not None
@@ -259,7 +235,7 @@ class Loop:
 
     def _batch(self, epoch: int, step: int) -> Batch:
         """The images of a step of the epoch, their labels, and which of them the terms that select look at."""
-        images, labels = self._mix(self.batches.batch(epoch, step), epoch, step)
+        images, labels = self.mixing(*self.batches.batch(epoch, step), epoch, step)
         return images, labels, self._kept(epoch, step)
 
     def _kept(self, epoch: int, step: int) -> torch.Tensor | None:
@@ -297,50 +273,9 @@ class Loop:
         self._lap()
         now = time.perf_counter()
         self.place.wall_s, self.wall_clock = self.place.wall_s + now - self.wall_clock, now
-        checkpoint.save(
-            self.record.path.parent,
-            {
-                "place": vars(self.place).copy(),
-                "student": self.distiller.student.state_dict(),
-                "objective": self._objective_state(),
-                "comparisons": self.distiller.comparisons.state_dict(),
-                "scales": self.distiller.scales,
-                "keep": self.keep,
-                "teacher": self._moving_teacher(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "auto_rates": self.auto_rates.state() if self.auto_rates else None,
-                # A module of one's own may begin elsewhere in the process that goes on.
-                "start": self.variation.start,
-                "random": checkpoint.random_state(self.precision.device),
-                "record": self.record.state(),
-            },
-        )
+        saved = self.state.taken(self.place, self.optimizer, self.schedule, self.precision.device)
+        checkpoint.save(self.record.path.parent, saved)
         self._start_clock()
-
-    def _objective_state(self) -> dict[str, torch.Tensor]:
-        objective = self.distiller.objective
-        return objective.state_dict() if isinstance(objective, torch.nn.Module) else {}
-
-    def _moving_teacher(self) -> dict[str, torch.Tensor]:
-        """The teacher's state where the method moves its statistics; nothing elsewhere."""
-        teacher = self.distiller.teacher
-        return teacher.state_dict() if teacher is not None and self.distiller.method.teacher_mode == "train" else {}
-
-    def _restore_networks(self, saved: dict[str, Any]) -> None:
-        self.place = Place(**saved["place"])
-        self.distiller.student.load_state_dict(saved["student"])
-        if isinstance(self.distiller.objective, torch.nn.Module):
-            self.distiller.objective.load_state_dict(saved["objective"])
-        self.distiller.comparisons.load_state_dict(saved["comparisons"])
-        self.distiller.scales.copy_(saved["scales"])
-        if self.auto_rates is not None:
-            self.auto_rates.restore(saved["auto_rates"])
-        if saved.get("start"):
-            self.variation.start = saved["start"]
-        if saved["teacher"] and self.distiller.teacher is not None:
-            self.distiller.teacher.load_state_dict(saved["teacher"])
-        self.record.restore(saved["record"])
 
     def _stop_if_asked(self, epoch: int) -> None:
         reason = self.stop.reason

@@ -18,7 +18,7 @@ from understudy.engine.compile_cache import keep_compiled_code
 from understudy.engine.display import Display, silent
 from understudy.engine.distributed import check_processes, own_folder
 from understudy.engine.finish import finish
-from understudy.engine.loop import Loop, Place
+from understudy.engine.loop import Loop
 from understudy.engine.measure import make_agreement, measure_epoch
 from understudy.engine.memory import keep_freed_memory, told_when_full
 from understudy.engine.plan import Plan, make_plan
@@ -26,6 +26,7 @@ from understudy.engine.record import Record
 from understudy.engine.seen import keep_seen
 from understudy.engine.selection import select_images
 from understudy.engine.start import announce, find_facts, read_facts
+from understudy.engine.state import Place
 from understudy.engine.student_memory import student_memory
 from understudy.engine.student_size import images_scaled
 from understudy.engine.teacher_cache import TeacherCache
