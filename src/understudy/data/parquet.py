@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
+from understudy.data.addresses import opened
 from understudy.data.decode import decode
 from understudy.data.image_set import ImageSet
 from understudy.data.parquet_layout import class_names, image_and_label, labels
@@ -27,12 +27,15 @@ def read_images(
     The label is the first of `label_columns` that a file has. Class names come from the files' metadata, else
     the known ones are taken; their number must be that of the known ones.
     """
-    schemas = {path: _schema(path) for path in paths}
-    columns = {path: image_and_label(path, schema, label_columns) for path, schema in schemas.items()}
-    names = {path: _class_names(path, schemas[path], columns[path][1], known_class_names) for path in paths}
+    names: dict[Path, tuple[str, ...]] = {}
+    tables: dict[Path, pa.Table] = {}
+    for path in paths:
+        with opened(str(path)) as file:
+            image, label = image_and_label(path, file.schema_arrow, label_columns)
+            names[path] = _class_names(path, file.schema_arrow, label, known_class_names)
+            tables[path] = file.read(columns=[image, label])
     if len(set(names.values())) > 1:
         raise ValueError(f"{', '.join(path.name for path in paths)}: their class names differ")
-    tables = {path: _table(path, columns[path]) for path in paths}
     found = labels({path: table.column(1) for path, table in tables.items()}, len(known_class_names))
     pixels = decode(_contents(tables), num_images=len(found), size=size)
     return ImageSet(
@@ -40,20 +43,6 @@ def read_images(
         labels=torch.from_numpy(found),
         class_names=names[paths[0]],
     )
-
-
-def _schema(path: Path) -> pa.Schema:
-    try:
-        return pq.read_schema(path)
-    except pa.ArrowException as error:
-        raise ValueError(f"{path} is not a whole Parquet file ({error}); fetch it again") from error
-
-
-def _table(path: Path, columns: tuple[str, str]) -> pa.Table:
-    try:
-        return pq.ParquetFile(path).read(columns=list(columns))
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is not a whole Parquet file ({error}); fetch it again") from error
 
 
 def _class_names(path: Path, schema: pa.Schema, label: str, known: tuple[str, ...]) -> tuple[str, ...]:

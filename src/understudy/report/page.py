@@ -2,11 +2,9 @@
 
 import base64
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from . import figures, quantities, seen
@@ -18,6 +16,7 @@ from .roles import epochs_text, labels, method_title, teachers_among
 from .run_folder import Run
 from .seeds import HEADINGS, best_over_seeds, over_seeds
 from .table import columns, comparison
+from .template import html_template
 
 # What a run that detects objects draws of them.
 PICTURE = "detections.jpg"
@@ -26,11 +25,9 @@ PICTURE = "detections.jpg"
 def write_page(runs: Sequence[Run], path: str | Path, title: str = "understudy report") -> Path:
     """Writes the comparison of the runs to `path` and returns it. The same runs give the same bytes."""
     path = Path(path)
-    source = files("understudy.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    strict = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = strict.from_string(source)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(template.render(title=title, **_content(runs)), encoding="utf-8")
+    text = html_template("page.html.j2").render(title=title, **_content(runs))
+    path.write_text(text, encoding="utf-8")
     return path
 
 

@@ -2,13 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from yaml.constructor import SafeConstructor
 
 from understudy.spec.settings import Settings, TeacherSettings
@@ -67,29 +68,25 @@ def _parsed(key: str, text: str) -> Any:
         ) from None
 
 
-def known_keys(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, str]:
+def known_keys() -> dict[str, str]:
     """Every dotted key and what it means; sections themselves are left out."""
-    keys: dict[str, str] = {}
-    for name, info in model.model_fields.items():
-        section = _section(info.annotation)
-        if section is not None:
-            keys.update(known_keys(section, f"{prefix}{name}."))
-        else:
-            keys[f"{prefix}{name}"] = info.description or ""
-    return keys
+    return {key: info.description or "" for key, info in _leaves()}
 
 
-def known_choices(model: type[BaseModel] = Settings, prefix: str = "") -> dict[str, tuple[str, ...]]:
+def known_choices() -> dict[str, tuple[str, ...]]:
     """The words that may be given, for every dotted key that takes one of a few."""
-    found: dict[str, tuple[str, ...]] = {}
+    literals = ((key, one) for key, info in _leaves() for one in (info.annotation, *get_args(info.annotation)))
+    return {key: tuple(map(str, get_args(one))) for key, one in literals if get_origin(one) is Literal}
+
+
+def _leaves(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting that is no section, by its dotted key."""
     for name, info in model.model_fields.items():
         section = _section(info.annotation)
-        if section is not None:
-            found.update(known_choices(section, f"{prefix}{name}."))
-        for one in (info.annotation, *get_args(info.annotation)):
-            if get_origin(one) is Literal:
-                found[f"{prefix}{name}"] = tuple(map(str, get_args(one)))
-    return found
+        if section is None:
+            yield f"{prefix}{name}", info
+        else:
+            yield from _leaves(section, f"{prefix}{name}.")
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
@@ -182,16 +179,9 @@ def _parts(key: str) -> list[str]:
 
 
 @cache
-def _mappings(model: type[BaseModel] = Settings, prefix: str = "") -> tuple[str, ...]:
+def _mappings() -> tuple[str, ...]:
     """The dotted keys of the settings whose values go by names that are free: names of layers, which may have dots."""
-    found: tuple[str, ...] = ()
-    for name, info in model.model_fields.items():
-        section = _section(info.annotation)
-        if section is not None:
-            found += _mappings(section, f"{prefix}{name}.")
-        elif _is_plain_mapping(info.annotation):
-            found += (f"{prefix}{name}",)
-    return found
+    return tuple(key for key, info in _leaves() if _is_plain_mapping(info.annotation))
 
 
 def _is_plain_mapping(annotation: Any) -> bool:
