@@ -8,7 +8,7 @@ from rich.console import Console
 from understudy.engine.display import Display
 from understudy.engine.run import execute
 from understudy.report import comparison, picture, print_table, read_run, write_page
-from understudy.spec import Settings, read_settings
+from understudy.spec import Settings, read_settings, run_files
 
 TEACHER, STUDENT = "digits-2x16", "digits-2x8"
 # Where transfer matters most: the teacher saw 1,437 scans, the students get five of each digit, 50 in all.
@@ -57,7 +57,7 @@ def _student(teacher: Path, method: str, words: list[str], seed: int) -> Setting
         options={
             "student.model": STUDENT,
             "teacher.model": TEACHER,
-            "teacher.weights": str(teacher / "student.safetensors"),
+            "teacher.weights": str(teacher / run_files.STUDENT),
             "method.name": method,
             "data.name": "digits",
             "data.per_class": PER_CLASS,

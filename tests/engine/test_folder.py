@@ -6,7 +6,7 @@ import pytest
 
 from understudy.engine import checkpoint, folder
 from understudy.models import build, save_weights
-from understudy.spec import read_settings
+from understudy.spec import read_settings, run_files
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_no_weights_in_place_of_some_are_another_run(place):
 
 def test_a_folder_from_before_fingerprints_goes_by_names(place):
     begin(place / "run", settings())
-    (place / "run" / folder.WEIGHTS).unlink()
+    (place / "run" / run_files.WEIGHTS).unlink()
     assert not folder.is_finished(place / "run", settings())
     shutil.copy("one.safetensors", "copied.safetensors")
     with pytest.raises(ValueError, match=r"teacher.weights is 'one.safetensors' there, 'copied.safetensors' here"):

@@ -20,6 +20,7 @@ from understudy.engine.plan import Plan
 from understudy.models import build
 from understudy.precision import Precision
 from understudy.processes import own_of
+from understudy.spec import run_files
 
 
 def teacher(seed):
@@ -105,10 +106,10 @@ def test_two_processes_do_not_carry_out_one_run(settings, tmp_path):
 
 def test_a_folder_whose_run_was_killed_before_its_settings_were_written_is_free(settings, tmp_path):
     (tmp_path / "run").mkdir()
-    for name in (folder.WEIGHTS, "settings.partial.yaml", folder.LOCK):
+    for name in (run_files.WEIGHTS, "settings.partial.yaml", folder.LOCK):
         (tmp_path / "run" / name).write_text("{}")
     execute(settings("kd"), tmp_path / "run")
-    assert (tmp_path / "run" / folder.SUMMARY).exists()
+    assert (tmp_path / "run" / run_files.SUMMARY).exists()
 
 
 def test_each_process_has_its_own_generators_back():
@@ -148,7 +149,7 @@ def test_what_goes_wrong_with_the_pictures_leaves_the_run_finished(settings, tmp
     display, said = silent(), []
     display.say = said.append
     execute(settings("kd"), tmp_path / "run", display=display)
-    assert (tmp_path / "run" / folder.SUMMARY).exists()
+    assert (tmp_path / "run" / run_files.SUMMARY).exists()
     assert any("will not show what was transferred (KeyError: 'odd network')" in one for one in said)
 
 
@@ -180,6 +181,6 @@ def test_a_run_that_was_refused_before_it_saved_anything_does_not_block_the_corr
 @pytest.mark.parametrize(("text", "told"), [("- 1\n", "holds no settings"), ("a: [1", "no valid YAML")])
 def test_settings_that_are_none_are_told(settings, tmp_path, text, told):
     execute(settings("kd"), tmp_path / "run")
-    (tmp_path / "run" / folder.SETTINGS).write_text(text)
+    (tmp_path / "run" / run_files.SETTINGS).write_text(text)
     with pytest.raises(ValueError, match=told):
         execute(settings("kd"), tmp_path / "run")

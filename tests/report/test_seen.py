@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from understudy.report import read_run, seen, write_page
+from understudy.spec.run_files import SEEN
 
 RANDOM = np.random.default_rng(0)
 PICTURES = RANDOM.integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
@@ -26,7 +27,7 @@ def keep(folder, *, images=PICTURES, teacher=True, answers=True, size=16, number
         found[f"embedding {role}"] = (np.eye(classes)[labels] + 0.01 * RANDOM.normal(size=(number, classes))).astype(
             "f2"
         )
-    np.savez_compressed(folder / seen.FILE, **found)
+    np.savez_compressed(folder / SEEN, **found)
     return found
 
 
@@ -85,7 +86,7 @@ def test_places_of_one_size_are_numbered(folders):
     found = keep(path, answers=False)
     for role in ("student", "teacher"):
         found[f"maps {role} 1 a b1"] = found[f"maps {role} 0 a b0"]
-    np.savez_compressed(path / seen.FILE, **found)
+    np.savez_compressed(path / SEEN, **found)
     (group,) = groups_of(path)
     assert [title for title, _ in seen.sheets(group)] == ["where it looks, 16 x 16, 1", "where it looks, 16 x 16, 2"]
 
@@ -120,7 +121,7 @@ def test_the_share_beside_their_class_is_counted_over_all_pairs(folders):
     found = keep(path)
     for role, embedding in (("student", RANDOM.normal(size=(40, 5))), ("teacher", np.zeros((40, 5)))):
         found[f"embedding {role}"] = embedding.astype("f2")
-    np.savez_compressed(path / seen.FILE, **found)
+    np.savez_compressed(path / SEEN, **found)
     points, labels = found["embedding student"].astype(float), found["labels"]
     gaps = np.linalg.norm(points[:, None] - points[None], axis=2) + np.diag(np.full(40, np.inf))
     share = 100 * (labels[gaps.argmin(axis=1)] == labels).mean()
@@ -161,7 +162,7 @@ def test_a_page_of_runs_from_before_does_without(four_runs, tmp_path):
 def test_a_teachers_maps_stand_where_the_students_could_not_be_read(folders):
     path = folders.make("kd", 80.0)
     found = keep(path, answers=False)
-    np.savez_compressed(path / seen.FILE, **{key: found[key] for key in found if not key.startswith("maps student")})
+    np.savez_compressed(path / SEEN, **{key: found[key] for key in found if not key.startswith("maps student")})
     (group,) = groups_of(path)
     rows = [(title, [label for label, _ in rows]) for title, rows in seen.sheets(group)]
     assert rows == [(f"where it looks, {size}", ["", "teacher, wrn22-4"]) for size in ("16 x 16", "8 x 8")]
@@ -181,6 +182,6 @@ def test_pictures_of_other_than_one_or_three_channels_are_shown(folders, channel
 @pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04broken"])
 def test_a_broken_file_is_named(folders, content):
     path = folders.make("kd", 80.0)
-    (path / seen.FILE).write_bytes(content)
+    (path / SEEN).write_bytes(content)
     with pytest.raises(ValueError, match=r"seen\.npz: not what a run writes there .* remove it"):
         groups_of(path)

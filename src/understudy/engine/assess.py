@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from understudy.data import BoxedImages, Dataset, load
-from understudy.engine import facts, folder
+from understudy.engine import facts
 from understudy.engine.detecting import is_detector, make_detector_ready, measure_detection
 from understudy.engine.measurement import measure, measure_alike
 from understudy.engine.networks import loading_as_trained
@@ -19,7 +19,7 @@ from understudy.engine.plan import load_data, loading_of
 from understudy.engine.searching import measure_search
 from understudy.engine.subject import Found, Subject, ask, find, is_embedding, make_ready, settings_beside
 from understudy.engine.words_of_evaluate import Told, told_by
-from understudy.spec import read_object
+from understudy.spec import read_object, run_files
 
 NOTHING = Told()
 
@@ -120,7 +120,7 @@ def load_beside(found: Found, name: str | None, data_folder: Path | None, told: 
 
 def _trained_on(found: Found) -> str | None:
     """The fingerprint of the run's data; None where the file lies beside none."""
-    facts_file = found.file.parent / folder.FACTS
+    facts_file = found.file.parent / run_files.FACTS
     return read_object(facts_file, "data")["data"].get("sha256") if facts_file.is_file() else None
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from understudy.engine import folder
 from understudy.engine.networks import student_metadata
 from understudy.engine.plan import Plan
 from understudy.engine.record import read_lines
 from understudy.models import save_weights
 from understudy.precision import Precision
+from understudy.spec import run_files
 from understudy.tasks import Task
 
 
@@ -34,7 +34,7 @@ def keep_if_best(plan: Plan, out: Path, scores: dict[str, dict[str, float]] | No
         return
     score, before = scores["validation"][plan.task.headline], best_epoch(out, plan.task)
     if before is None or score > before["score"]:
-        write_student(plan, out / folder.BEST)
+        write_student(plan, out / run_files.BEST)
 
 
 def write_student(plan: Plan, path: Path) -> None:
@@ -49,7 +49,7 @@ def measure_best(plan: Plan, out: Path, precision: Precision) -> dict[str, float
     student = plan.assembled
     last = {name: value.clone() for name, value in student.state_dict().items()}
     try:
-        student.load_state_dict(load_file(out / folder.BEST))
+        student.load_state_dict(load_file(out / run_files.BEST))
         return plan.task.measure(student, plan.data.test, plan.data, precision)
     finally:
         student.load_state_dict(last)

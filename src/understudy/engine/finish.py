@@ -11,6 +11,7 @@ from understudy.engine.plan import Plan
 from understudy.engine.record import read_lines
 from understudy.engine.state import Place
 from understudy.precision import Precision
+from understudy.spec import run_files
 
 
 def finish(
@@ -25,7 +26,7 @@ def finish(
     exact = precision.exact()
     data, student = plan.data, plan.assembled
     # Before anything is measured: what was learnt is not lost to a measurement that fails.
-    write_student(plan, out / folder.STUDENT)
+    write_student(plan, out / run_files.STUDENT)
     scores = plan.task.measure(student, data.test, data, exact)
     plan.task.draw(student, data, exact, out)
     lines = read_lines(out)
@@ -46,16 +47,16 @@ def finish(
             _phase_speed(phase, spent, lines)
             for phase, spent in zip(run_facts["method"]["phases"], place.phase_train_s, strict=True)
         ],
-        "student_sha256": facts.sha256(out / folder.STUDENT),
+        "student_sha256": facts.sha256(out / run_files.STUDENT),
     }
-    folder.write_json(out / folder.SUMMARY, summary)
+    folder.write_json(out / run_files.SUMMARY, summary)
     return summary
 
 
 def _best(plan: Plan, out: Path, exact: Precision) -> dict[str, Any] | None:
     """The best epoch of the curve, on which images it is the best, and what its student comes to on the test images."""
     best = best_epoch(out, plan.task)
-    if best is None or best["split"] != "validation" or not (out / folder.BEST).exists():
+    if best is None or best["split"] != "validation" or not (out / run_files.BEST).exists():
         return best
     return {**best, "test_scores": measure_best(plan, out, exact)}
 

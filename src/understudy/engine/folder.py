@@ -11,16 +11,10 @@ from filelock import FileLock, Timeout
 
 from understudy.engine import checkpoint, facts
 from understudy.spec import Settings, StudentSettings, TeacherSettings, check_folder, read_object, whole_file
+from understudy.spec.run_files import SETTINGS, SUMMARY, WEIGHTS
 
-SETTINGS, FACTS, SUMMARY, STUDENT = "settings.yaml", "run.json", "summary.json", "student.safetensors"
-# The student of the best epoch on held-out images, where the run has some.
-BEST = "best.safetensors"
-# The fingerprints of the files of weights that the run began with; not in folders from before there was this file.
-WEIGHTS = "weights.json"
 # There while a process carries the run out.
 LOCK = ".lock"
-# Only where data.mislabel gave some images a wrong label: which.
-MISLABELLED = "mislabelled.json"
 # These change where files lie, how often something is written, or whom the teacher's answers come from: never what is
 # learnt. Never a bit of it, but for stored answers in a compiled step, which rounds otherwise.
 MAY_DIFFER = (

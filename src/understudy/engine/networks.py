@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from understudy.data import Crops, Dataset, Loading
-from understudy.engine import folder
 from understudy.engine.refusal import check_size
 from understudy.models import Form, build, classifier, embed, end_of, load_weights, read_metadata, select_weights
-from understudy.spec import NetworkSettings, StudentSettings, TeacherSettings, did_you_mean
+from understudy.spec import NetworkSettings, StudentSettings, TeacherSettings, did_you_mean, run_files
 from understudy.teachers import Member, Teachers
 
 # What makes a network of a classifier: (a function that answers the classifier anew, example images) -> the network.
@@ -195,10 +194,10 @@ def locate(name: str, weights: Path | None) -> NetworkSettings:
     """
     path = Path(name)
     if path.is_dir():
-        path = path / folder.STUDENT
+        path = path / run_files.STUDENT
         if not path.exists():
             raise ValueError(
-                f"{name} holds no finished run (no {folder.STUDENT}); give a model's name or a finished run"
+                f"{name} holds no finished run (no {run_files.STUDENT}); give a model's name or a finished run"
                 + did_you_mean(Path(name))
             )
     elif path.is_file() and path.suffix != ".safetensors":

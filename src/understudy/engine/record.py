@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from understudy.processes import mean_of_all
 from understudy.spec import RunFailedError
+from understudy.spec.run_files import LOG
 
-FILE = "metrics.jsonl"
 _ADVICE = (
     "Lower optim.lr (phases.NAME.lr: one phase's alone) or the term's weight (terms.NAME.weight), or try "
     "--precision float32"
@@ -26,7 +26,7 @@ class NotFiniteError(RunFailedError):
 
 def read_lines(folder: Path) -> list[dict[str, Any]]:
     """The log of the run in this folder, first line first."""
-    return [json.loads(line) for line in (folder / FILE).read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
 
 
 def check_weights(network: nn.Module, where: str) -> None:
@@ -49,7 +49,7 @@ class Record:
     """
 
     def __init__(self, folder: Path):
-        self.path = folder / FILE
+        self.path = folder / LOG
         self.send: Callable[[dict[str, Any]], None] = lambda line: None
         self.names: tuple[str, ...] = ()
         self.pending: list[Tensor] = []

@@ -36,7 +36,7 @@ from understudy.methods import Method
 from understudy.models import load_weights
 from understudy.precision import Precision, can_compile, threads_for
 from understudy.processes import is_first, joined
-from understudy.spec import RunFailedError, Settings, check_folder, read_object
+from understudy.spec import RunFailedError, Settings, check_folder, read_object, run_files
 from understudy.spec.scores import in_words
 
 
@@ -134,7 +134,7 @@ def _precision(plan: Plan, out: Path) -> Precision:
     chosen = plan.choose_precision()
     if not (out / checkpoint.FILE).exists():
         return chosen
-    before = read_object(out / folder.FACTS, "precision")["precision"]
+    before = read_object(out / run_files.FACTS, "precision")["precision"]
     return replace(
         chosen,
         dtype=getattr(torch, before["dtype"]),
@@ -299,7 +299,7 @@ def _make_cache(
 def _read_finished(plan: Plan, out: Path, display: Display) -> dict[str, Any]:
     """The summary of the run that is finished in the folder; its student's weights are loaded."""
     read_facts(plan, out)
-    summary = read_object(out / folder.SUMMARY, "scores", "headline")
-    load_weights(plan.assembled, out / folder.STUDENT)
+    summary = read_object(out / run_files.SUMMARY, "scores", "headline")
+    load_weights(plan.assembled, out / run_files.STUDENT)
     display.say(f"{out} is already finished: {in_words(summary['headline'], summary['scores'])}")
     return summary

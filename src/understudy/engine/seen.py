@@ -23,9 +23,9 @@ from understudy.engine.plan import Plan
 from understudy.losses import attention_energy
 from understudy.modes import evaluating
 from understudy.precision import Precision
+from understudy.spec.run_files import SEEN
 from understudy.taps import Tapped, as_map, named_positions, pairs
 
-FILE = "seen.npz"
 ROLE = "after_relu"
 # A row of small pictures; as many dots, in as many colours, as a chart can hold of several networks.
 NUM_SHOWN, LONGEST_SIDE = 6, 96
@@ -51,7 +51,7 @@ def keep_seen(plan: Plan, precision: Precision, out: Path) -> None:
         kept: dict[str, Any] = _look(test, plan, networks, precision) | _arrange(test, plan, networks, precision)
     held = io.BytesIO()
     np.savez_compressed(held, **kept)
-    folder.write_whole(out / FILE, held.getvalue())
+    folder.write_whole(out / SEEN, held.getvalue())
 
 
 def _look(

@@ -14,7 +14,7 @@ from understudy.engine.student_memory import in_words as memory_in_words
 from understudy.engine.teacher_scores import is_known
 from understudy.precision import Precision
 from understudy.processes import num_processes
-from understudy.spec import read_object
+from understudy.spec import read_object, run_files
 from understudy.spec.scores import in_words
 
 
@@ -38,15 +38,15 @@ def find_facts(
     run_facts["student"]["memory"] = memory
     run_facts["processes"] = num_processes()
     run_facts["findings"] = look_quickly(plan, distiller, precision, run_facts["teacher"])
-    folder.write_json(out / folder.FACTS, run_facts)
+    folder.write_json(out / run_files.FACTS, run_facts)
     if plan.data.mislabelled:
-        folder.write_json(out / folder.MISLABELLED, list_mislabelled(plan.data))
+        folder.write_json(out / run_files.MISLABELLED, list_mislabelled(plan.data))
     return run_facts
 
 
 def read_facts(plan: Plan, out: Path) -> dict[str, Any]:
     """The facts of the run in the folder. Raises ValueError if its data, teacher or method have changed since."""
-    run_facts = read_object(out / folder.FACTS, "data", "teacher", "method", "student")
+    run_facts = read_object(out / run_files.FACTS, "data", "teacher", "method", "student")
     if run_facts["data"]["sha256"] != plan.data.fingerprint():
         raise ValueError(f"{out} was trained on other data of the same name; give another folder with --out")
     taught_by = (run_facts["teacher"] or {}).get("sha256")

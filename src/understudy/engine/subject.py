@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from understudy.data import Dataset, Images, batches_in_order
-from understudy.engine import facts, folder
+from understudy.engine import facts
 from understudy.engine.networks import EMBEDDING, build_teacher, locate
 from understudy.engine.onnx_file import OnnxFile, open_onnx
 from understudy.models import read_metadata
 from understudy.precision import Precision, choose
-from understudy.spec import RunSettings, Settings, TeacherSettings, did_you_mean, few
+from understudy.spec import RunSettings, Settings, TeacherSettings, did_you_mean, few, run_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def find(checkpoint: str, model: str | None = None) -> Found:
         onnx = open_onnx(path)
         return Found(model=onnx.metadata.get("model", path.name), file=path, metadata=onnx.metadata, onnx=onnx)
     if model is not None:
-        file = path / folder.STUDENT if path.is_dir() else path
+        file = path / run_files.STUDENT if path.is_dir() else path
         if not file.is_file():
             raise ValueError(f"there is no file {file}; give a run's folder or a file of weights{did_you_mean(path)}")
         return Found(model=model, file=file, metadata=read_metadata(file))
@@ -84,7 +84,7 @@ def is_embedding(found: Found) -> bool:
 
 def settings_beside(found: Found) -> Settings | None:
     """The settings of the run in whose folder the file lies; None where it lies elsewhere."""
-    path = found.file.parent / folder.SETTINGS
+    path = found.file.parent / run_files.SETTINGS
     if not path.is_file():
         return None
     try:

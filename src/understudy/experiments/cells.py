@@ -7,7 +7,8 @@ from typing import Any
 
 from understudy.experiments.row import Row
 from understudy.experiments.value import value_of
-from understudy.spec import whole_file
+from understudy.spec import read_object, whole_file
+from understudy.spec.run_files import FACTS, STUDENT, SUMMARY, WEIGHTS
 
 Cell = dict[str, Any]
 # What a cell has beside the row's key columns.
@@ -33,10 +34,9 @@ OPTIONS = {
 
 def cell_of(row: Row, folder: Path) -> Cell | None:
     """The row's number from a run's folder, with what it takes to measure it again; None while it is unfinished."""
-    if not (folder / "summary.json").exists():
+    if not (folder / SUMMARY).exists():
         return None
-    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    run, summary = read_object(folder / FACTS, "teacher", "data"), read_object(folder / SUMMARY, "scores", "headline")
     value = value_of(row, summary)
     if value is None:
         return None
@@ -74,7 +74,7 @@ def _error_of(teacher: dict[str, Any] | None) -> float | None:
 
 def _start(folder: Path) -> dict[str, str]:
     """The fingerprint of the weights that the student began with, where there are any and it is known."""
-    known = folder / "weights.json"
+    known = folder / WEIGHTS
     began_with = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
     return {"start_sha256": began_with["student.weights"]} if "student.weights" in began_with else {}
 
@@ -111,7 +111,7 @@ def command_of(row: Row, run: dict[str, Any]) -> str:
 def _file_name(path: str) -> str:
     """TEACHER.safetensors; FOLDER/student.safetensors of a run's folder."""
     file = Path(path)
-    return str(Path(file.parent.name, file.name)) if file.name == "student.safetensors" else file.name
+    return str(Path(file.parent.name, file.name)) if file.name == STUDENT else file.name
 
 
 def _word(value: object) -> str:

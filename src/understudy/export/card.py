@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from understudy.data import Crops
-from understudy.engine import facts, folder
+from understudy.engine import facts
 from understudy.engine.latency import Latency
 from understudy.export.exported import Exported
 from understudy.export.loading import how_to_load
@@ -17,6 +17,7 @@ from understudy.export.source import has_source
 from understudy.export.student import Student
 from understudy.models import end_of
 from understudy.report import quantities
+from understudy.spec import run_files
 from understudy.spec.scores import in_words, title
 
 TITLES = {
@@ -81,7 +82,7 @@ def _content(student: Student) -> dict[str, Any]:
 
 
 def _is_best(student: Student) -> bool:
-    return student.file.name == folder.BEST
+    return student.file.name == run_files.BEST
 
 
 def _prepared(student: Student) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from understudy.data import Dataset, batches_in_order
-from understudy.engine import facts, folder
+from understudy.engine import facts
 from understudy.engine.assess import load_beside
 from understudy.engine.networks import build_network, form_in, student_metadata
 from understudy.engine.subject import Found, find, is_embedding, some
@@ -16,7 +16,7 @@ from understudy.models import load_weights, read_metadata
 from understudy.ops import scaled
 from understudy.report import Run, read_run
 from understudy.report.progress import progress_text
-from understudy.spec import NetworkSettings
+from understudy.spec import NetworkSettings, run_files
 
 # As many of the test images as an exported file is compared on.
 NUM_IMAGES = 128
@@ -90,7 +90,7 @@ def open_student(
 def _of_best_epoch(run: Run, found: Found) -> tuple[Run, Found]:
     """The run as if it had ended with its best epoch, and that epoch's student."""
     assert run.summary is not None
-    best, file = run.summary["best"] or {}, run.folder / folder.BEST
+    best, file = run.summary["best"] or {}, run.folder / run_files.BEST
     if "test_scores" not in best or not file.is_file():
         raise ValueError(
             f"{run.folder} kept no best epoch's student: a run that holds images out, as with data.validation=0.1, does"

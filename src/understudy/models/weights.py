@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from understudy.models.cut import cut_of
 from understudy.models.renames import as_words, fitted, propose
 from understudy.spec import few, whole_file
+from understudy.spec.run_files import STUDENT
 
 # Where training programs keep the weights among other things.
 HOLDERS = ("state_dict", "model_state_dict", "model", "net", "network", "student", "weights", "params")
@@ -63,7 +64,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if path.is_dir():
         inside = sorted(one.name for one in path.iterdir() if one.suffix in (".safetensors", ".pt", ".pth"))
         # Of a run's folder, the student after the last epoch.
-        likely = next((name for name in inside if name == "student.safetensors"), *inside[:1])
+        likely = next((name for name in inside if name == STUDENT), *inside[:1])
         raise ValueError(
             f"{path} is a folder; give the file of weights in it" + (f": {path / likely}" if inside else "")
         )

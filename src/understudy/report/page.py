@@ -7,6 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from understudy.spec.run_files import DETECTIONS
+
 from . import figures, quantities, seen
 from .comparable import best_among, finished_students
 from .headline import headline, outcome, tiles
@@ -17,9 +19,6 @@ from .run_folder import Run
 from .seeds import HEADINGS, best_over_seeds, over_seeds
 from .table import columns, comparison
 from .template import html_template
-
-# What a run that detects objects draws of them.
-PICTURE = "detections.jpg"
 
 
 def write_page(runs: Sequence[Run], path: str | Path, title: str = "understudy report") -> Path:
@@ -140,7 +139,7 @@ def _run(index: int, run: Run, label: str, *, own_charts: bool) -> dict[str, Any
         "result": result(run),
         "settings": run.settings,
         "charts": [Markup(svg) for svg in charts if svg],
-        "picture": _picture(run.folder / PICTURE),
+        "picture": _picture(run.folder / DETECTIONS),
     }
 
 

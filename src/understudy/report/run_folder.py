@@ -1,11 +1,4 @@
-"""A run folder, read from disk. In it are:
-
-- settings.yaml: the resolved settings, kept as text
-- run.json: who learnt from whom, on what, with what
-- metrics.jsonl: one JSON object a line: "steps", "epoch", "weights", "rates", "gradients", "selection" or
-  "compile"
-- summary.json: what came out; only there when the run has finished
-"""
+"""A run folder, read from disk; `spec.run_files` says what is in it."""
 
 import json
 from collections.abc import Sequence
@@ -16,9 +9,10 @@ from typing import Any
 import yaml
 
 from understudy.spec import did_you_mean, read_object
+from understudy.spec.run_files import FACTS, LOG, RECORDS, SETTINGS, SUMMARY
 
-EXPECTED = "run.json, metrics.jsonl, settings.yaml and, once finished, summary.json"
-FACTS = ("task", "name", "headline", "method", "student", "teacher", "data")
+EXPECTED = f"{FACTS}, {LOG}, {SETTINGS} and, once finished, {SUMMARY}"
+NEEDED = ("task", "name", "headline", "method", "student", "teacher", "data")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +74,7 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
 
     ValueError where there is no run at all, or a file of one is broken.
     """
-    of_runs = [path for path in paths if (path / "run.json").is_file()]
+    of_runs = [path for path in paths if (path / FACTS).is_file()]
     found = [read_run(path) for path in of_runs or paths[:1]]
     return found, [path for path in paths if path not in of_runs]
 
@@ -88,11 +82,11 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
 def read_run(folder: str | Path) -> Run:
     """The run in `folder`, finished or not. ValueError if it is no run folder or a file in it is broken."""
     folder = Path(folder)
-    if not (folder / "run.json").is_file():
+    if not (folder / FACTS).is_file():
         raise ValueError(_no_run_here(folder))
-    facts = read_object(folder / "run.json", *FACTS)
-    settings, summary = folder / "settings.yaml", folder / "summary.json"
-    records = [*_read_records(folder / "metrics.jsonl")]
+    facts = read_object(folder / FACTS, *NEEDED)
+    settings, summary = folder / SETTINGS, folder / SUMMARY
+    records = [*_read_records(folder / LOG)]
     return Run(
         folder=folder,
         facts=facts,
@@ -135,12 +129,11 @@ def _is_json(line: str) -> bool:
 
 
 def _record(line: str, path: Path, number: int) -> dict[str, Any]:
-    kinds = ("steps", "epoch", "weights", "rates", "gradients", "selection", "compile")
     where = f"{path}, line {number}"
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"{where}: not JSON ({error.msg}): {line[:60]!r}") from error
-    if not isinstance(record, dict) or record.get("kind") not in kinds:
-        raise ValueError(f"{where}: found {line[:60]!r}; expected an object of kind {', '.join(kinds)}")
+    if not isinstance(record, dict) or record.get("kind") not in RECORDS:
+        raise ValueError(f"{where}: found {line[:60]!r}; expected an object of kind {', '.join(RECORDS)}")
     return record

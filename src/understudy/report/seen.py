@@ -16,13 +16,14 @@ from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
+from understudy.spec.run_files import SEEN
+
 from .figures import legend_mark
 from .palette import Look, looks
 from .quantities import fraction_as_percent
 from .run_folder import Run
 from .svg import inline_svg
 
-FILE = "seen.npz"
 COLOURS = colormaps["viridis"]
 # Pixels of the page's pictures; smaller ones are shown in squares, so that no map looks finer than it is.
 CELL, GAP = 64, 6
@@ -69,7 +70,7 @@ def seers(runs: Sequence[Run], names: Sequence[str]) -> list[list[Seer]]:
     """The runs' networks, together where they saw the same images: first the teachers, each once, then the students."""
     together: dict[bytes, list[tuple[Run, str, dict[str, np.ndarray]]]] = {}
     for run, name in zip(runs, names, strict=True):
-        kept = _read(run.folder / FILE)
+        kept = _read(run.folder / SEEN)
         if kept:
             together.setdefault(kept["images"].tobytes(), []).append((run, name, kept))
     return [_teachers(found) + _students(found) for found in together.values()]

@@ -10,7 +10,7 @@ from pathlib import Path
 from understudy.engine import facts, folder
 from understudy.experiments import TABLES, TEACHERS, Row, Table
 from understudy.reproduce.quick import quick_settings
-from understudy.spec import read_settings
+from understudy.spec import read_settings, run_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def _made_by(name: str, runs: Path, is_quick: bool) -> Weights:
     begun = _made_by(start, runs, is_quick) if start else None
     identity = f"{name}-{_fingerprint(_recipe_settings(name, is_quick), {'student.weights': begun})}"
     place = runs / "teachers" / identity
-    return Weights(weights=place / folder.STUDENT, made_in=place, identity=identity)
+    return Weights(weights=place / run_files.STUDENT, made_in=place, identity=identity)
 
 
 def _recipe_settings(name: str, is_quick: bool) -> dict[str, object]:
@@ -145,7 +145,7 @@ def _plan_start(
     teacher = teachers[row.teacher] if row.teacher else None
     run = _plan_row(name, replace(row, settings=settings), seed, runs, teacher, None)
     planned[run.folder] = replace(run, rows=())
-    return Weights(weights=run.folder / folder.STUDENT, made_in=run.folder, identity=run.folder.name)
+    return Weights(weights=run.folder / run_files.STUDENT, made_in=run.folder, identity=run.folder.name)
 
 
 def _plan_row(name: str, row: Row, seed: int, runs: Path, teacher: Weights | None, start: Weights | None) -> Run:

@@ -10,9 +10,9 @@ from torchvision.utils import draw_bounding_boxes, make_grid
 from understudy.data import BoxedImages, Dataset
 from understudy.data.fit import square
 from understudy.precision import Precision
+from understudy.spec.run_files import DETECTIONS
 from understudy.tasks.detection.measure import detect
 
-FILE = "detections.jpg"
 NUM_IMAGES, COLUMNS = 8, 4
 # Of the detections of an image at most so many are drawn, the surest first, and none that is less sure.
 MOST, LEAST_SCORE = 6, 0.3
@@ -28,7 +28,7 @@ def draw(detector: nn.Module, data: Dataset, precision: Precision, folder: Path)
         _drawn(some, index, found, data.train.class_names)
         for index, found in enumerate(detect(detector, some, precision.device))
     ]
-    path = folder / FILE
+    path = folder / DETECTIONS
     sheet = make_grid(square(pictures, SIDE), nrow=COLUMNS, padding=4, pad_value=255)
     to_pil_image(sheet).save(path, quality=85)
     return path

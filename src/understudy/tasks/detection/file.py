@@ -9,6 +9,7 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from understudy.models import build, load_weights, read_metadata
 from understudy.spec import DetectionSettings
+from understudy.spec.run_files import STUDENT
 from understudy.tasks.detection.backbone import Backbone
 from understudy.tasks.detection.detector import make_detector
 
@@ -30,7 +31,7 @@ def load_detector(path: str | Path, model: str | None = None) -> GeneralizedRCNN
     `detector([image, ...])` takes images (3, H, W) in 0 to 1, of any sizes, and answers boxes, labels (1 is the first
     class) and scores of each. Raises ValueError where the file holds no detector.
     """
-    path = Path(path) / "student.safetensors" if Path(path).is_dir() else Path(path)
+    path = Path(path) / STUDENT if Path(path).is_dir() else Path(path)
     said = read_metadata(path) if path.is_file() else {}
     if KEY not in said:
         raise ValueError(f"{path} holds no detector; give the folder of a run with settings of detection")
