@@ -27,7 +27,7 @@ from understudy.cli.options import (
     Weights,
     Words,
 )
-from understudy.spec import RunFailedError, Settings, read_settings
+from understudy.spec import RunFailedError, Settings, read_settings, run_files
 from understudy.spec.scores import in_words
 
 
@@ -197,10 +197,18 @@ def _carry_out(settings: Settings, folder: Path) -> None:
     screen = console()
     result = execute(settings, folder, display=Display(screen))
     screen.print(
-        f"[bold]{in_words(result.summary['headline'], result.scores)}[/bold] on the test images; "
-        f"the student is {escape(str(result.folder / 'student.safetensors'))}",
+        f"[bold]{in_words(result.summary['headline'], result.scores)}[/bold] on the test images after the last epoch; "
+        f"the student is {escape(str(result.folder / run_files.STUDENT))}",
         highlight=False,
     )
+    best = result.summary["best"]
+    if best and "test_scores" in best:
+        told = in_words(result.summary["headline"], best["test_scores"])
+        screen.print(
+            f"best on the held-out images: epoch {best['epoch']}, {told} on the test images; "
+            f"{escape(str(result.folder / run_files.BEST))}",
+            highlight=False,
+        )
 
 
 def _several(settings: Settings, out: Path | None, count: int) -> None:

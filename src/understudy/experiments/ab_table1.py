@@ -57,6 +57,5 @@ AB_TABLE1 = Table(
         for (init, train), published in zip(BUDGETS, errors, strict=True)
     },
     across=("epochs_init", "epochs_train"),
-    lower_is_better=True,
     notes="Methods without an initialisation train for the sum of both numbers of epochs.",
 )

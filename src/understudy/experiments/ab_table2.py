@@ -68,7 +68,6 @@ AB_TABLE2 = Table(
     citation=f"{CITATION}, table 2",
     rows={**PLAIN, **LONG, **SHORTER},
     across=("percent_data",),
-    lower_is_better=True,
     notes="The paper does not say what an epoch of few images is; where it matters both readings are measured: each "
     f"image once, and as many images as the whole set has. {SHORT_NOTE}",
 )

@@ -56,6 +56,5 @@ AB_TABLE3 = Table(
     citation=f"{CITATION}, table 3",
     rows=WHOLE | shortened(WHOLE),
     across=("compression_type",),
-    lower_is_better=True,
     notes=f"10 % of the training images, 20 + 100 epochs. {SHORT_NOTE}",
 )

@@ -86,6 +86,5 @@ AB_TABLE6 = Table(
     citation=f"{CITATION}, table 6",
     rows=WHOLE | shortened(WHOLE),
     across=("layer",),
-    lower_is_better=True,
     notes=f"10 % of the training images, 20 + 100 epochs. {SHORT_NOTE} KD reads no layer.",
 )

@@ -42,6 +42,5 @@ AB_TABLE8 = Table(
     citation=f"{CITATION}, table 8",
     rows=WHOLE | shortened(WHOLE),
     across=("margin",),
-    lower_is_better=True,
     notes=f"10 % of the training images, 20 + 100 epochs. {SHORT_NOTE}",
 )

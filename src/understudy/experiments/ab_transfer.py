@@ -97,5 +97,4 @@ def transfer_table(
             for count, accuracy in zip(samples, accuracies, strict=True)
         },
         across=("samples_per_class",),
-        lower_is_better=False,
     )

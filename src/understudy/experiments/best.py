@@ -37,7 +37,6 @@ BEST_TABLE = Table(
         if row.keys["method"] == PAPERS
     },
     across=("epochs_init", "epochs_train"),
-    lower_is_better=True,
     notes=f"The recipe: {CANDIDATES[BEST][0]}, one cycle of the rate, for the sum of both numbers of epochs; "
     f"published: {LABELS[PAPERS]}.",
 )

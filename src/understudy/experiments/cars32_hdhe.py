@@ -58,5 +58,4 @@ CARS32_HDHE = Table(
     citation="a table of our own",
     rows={f"{method}/recall@{rank}": _row(method, rank) for method in METHODS for rank in RANKS},
     across=("metric",),
-    lower_is_better=False,
 )

@@ -79,5 +79,4 @@ FACES38_SELECTIVE = Table(
         for keep in (None, *RATIOS)
     },
     across=("labels",),
-    lower_is_better=True,
 )

@@ -113,5 +113,4 @@ FINETUNE_LAYER_PRUNING = Table(
         for rank, published in zip(RANKS, recalls, strict=True)
     },
     across=("metric",),
-    lower_is_better=False,
 )

@@ -84,7 +84,6 @@ FRONTIER = Table(
     citation=f"a table of our own, beside {LABELS['ab+kd']} at 1 + 1 in Heo et al., AAAI 2019, table 1",
     rows={name: _row(name) for name in CANDIDATES},
     across=("epochs_init", "epochs_train"),
-    lower_is_better=True,
     notes="Error in per cent on 5,000 training images that are held out of the student's training, but not of its "
     "teacher's; the test images choose nothing.",
 )

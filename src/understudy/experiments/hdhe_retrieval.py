@@ -165,5 +165,4 @@ HDHE_RETRIEVAL = Table(
         for rank, published in zip(RANKS[dataset], recalls, strict=False)
     },
     across=("dataset", "metric"),
-    lower_is_better=False,
 )

@@ -50,5 +50,4 @@ METHODS_DIGITS = Table(
     citation="a table of our own",
     rows={name: _row(row) for name, row in METHODS_SMALL_DATA.rows.items()},
     across=("epochs_init", "epochs_train"),
-    lower_is_better=True,
 )

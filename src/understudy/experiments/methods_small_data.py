@@ -79,5 +79,4 @@ METHODS_SMALL_DATA = Table(
     citation="a table of our own, after Heo et al., AAAI 2019, table 2",
     rows={name: _row(name, label, published) for name, (label, published) in METHODS.items()},
     across=("epochs_init", "epochs_train"),
-    lower_is_better=True,
 )

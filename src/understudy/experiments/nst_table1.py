@@ -29,5 +29,4 @@ NST_TABLE1 = Table(
         for dataset, published in zip(("cifar10", "cifar100"), errors, strict=True)
     },
     across=("dataset",),
-    lower_is_better=True,
 )

@@ -80,5 +80,4 @@ NST_TABLE3 = Table(
         for metric, published in zip(METRICS, errors, strict=True)
     },
     across=("metric",),
-    lower_is_better=True,
 )

@@ -89,5 +89,4 @@ NST_TABLE4 = Table(
         for object_class, published in zip(CLASSES, values, strict=True)
     },
     across=("object_class",),
-    lower_is_better=False,
 )

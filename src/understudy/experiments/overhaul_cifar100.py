@@ -110,7 +110,6 @@ OVERHAUL_CIFAR100 = Table(
         for method, published in zip(METHODS, errors, strict=True)
     },
     across=("setup",),
-    lower_is_better=True,
     notes="a: WRN 28-4 to 16-4; b: 28-4 to 28-2; c: 28-4 to 16-2; d: 28-4 to ResNet-56; e: PyramidNet-200 (240) to "
     "WRN 28-4; f: PyramidNet-200 (240) to PyramidNet-110 (84).",
 )

@@ -101,5 +101,4 @@ OVERHAUL_IMAGENET = Table(
         for metric, published in zip(METRICS, errors, strict=True)
     },
     across=("teacher", "student", "metric"),
-    lower_is_better=True,
 )

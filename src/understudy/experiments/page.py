@@ -57,12 +57,19 @@ def heading(part: Part) -> str:
 
 def _numbers(part: Part) -> str:
     table, grid = part.table, part.grid
-    better = "Less is better." if table.lower_is_better else "More is better."
+    better = _better(table)
     if all(row.published is None for row in table.rows.values()):
         return f"{markdown(grid)}\n\nIn per cent. {better}"
     others = sorted({row.published_budget for row in table.rows.values() if row.published_budget})
     legend = f"Measured (published{', at ' + ' and '.join(others) if others else ''})."
     return f"{markdown(grid)}\n\n{legend} In per cent. {better}"
+
+
+def _better(table: Table) -> str:
+    kinds = {row.less_is_better for row in table.rows.values()}
+    if len(kinds) > 1:
+        return "Of errors less is better, of the rest more."
+    return "Less is better." if kinds == {True} else "More is better."
 
 
 def _speeds(table: Table, cells: Sequence[Cell]) -> str:

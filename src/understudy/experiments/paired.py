@@ -66,5 +66,5 @@ def _difference(row: Row, alone: Row | None, cells: Sequence[Cell], table: Table
     gains = [own[seed] - others[seed] for seed in sorted(own.keys() & others.keys())]
     if len(gains) < 2:
         return ""
-    better = sum(gain < 0 if table.lower_is_better else gain > 0 for gain in gains)
+    better = sum(gain < 0 if row.less_is_better else gain > 0 for gain in gains)
     return f"{statistics.mean(gains):+.2f} +- {statistics.stdev(gains):.2f}, {better} of {len(gains)}"

@@ -32,6 +32,11 @@ class Row:
         """The label and the reading."""
         return f"{self.label}, {self.reading}" if self.reading else self.label
 
+    @property
+    def less_is_better(self) -> bool:
+        """Whether its metric is an error."""
+        return "error" in self.metric
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -42,5 +47,4 @@ class Table:
     citation: str
     rows: Mapping[str, Row]
     across: tuple[str, ...]
-    lower_is_better: bool
     notes: str = ""

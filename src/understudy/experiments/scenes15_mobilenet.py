@@ -56,5 +56,4 @@ SCENES15_MOBILENET = Table(
     citation="a table of our own",
     rows={method: _row(method, label) for method, label in STUDENTS.items()},
     across=("epochs_init", "epochs_train"),
-    lower_is_better=True,
 )

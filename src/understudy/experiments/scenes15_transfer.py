@@ -68,5 +68,4 @@ SCENES15_TRANSFER = Table(
     citation="a table of our own, after Heo et al., AAAI 2019, tables 4 and 5",
     rows={f"{method}/{count}": _row(method, count) for method in METHODS for count in SAMPLES},
     across=("samples_per_class",),
-    lower_is_better=False,
 )

@@ -59,7 +59,6 @@ VOC07MINI_DETECTION = Table(
     citation="a table of our own",
     rows={method: _row(method, label, start) for method, (label, start) in BACKBONES.items()},
     across=("dataset",),
-    lower_is_better=False,
     notes="542 images to train on, 239 to test on; mean average precision by VOC 2007's definition, with difficult "
     "objects ignored where they are known to be so.",
 )

@@ -59,7 +59,8 @@ def _check_output(role: str, output: Any, data: Dataset) -> None:
     if not is_logits or (role == "student" and found != (1, data.num_classes)):
         raise ValueError(
             f"the {role} answers {found} to one image, expected (1, {data.num_classes}): "
-            f"one logit for each class of {data.name}"
+            f"one logit for each class of {data.name}; wrap a network that answers anything else so that it answers "
+            f"these alone"
         )
 
 
