@@ -6,7 +6,9 @@ import pytest
 import torch
 import yaml
 
+from understudy.cli.run import default_name
 from understudy.models import build, save_weights
+from understudy.spec import read_settings
 
 
 @pytest.mark.slow
@@ -322,3 +324,13 @@ def test_several_seeds_are_runs_of_their_own_and_a_mean(call, tmp_path):
     diverging = ("--out", "runs/high", "optim.lr=1e30", "run.log_every=1")
     status, out, err = call("train", *words, *diverging, "--seeds", 2)
     assert status == 1 and "seed 0: " in err and "seed 1: " in err
+
+
+def test_the_folder_of_a_run_on_a_long_address_has_a_name_that_can_be_made(tmp_path):
+    names = {
+        default_name(read_settings(options={"student.model": "resnet8", "data.name": f"folder:/{'deep/' * 60}{name}"}))
+        for name in ("a" * 90, "b" + "a" * 89)
+    }
+    assert len(names) == 2 and all(len(name) < 200 for name in names)
+    short = default_name(read_settings(options={"student.model": "resnet8", "data.name": "folder:photos"}))
+    assert short == "resnet8-none-folder-photos-20-seed0"

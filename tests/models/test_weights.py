@@ -182,3 +182,14 @@ def test_of_a_runs_folder_the_student_is_proposed(network, tmp_path):
     torch.save({}, tmp_path / "checkpoint.pt")
     with pytest.raises(ValueError, match=r"is a folder; give the file of weights in it: .*student\.safetensors$"):
         load_weights(network, tmp_path)
+
+
+def test_safetensors_are_known_by_what_they_begin_with(network, tmp_path):
+    save_weights(network, tmp_path / "whole.safetensors", {"model": "own"})
+    for name in ("other.SAFETENSORS", "without_ending"):
+        (tmp_path / "whole.safetensors").rename(tmp_path / name)
+        check_loads(network, tmp_path / name)
+        assert read_metadata(tmp_path / name)["model"] == "own"
+        (tmp_path / name).rename(tmp_path / "whole.safetensors")
+    torch.save(network.state_dict(), tmp_path / "torch.bin")
+    assert read_metadata(tmp_path / "torch.bin") == {}

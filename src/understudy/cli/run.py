@@ -1,5 +1,6 @@
 """`understudy train` and `understudy distill`."""
 
+import hashlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,9 @@ from understudy.cli.options import (
 )
 from understudy.spec import RunFailedError, Settings, read_settings, run_files
 from understudy.spec.scores import in_words
+
+# Of the data set, in the name of a run's folder.
+LONGEST_NAME = 80
 
 
 @app.command()
@@ -261,14 +265,11 @@ def default_name(settings: Settings) -> str:
     parts = [settings.student.model.replace(":", "-").replace("/", "-")]
     if settings.task == "distill":
         parts.append(settings.method.name)
-    return "-".join(
-        [
-            *parts,
-            settings.data.name.replace(":", "-").replace("/", "-").replace("*", "_"),
-            "+".join(map(str, settings.epochs)),
-            f"seed{settings.run.seed}",
-        ]
-    )
+    data = settings.data.name.replace(":", "-").replace("/", "-").replace("*", "_")
+    if len(data) > LONGEST_NAME:
+        # A file system has names of 255 bytes at most: of a long address the end, told from others by its digest.
+        data = f"{hashlib.sha256(data.encode()).hexdigest()[:8]}-{data[-LONGEST_NAME:]}"
+    return "-".join([*parts, data, "+".join(map(str, settings.epochs)), f"seed{settings.run.seed}"])
 
 
 def _text(path: Path | None) -> str | None:

@@ -1,5 +1,6 @@
 """The end of a run: the student is measured in float32 and written, and the summary says what came out."""
 
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,7 @@ def _phase_speed(phase: dict[str, Any], train_s: float, lines: list[dict[str, An
 
     `compile_s` is the part of the time that its first steps took, one for each process; None where nothing is compiled.
     """
-    speeds = sorted(
-        line["images_per_s"] for line in lines if line["kind"] == "steps" and line["phase"] == phase["name"]
-    )
+    speeds = [line["images_per_s"] for line in lines if line["kind"] == "steps" and line["phase"] == phase["name"]]
     compiled = [line["compile_s"] for line in lines if line["kind"] == "compile" and line["phase"] == phase["name"]]
     return {
         "name": phase["name"],
@@ -82,5 +81,5 @@ def _phase_speed(phase: dict[str, Any], train_s: float, lines: list[dict[str, An
         "train_s": round(train_s, 1),
         "compile_s": round(sum(compiled), 1) if compiled else None,
         "images": phase["images"],
-        "images_per_s": speeds[len(speeds) // 2] if speeds else None,
+        "images_per_s": statistics.median_high(speeds) if speeds else None,
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from understudy.distiller import Distiller
+from understudy.distiller import TASK, Distiller
 from understudy.precision import Precision
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
@@ -28,7 +28,7 @@ def look(distiller: Distiller, batches: Iterable[Batch], precision: Precision, b
         found = [distiller.gradient_norms(*batch) for batch in batches]
     norms = {name: statistics.fmean(one[name] for one in found) for name in found[0]}
     factors = distiller.rescale(balance, norms) if balance else None
-    task = norms.pop("task")
+    task = norms.pop(TASK)
     # A weight is a factor of its gradient. Without one, no weight would help.
     balanced = {name: balance if balance and norm else norm / task for name, norm in norms.items()} if task else {}
     return {

@@ -46,13 +46,22 @@ def read_metadata(path: Path) -> dict[str, str]:
 
     Raises ValueError for a safetensors file that is not whole, and FileNotFoundError where it is not there.
     """
-    if path.suffix != ".safetensors":
+    if not _is_safetensors(path):
         return {}
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
     except SafetensorError as error:
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By the ending, or else by what the file begins with: the length of its header, and that."""
+    if path.suffix == ".safetensors" or not path.is_file():
+        return path.suffix == ".safetensors"
+    with open(path, "rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -73,7 +82,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         near = difflib.get_close_matches(str(path), beside, n=1)
         raise ValueError(f"no weights at {path}" + (f"; nearest: {near[0]}" if near else ""))
     try:
-        if path.suffix == ".safetensors":
+        if _is_safetensors(path):
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -2,6 +2,7 @@
 
 import math
 
+from understudy.distiller import TASK
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.pull import DROWNING, VANISHING
@@ -24,7 +25,7 @@ def terms(case: Case) -> list[Finding]:
             continue
         with case.precision.autocast():
             norms = case.distiller.gradient_norms(case.images, case.labels)
-        task = norms.pop("task")
+        task = norms.pop(TASK)
         for term in phase.terms:
             found += _finding(case, phase, term, norms[term.name], task, is_first)
             ratios.append(f"{term.name} {_short(norms[term.name] / task)}" if task else term.name)
