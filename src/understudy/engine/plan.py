@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from understudy.data import Dataset, Loading, load
-from understudy.engine import facts
+from understudy.data import Dataset, Loading, TrainingBatches, load
+from understudy.distiller import Distiller
+from understudy.engine import facts, rates
 from understudy.engine.narrow import find_narrow_convolution
 from understudy.engine.networks import begin_with_parts, build_student, build_teacher
 from understudy.engine.refusal import check_batch_of_one, check_size
@@ -68,6 +69,30 @@ class Plan:
     def batch_size(self) -> int:
         """How many images a step sees: no more than an epoch shows."""
         return min(self.settings.batch_size, self.epoch_images)
+
+    def make_distiller(self, precision: Precision) -> Distiller:
+        """Student, teacher and method on the device, with what the settings freeze."""
+        example = torch.zeros(2, *self.data.image_shape, device=precision.device)
+        distiller = Distiller(self.student, self.teacher, self.method, example, self.objective)
+        rates.freeze(distiller, self.settings.optim.rates, example)
+        precision.place(distiller)
+        return distiller
+
+    def make_batches(
+        self, precision: Precision, *, batch_size: int | None = None, workers: int | None = None
+    ) -> TrainingBatches:
+        """What is trained on; `batch_size` and `workers` in place of the run's own."""
+        wanted = self.settings.data
+        return self.task.make_batches(
+            self.data if workers is None else replace(self.data, workers=workers),
+            batch_size=batch_size or self.settings.batch_size,
+            seed=self.settings.run.seed,
+            device=precision.device,
+            augment=wanted.augment,
+            channels_last=precision.channels_last,
+            views=wanted.views,
+            epoch_images=wanted.epoch_images,
+        )
 
     def choose_precision(self) -> Precision:
         """What the settings' `auto` means for these networks on this machine.

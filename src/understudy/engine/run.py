@@ -11,7 +11,7 @@ from torch import nn
 
 from understudy.data import Dataset, Mixing, TrainingBatches
 from understudy.distiller import Distiller
-from understudy.engine import checkpoint, folder, rates
+from understudy.engine import checkpoint, folder
 from understudy.engine.auto_rates import AutoRates
 from understudy.engine.best import keep_if_best
 from understudy.engine.compile_cache import keep_compiled_code
@@ -120,7 +120,7 @@ def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> 
     for network in (plan.assembled, plan.teacher, plan.whole_teacher):
         if network is not None:
             precision.place(network)
-    with contextlib.closing(_make_batches(plan, precision)) as batches:
+    with contextlib.closing(plan.make_batches(precision)) as batches:
         shared = check_processes(plan.task, batches.batch_size)
         if shared is not None:
             display.say(shared)
@@ -153,9 +153,7 @@ def _train(
     until: float | None,
 ) -> dict[str, Any]:
     example = torch.zeros(2, *plan.data.image_shape, device=precision.device)
-    distiller = Distiller(plan.student, plan.teacher, plan.method, example, plan.objective)
-    rates.freeze(distiller, plan.settings.optim.rates, example)
-    precision.place(distiller)
+    distiller = plan.make_distiller(precision)
     agreement = make_agreement(plan.student, plan.teacher, distiller, example)
     record, saved = Record(out), checkpoint.load(out, precision.device)
     if saved is None:
@@ -251,19 +249,6 @@ def _compile(distiller: Distiller, display: Display) -> None:
     # on uncompiled.
     torch.compiler.reset()
     distiller.compile(dynamic=False)
-
-
-def _make_batches(plan: Plan, precision: Precision) -> TrainingBatches:
-    return plan.task.make_batches(
-        plan.data,
-        batch_size=plan.settings.batch_size,
-        seed=plan.settings.run.seed,
-        device=precision.device,
-        augment=plan.settings.data.augment,
-        channels_last=precision.channels_last,
-        views=plan.settings.data.views,
-        epoch_images=plan.settings.data.epoch_images,
-    )
 
 
 def _make_mixing(plan: Plan) -> Mixing:

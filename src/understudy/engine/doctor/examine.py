@@ -3,11 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from understudy.data import BoxedImages, Dataset
-from understudy.distiller import Distiller
-from understudy.engine import folder, rates
+from understudy.engine import folder
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.duplicates import conflicts, leaks
 from understudy.engine.doctor.finding import Finding, problems
@@ -100,23 +97,11 @@ def folder_findings(plan: Plan, out: Path | None) -> list[Finding]:
 def make_case(plan: Plan, precision: Precision) -> Case:
     """What the checks of the networks look at. ValueError where the two cannot be compared."""
     settings, shape = plan.settings, plan.data.image_shape
-    example = torch.zeros(2, *shape, device=precision.device)
-    distiller = Distiller(plan.student, plan.teacher, plan.method, example, plan.objective)
-    rates.freeze(distiller, settings.optim.rates, example)
-    precision.place(distiller)
+    distiller = plan.make_distiller(precision)
     few = min(settings.batch_size, STEP_IMAGES, max(2, STEP_PIXELS // (shape[1] * shape[2])))
     if plan.task.images_per_class:
         few = max(2, few // plan.task.images_per_class) * plan.task.images_per_class
-    batches = plan.task.make_batches(
-        replace(plan.data, workers=0),
-        batch_size=few,
-        seed=settings.run.seed,
-        device=precision.device,
-        augment=settings.data.augment,
-        channels_last=precision.channels_last,
-        views=settings.data.views,
-    )
-    images, labels = batches.batch(1, 0)
+    images, labels = plan.make_batches(precision, batch_size=few, workers=0).batch(1, 0)
     return Case(
         plan=plan,
         precision=replace(precision, compile=False),
