@@ -271,10 +271,3 @@ def test_a_negative_weight_is_refused():
 def test_a_whole_number_may_come_as_a_float():
     (term,) = [term for term in adjust(find("bss"), terms={"bss": {"steps": 3.0}}).terms if term.name == "bss"]
     assert term.options["steps"] == 3 and isinstance(term.options["steps"], int)
-
-
-@pytest.mark.parametrize("name", ["fsp", "kd_svd", "mhgd"])
-def test_two_layers_together_have_no_size_to_be_divided_by(name):
-    with pytest.raises(ValueError, match=rf"terms\.{name}\.over=elements: it compares 2 layers together"):
-        adjust(find(name), terms={name: {"over": "elements"}})
-    assert adjust(find(name), terms={name: {"over": "image"}}).terms[0].over == "image"

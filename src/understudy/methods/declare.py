@@ -82,14 +82,6 @@ class Term:
     source: str = ""
     aspects: Aspects = Aspects()
 
-    def __post_init__(self) -> None:
-        """ValueError for a distance of two layers together that is to be divided by the size of one."""
-        if self.span > 1 and self.over != "image":
-            raise ValueError(
-                f"terms.{self.name}.over={self.over}: it compares {self.span} layers together, which have no one map "
-                f"to divide by; change terms.{self.name}.weight"
-            )
-
     def layer_weights(self, num_layers: int) -> tuple[float, ...]:
         """Each layer's weight, first layer first."""
         return tuple(self.weight * self.ladder ** (num_layers - 1 - layer) for layer in range(num_layers))
