@@ -16,6 +16,15 @@ from understudy.spec import read_settings
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture
+def teacher_here(tmp_path, monkeypatch):
+    """An empty folder to work in but for a teacher's run, as the pages have it."""
+    monkeypatch.chdir(tmp_path)
+    teacher = {"task": "train", "student.model": "digits-2x16", "data.name": "digits", "epochs": 3}
+    execute(read_settings(options=teacher), tmp_path / "runs" / "teacher")
+    return tmp_path
+
+
 def test_the_page_of_methods_is_the_generated_one():
     written = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     assert written == methods_page(), "run: understudy list methods --markdown > docs/methods.md"
@@ -27,10 +36,7 @@ def test_the_readme_names_every_method():
 
 
 @pytest.mark.slow
-def test_the_composed_method_trains(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    teacher = {"task": "train", "student.model": "digits-2x16", "data.name": "digits", "epochs": 3}
-    execute(read_settings(options=teacher), tmp_path / "runs" / "teacher")
+def test_the_composed_method_trains(teacher_here, capsys):
     page = (ROOT / "docs" / "compose.md").read_text(encoding="utf-8")
     program = re.search(r"```python\n(.*?)```", page, re.DOTALL)
     assert program is not None
@@ -45,16 +51,13 @@ def test_the_composed_method_trains(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_the_programs_of_the_page_on_python_run_one_after_the_other(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    teacher = {"task": "train", "student.model": "digits-2x16", "data.name": "digits", "epochs": 3}
-    execute(read_settings(options=teacher), tmp_path / "runs" / "teacher")
+def test_the_programs_of_the_page_on_python_run_one_after_the_other(teacher_here, capsys):
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     names: dict = {}
     for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(compile(program, "docs/python.md", "exec"), names)
-    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"teacher", "student", "mine", "taught"}
-    assert (tmp_path / "runs/mine/export/model.safetensors").exists()
+    assert {path.name for path in (teacher_here / "runs").iterdir()} == {"teacher", "student", "mine", "taught"}
+    assert (teacher_here / "runs/mine/export/model.safetensors").exists()
     assert "AB + KD" in capsys.readouterr().err
 
 

@@ -63,12 +63,16 @@ def own_part(size: int) -> slice:
     return slice(first, first + share)
 
 
+def _device() -> torch.device:
+    """Where what processes tell each other has to lie."""
+    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+
+
 def is_true_anywhere(here: bool) -> bool:
     """Whether it is true in any of the processes, in all of which it is asked."""
     if num_processes() == 1:
         return here
-    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
-    answer = torch.tensor(float(here), device=device)
+    answer = torch.tensor(float(here), device=_device())
     dist.all_reduce(answer, dist.ReduceOp.MAX)
     return bool(answer)
 
@@ -104,8 +108,7 @@ def share_of_all(count: int) -> float | Tensor:
     """
     if num_processes() == 1:
         return 1.0
-    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
-    in_the_mean = mean_of_all(torch.tensor(count, dtype=torch.float64, device=device))
+    in_the_mean = mean_of_all(torch.tensor(count, dtype=torch.float64, device=_device()))
     # None at all: the mean of nothing is nobody's.
     return count / in_the_mean.clamp(min=1.0 / num_processes())
 

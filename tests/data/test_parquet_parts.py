@@ -179,7 +179,7 @@ def test_a_missing_shard_of_a_pattern_is_named(tmp_path, write):
     write("train-00000-of-00003.parquet")
     write("train-00002-of-00003.parquet")
     write("test.parquet")
-    with pytest.raises(ValueError, match="train: 1 of 3 shards of .*train are missing: 00001-of-00003"):
+    with pytest.raises(ValueError, match="train, .*train: 1 of 3 shards are missing: 00001-of-00003"):
         parquet_parts(str(tmp_path / "*.parquet"), seed=0)
     write("train-00001-of-00003.parquet")
     assert len(parquet_parts(str(tmp_path / "*.parquet"), seed=0).train) == 12

@@ -44,7 +44,7 @@ def test_none_found_is_an_empty_list_even_without_the_folder(tmp_path):
 
 def test_missing_shards_are_named_with_how_many_there_should_be(tmp_path):
     put(tmp_path, "cifar10-train-00001-of-00004.parquet", "cifar10-train-00002-of-00004.parquet")
-    with pytest.raises(ValueError, match=r"cifar10 train: 2 of 4 shards .* 00000-of-00004, 00003-of-00004;"):
+    with pytest.raises(ValueError, match=r"cifar10 train in .*: 2 of 4 shards .* 00000-of-00004, 00003-of-00004;"):
         found(tmp_path)
 
 

@@ -209,7 +209,7 @@ def test_what_a_file_does_not_say_can_be_told(tmp_path):
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("optim.lr=1", "optim: a measurement takes data.size, data.crop_pct, data.mean"),
+        ("optim.lr=1", "optim.lr: a measurement takes data.size, data.crop_pct, data.mean"),
         ("data.augment=false", "data.augment: a measurement takes data.size"),
         ("student.size=8", "student.size: a measurement takes .* student.rename, teacher.mean"),
         ("data.maen=[0.5]", "data.maen: there is no such setting; nearest: data.mean"),

@@ -118,15 +118,20 @@ def test_a_network_with_an_auxiliary_classifier_answers_logits_alone_and_takes_p
 
 
 def test_a_function_of_ones_own_is_told_the_channels_if_it_takes_them(tmp_path, monkeypatch):
-    for name, taken in (("plain", ""), ("with_channels", ", in_channels=3"), ("as_in_timm", ", in_chans=3")):
+    for name, taken in (
+        ("plain", ""),
+        ("with_channels", ", in_channels=3"),
+        ("as_in_timm", ", in_chans=3"),
+        ("wanted", ", in_channels"),
+    ):
         channels = taken.strip(", ").removesuffix("=3") or 3
         body = f"nn.Sequential(nn.Conv2d({channels}, 2, 1), nn.Flatten(), nn.LazyLinear(num_classes))"
         text = f"from torch import nn\ndef make(num_classes{taken}):\n    return {body}\n"
         (tmp_path / f"own_{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    names = ("plain", "with_channels", "as_in_timm")
+    names = ("plain", "with_channels", "as_in_timm", "wanted")
     widths = [build(f"own_{name}:make", num_classes=5, in_channels=1)[0].in_channels for name in names]
-    assert widths == [3, 1, 1]
+    assert widths == [3, 1, 1, 1]
 
 
 def test_what_may_be_meant_by_a_name_of_another_family_is_told(tmp_path):

@@ -33,7 +33,10 @@ def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_a_deviation(runs):
 
 def test_gains_are_of_equal_seeds(runs):
     alone, kd, ab = over_seeds(comparison(runs))
-    assert alone.gains == [] and kd.gains == pytest.approx([2.0, 0.5, 3.5]) and ab.gains == pytest.approx([8.0, 5.0])
+    assert alone.gain is None
+    # 2, 0.5 and 3.5; 8 and 5.
+    assert (kd.gain.mean, kd.gain.deviation, kd.gain.better, kd.gain.seeds) == pytest.approx((2.0, 1.5, 3, 3))
+    assert (ab.gain.mean, ab.gain.deviation, ab.gain.better, ab.gain.seeds) == pytest.approx((6.5, 4.5**0.5, 2, 2))
     assert kd.cells == ("KD", "3", "84.00 ± 0.50", "+2.00 ± 1.50, better in 3 of 3")
 
 
@@ -59,7 +62,7 @@ def test_the_best_is_the_best_mean_and_not_the_luckiest_run(folders, runs):
     (lucky.folder / "settings.yaml").write_text("method: kd\nepochs: 7\n")
     rows = comparison([*runs, read_run(lucky.folder)])
     assert outcome(rows) == (
-        "Best of 3 methods with several seeds each: AB+KD reaches 89.00 ± 1.41 % in 2 seeds; beside the same student "
+        "Best of 3 recipes with several seeds each: AB+KD reaches 89.00 ± 1.41 % in 2 seeds; beside the same student "
         "without a teacher +6.50 ± 2.12, better in 2 of 2."
     )
     assert tiles(rows)[0] == ("mean of 2 seeds", "89.00 %", "AB+KD, ± 1.41")

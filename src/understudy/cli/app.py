@@ -39,7 +39,9 @@ def main() -> None:
         _fail(error, 1)
     except SystemExit as ending:
         # A key pressed where there is nothing to save; typer's number for it says that a signal ended the program.
-        sys.exit(1 if ending.code == STOPPED_BY_KEY else ending.code)
+        if ending.code != STOPPED_BY_KEY:
+            raise
+        sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

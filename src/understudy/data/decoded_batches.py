@@ -23,8 +23,7 @@ class DecodedBatches:
     """Training batches. What is shown of an image is a pure function of seed, view and image, down to the bit.
 
     `views`, `epoch_images` and `by_class` mean what they do for `Batches`; `by_group` is the order of a set that is too
-    large to be kept. The number of workers, how far they are
-    ahead and where an epoch is entered change nothing.
+    large to be kept. The number of workers, how far they are ahead and where an epoch is entered change nothing.
     """
 
     def __init__(

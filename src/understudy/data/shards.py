@@ -1,6 +1,7 @@
 """Where the Parquet files of a set lie, and whether they are all there."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from understudy.spec import few
@@ -33,9 +34,14 @@ def check_shards(addresses: list[str], what: str) -> None:
         if numbered:
             sets.setdefault((numbered["set"], int(numbered["total"])), set()).add(int(numbered["shard"]))
     for (name, total), shards in sets.items():
-        missing = [f"{shard:05d}-of-{total:05d}" for shard in range(total) if shard not in shards]
-        if missing:
-            raise ValueError(f"{what}: {len(missing)} of {total} shards of {name} are missing: {few(missing, 10)}")
+        _check_all(shards, total, f"{what}, {name}")
+
+
+def _check_all(shards: Collection[int], total: int, what: str) -> None:
+    missing = [f"{shard:05d}-of-{total:05d}" for shard in range(total) if shard not in shards]
+    if missing:
+        there = few([f"{shard:05d}" for shard in sorted(shards)], 10)
+        raise ValueError(f"{what}: {len(missing)} of {total} shards are missing: {few(missing, 10)}; there are {there}")
 
 
 def _in_order(matches: list[re.Match[str]], what: str, place: Path) -> list[str]:
@@ -45,9 +51,5 @@ def _in_order(matches: list[re.Match[str]], what: str, place: Path) -> list[str]
     if len(totals) > 1 or len(shards) < len(matches) or max(shards) >= max(totals):
         raise ValueError(f"{what}: files in {place} contradict each other: {found}; keep those of one set of shards")
     total = totals.pop()
-    missing = [f"{shard:05d}-of-{total:05d}" for shard in range(total) if shard not in shards]
-    if missing:
-        raise ValueError(
-            f"{what}: {len(missing)} of {total} shards are missing in {place}: {', '.join(missing)}; found {found}"
-        )
+    _check_all(shards, total, f"{what} in {place}")
     return [shards[shard] for shard in sorted(shards)]

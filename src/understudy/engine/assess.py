@@ -21,8 +21,6 @@ from understudy.engine.subject import Found, Subject, ask, find, is_embedding, m
 from understudy.engine.words_of_evaluate import Told, told_by
 from understudy.spec import read_object, run_files
 
-NOTHING = Told()
-
 
 def assess(
     checkpoint: str,
@@ -95,7 +93,7 @@ def _classified(subject: Subject, taught_by: Subject | None, images: Dataset, sp
     return {**asdict(measure(logits, labels, images.train.class_names)), "teacher": teacher}, len(labels)
 
 
-def load_beside(found: Found, name: str | None, data_folder: Path | None, told: Told = NOTHING) -> Dataset:
+def load_beside(found: Found, name: str | None, data_folder: Path | None, told: Told) -> Dataset:
     """The data set `name`, read as it is told.
 
     Without a name the one the network was trained on, as the run's settings say if there are.
@@ -106,11 +104,10 @@ def load_beside(found: Found, name: str | None, data_folder: Path | None, told: 
     settings = settings_beside(found)
     if settings is None or name not in (None, settings.data.name):
         return _load_as_said(found, name, data_folder, told)
-    changed = {key: getattr(told.data, key) for key in told.of_data}
-    there = settings.data.model_copy(update={**changed, "folder": data_folder or settings.data.folder})
+    there = settings.data.model_copy(update={**told.of_data, "folder": data_folder or settings.data.folder})
     data = load_data(settings.model_copy(update={"data": there}))
     trained_on = _trained_on(found)
-    if changed or trained_on in (None, data.fingerprint()):
+    if told.of_data or trained_on in (None, data.fingerprint()):
         return data
     with contextlib.suppress(ValueError):
         as_said = _load_as_said(found, there.name, there.folder, told)
@@ -136,7 +133,7 @@ def _load_as_said(found: Found, name: str | None, data_folder: Path | None, told
     is_own = found.metadata.get("data") == name and "class_names" in found.metadata
     classes = json.loads(found.metadata["class_names"]) if is_own and not is_detector(found) else None
     wanted = loading_of(told.data)
-    changed = {"how" if key == "loading" else key: None for key in told.of_data if key != "classes"}
+    changed = ["how" if key == "loading" else key for key in told.of_data if key != "classes"]
     loading = replace(loading_as_trained(found.metadata, name), **{key: getattr(wanted, key) for key in changed})
     return load(name, folder=data_folder, classes=told.data.classes or classes, loading=loading)
 

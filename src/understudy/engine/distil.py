@@ -58,15 +58,8 @@ def distil(
     made that is given as it is.
     """
     settings = _settings_of(student, teacher, data, method, epochs, words, options)
-    return execute(
-        settings,
-        Path(folder),
-        student=None if isinstance(student, str) else student,
-        teacher=teacher if isinstance(teacher, nn.Module) else None,
-        data=data if isinstance(data, Dataset) else None,
-        method=method if isinstance(method, Method) else None,
-        display=display or (silent() if quiet else Display(Console(stderr=True))),
-    )
+    shown = display or (silent() if quiet else Display(Console(stderr=True)))
+    return execute(settings, Path(folder), **_objects(student, teacher, data, method), display=shown)
 
 
 def doctor(
@@ -86,14 +79,16 @@ def doctor(
     Raises ValueError for what cannot be carried out.
     """
     settings = _settings_of(student, teacher, data, method, epochs, words, options)
-    plan = make_plan(
-        settings,
-        None if isinstance(student, str) else copy.deepcopy(student),
-        copy.deepcopy(teacher) if isinstance(teacher, nn.Module) else None,
-        data if isinstance(data, Dataset) else None,
-        method if isinstance(method, Method) else None,
-    )
-    return examine(plan)
+    given = _objects(student, teacher, data, method)
+    given |= {name: copy.deepcopy(given[name]) for name in ("student", "teacher")}
+    return examine(make_plan(settings, **given))
+
+
+def _objects(student: object, teacher: object, data: object, method: object) -> dict[str, Any]:
+    """Those of the arguments that are there already; None for what the settings name."""
+    kinds = {"student": (student, nn.Module), "teacher": (teacher, nn.Module), "data": (data, Dataset)}
+    kinds["method"] = (method, Method)
+    return {name: one if isinstance(one, kind) else None for name, (one, kind) in kinds.items()}
 
 
 def _settings_of(

@@ -59,7 +59,8 @@ def _best(plan: Plan, out: Path, exact: Precision) -> dict[str, Any] | None:
     best = best_epoch(out, plan.task)
     if best is None or best["split"] != "validation" or not (out / run_files.BEST).exists():
         return best
-    return {**best, "test_scores": measure_best(plan, out, exact)}
+    sha256 = facts.sha256(out / run_files.BEST)
+    return {**best, "test_scores": measure_best(plan, out, exact), "sha256": sha256}
 
 
 def _selection(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]] | None:

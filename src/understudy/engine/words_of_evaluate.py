@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from understudy.spec import DataSettings, SettingsError, read_settings
+from understudy.spec.section import Section
 
 # How images are read, what they show, and how the network is made ready for them.
 OF_DATA = ("size", "crop_pct", "mean", "std", "classes", "loading", "workers", "memory_gb")
@@ -14,12 +15,16 @@ OF_TEACHER = ("mean", "std", "size", "class_names", "num_classes", "rename")
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """The settings that were given: of the data those named in `of_data`; of the two networks, by name."""
+    """The settings that were given: of the data, those of OF_DATA that are set in it; of the two networks, by name."""
 
     data: DataSettings = field(default_factory=DataSettings)
-    of_data: tuple[str, ...] = ()
     network: dict[str, Any] = field(default_factory=dict)
     teacher: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def of_data(self) -> dict[str, Any]:
+        """By name."""
+        return _said(self.data)
 
 
 def told_by(words: Iterable[str], *, has_teacher: bool) -> Told:
@@ -32,22 +37,19 @@ def told_by(words: Iterable[str], *, has_teacher: bool) -> Told:
         return Told()
     named = {"student.model": "any"} | ({"teacher.model": "any"} if has_teacher else {})
     settings = read_settings(options=named, words=words)
-    allowed = {"data": OF_DATA, "student": ("model", *OF_NETWORK), "teacher": ("model", *OF_TEACHER)}
+    allowed = {"data": OF_DATA, "student": OF_NETWORK, "teacher": OF_TEACHER}
     for section in settings.model_fields_set:
-        own = getattr(settings, section)
-        others = own.model_fields_set - {*allowed[section]} if section in allowed else {""}
-        if others:
-            known = [f"{name}.{key}" for name, keys in allowed.items() for key in keys if key != "model"]
-            raise SettingsError(
-                f"{'.'.join(filter(None, (section, *sorted(others)[:1])))}: a measurement takes {', '.join(known)}"
-            )
-    data = settings.data
-    of_data = tuple(key for key in OF_DATA if key in data.model_fields_set)
-    seen = {key: getattr(data, key) for key in ("mean", "std", "size") if key in of_data}
-    teacher = settings.teacher
-    return Told(
-        data=data,
-        of_data=of_data,
-        network=seen | {key: getattr(settings.student, key) for key in settings.student.model_fields_set - {"model"}},
-        teacher={} if teacher is None else {key: getattr(teacher, key) for key in teacher.model_fields_set - {"model"}},
-    )
+        others = [key for key in _said(getattr(settings, section)) if key not in allowed.get(section, ())]
+        if others or section not in allowed:
+            known = ", ".join(f"{name}.{key}" for name, keys in allowed.items() for key in keys)
+            raise SettingsError(f"{'.'.join([section, *others[:1]])}: a measurement takes {known}")
+    of_data, of_network = _said(settings.data), _said(settings.student)
+    # The network is to see the pixels as the images are prepared, whatever its file says.
+    of_network |= {key: of_data[key] for key in ("mean", "std", "size") if key in of_data}
+    return Told(data=settings.data, network=of_network, teacher=_said(settings.teacher))
+
+
+def _said(section: object) -> dict[str, Any]:
+    """What was set of a section; nothing of what is none. A model's name stands here for any."""
+    names = section.model_fields_set if isinstance(section, Section) else ()
+    return {name: getattr(section, name) for name in sorted(names) if name != "model"}

@@ -1,6 +1,5 @@
 """What each method gains on the student alone, seed by seed, as a table in Markdown."""
 
-import statistics
 from collections.abc import Sequence
 
 from tabulate import tabulate
@@ -8,6 +7,7 @@ from tabulate import tabulate
 from understudy.experiments.cells import Cell, is_of
 from understudy.experiments.grid import Part, column_of
 from understudy.experiments.row import Row, Table
+from understudy.spec.gains import gain_on
 
 # What has to be equal, besides place on the page and number of epochs, for rows to be compared: else more than the
 # method differs.
@@ -63,8 +63,5 @@ def _difference(row: Row, alone: Row | None, cells: Sequence[Cell], table: Table
     if alone is None:
         return ""
     own, others = ({cell["seed"]: cell["value"] for cell in cells if is_of(cell, one)} for one in (row, alone))
-    gains = [own[seed] - others[seed] for seed in sorted(own.keys() & others.keys())]
-    if len(gains) < 2:
-        return ""
-    better = sum(gain < 0 if row.less_is_better else gain > 0 for gain in gains)
-    return f"{statistics.mean(gains):+.2f} +- {statistics.stdev(gains):.2f}, {better} of {len(gains)}"
+    gain = gain_on(own, others, less_is_better=row.less_is_better)
+    return f"{gain.mean:+.2f} +- {gain.deviation:.2f}, {gain.better} of {gain.seeds}" if gain else ""

@@ -12,6 +12,7 @@ from understudy.engine import facts
 from understudy.engine.assess import load_beside
 from understudy.engine.networks import build_network, form_in, student_metadata
 from understudy.engine.subject import Found, find, is_embedding, some
+from understudy.engine.words_of_evaluate import Told
 from understudy.models import load_weights, read_metadata
 from understudy.ops import scaled
 from understudy.report import Run, read_run
@@ -72,7 +73,7 @@ def open_student(
         run, found = _of_best_epoch(run, found)
     else:
         _check_file(found.file, run.summary.get("student_sha256"))
-    data = data or load_beside(found, None, data_folder)
+    data = data or load_beside(found, None, data_folder, Told())
     _check_classes(found, data)
     network = _build(found.model, model, run, found.file, data)
     load_weights(network, found.file)
@@ -91,10 +92,11 @@ def _of_best_epoch(run: Run, found: Found) -> tuple[Run, Found]:
     """The run as if it had ended with its best epoch, and that epoch's student."""
     assert run.summary is not None
     best, file = run.summary["best"] or {}, run.folder / run_files.BEST
-    if "test_scores" not in best or not file.is_file():
+    if "test_scores" not in best:
         raise ValueError(
             f"{run.folder} kept no best epoch's student: a run that holds images out, as with data.validation=0.1, does"
         )
+    _check_file(file, best["sha256"])
     summary = {**run.summary, "scores": best["test_scores"], "epoch": best["epoch"]}
     return replace(run, summary=summary), replace(found, file=file, metadata=read_metadata(file))
 

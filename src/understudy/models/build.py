@@ -153,34 +153,30 @@ def _from_user(module_name: str, function_name: str, num_classes: int, in_channe
     if not callable(function):
         public = [known for known in vars(module) if not known.startswith("_")]
         raise ValueError(_unknown(whole, [f"{module_name}:{known}" for known in public], ""))
-    if trouble := _refused(function, num_classes):
-        raise ValueError(f"model {whole!r} {trouble}")
-    network = function(num_classes=num_classes, **_channels(function, in_channels))
+    given = _given(whole, function, num_classes, in_channels)
+    network = function(**given)
     if not isinstance(network, nn.Module):
         raise ValueError(f"model {whole!r} returned a {type(network).__name__}, expected an nn.Module")
     return network
 
 
-def _channels(function: Callable[..., Any], in_channels: int) -> dict[str, int]:
-    """The images' channels under the name by which the function takes them; nothing where it does not."""
-    try:
-        taken = inspect.signature(function).parameters
-    except ValueError:
-        return {}
-    return {name: in_channels for name in ("in_channels", "in_chans") if name in taken}
+def _given(whole: str, function: Callable[..., Any], num_classes: int, in_channels: int) -> dict[str, int]:
+    """What the function is called with: the classes, and the images' channels under the name by which it takes them.
 
-
-def _refused(function: Callable[..., Any], num_classes: int) -> str:
-    """Why the function cannot be called; nothing where it can, or does not say what it takes."""
+    ValueError where it cannot be called so; one that does not say what it takes is given the classes alone.
+    """
+    given = {"num_classes": num_classes}
     try:
         signature = inspect.signature(function)
     except ValueError:
-        return ""
+        return given
+    given |= {name: in_channels for name in ("in_channels", "in_chans") if name in signature.parameters}
     try:
-        signature.bind(num_classes=num_classes)
+        signature.bind(**given)
     except TypeError as error:
-        return f"takes {signature} and is called with num_classes={num_classes}: {error}"
-    return ""
+        words = ", ".join(f"{name}={value}" for name, value in given.items())
+        raise ValueError(f"model {whole!r} takes {signature} and is called with {words}: {error}") from error
+    return given
 
 
 def _unknown(name: str, known: list[str], hint: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from . import quantities
 from .comparable import alone_beside, best_among, finished_students
-from .seeds import Seeds, best_over_seeds, gains_in_words, in_words, over_seeds
+from .seeds import Seeds, best_over_seeds, gain_in_words, in_words, over_seeds
 from .table import Row
 
 
@@ -56,9 +56,9 @@ def _best_sentence(best: Row, finished: Sequence[Row]) -> str:
 def _sentence_over_seeds(best: Seeds, several: Sequence[Seeds]) -> str:
     words = f"{best.label} reaches {in_words(best.mean, best.deviation)} % in {len(best.rows)} seeds"
     if len(several) > 1:
-        words = f"Best of {len(several)} methods with several seeds each: {words}"
-    if best.gains:
-        words += f"; beside the same student without a teacher {gains_in_words(best.gains)}"
+        words = f"Best of {len(several)} recipes with several seeds each: {words}"
+    if best.gain:
+        words += f"; beside the same student without a teacher {gain_in_words(best.gain)}"
     return f"{words}."
 
 

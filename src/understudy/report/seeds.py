@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from understudy.spec.gains import Gain, gain_on
+
 from . import quantities
 from .comparable import conditions, finished_students
 from .table import Row
@@ -32,18 +34,14 @@ class Seeds:
         return statistics.stdev(_scores(self.rows).values())
 
     @property
-    def gains(self) -> list[float]:
-        """Points more than the student alone, for each seed that both have.
-
-        A seed decides weights, order and augmentation of both, so that a gain varies less than either number.
-        """
-        own, others = _scores(self.rows), _scores(self.alone)
-        return [own[seed] - others[seed] for seed in sorted(own.keys() & others.keys())]
+    def gain(self) -> Gain | None:
+        """Points more than the student alone; None where fewer than two seeds have both."""
+        return gain_on(_scores(self.rows), _scores(self.alone))
 
     @property
     def cells(self) -> tuple[str, str, str, str]:
         """As HEADINGS say."""
-        return self.label, str(len(self.rows)), in_words(self.mean, self.deviation), gains_in_words(self.gains)
+        return self.label, str(len(self.rows)), in_words(self.mean, self.deviation), gain_in_words(self.gain)
 
 
 def over_seeds(rows: Sequence[Row]) -> list[Seeds]:
@@ -71,12 +69,11 @@ def in_words(mean: float, deviation: float) -> str:
     return f"{quantities.percent(mean)} ± {deviation:.2f}"
 
 
-def gains_in_words(gains: Sequence[float]) -> str:
+def gain_in_words(gain: Gain | None) -> str:
     """'+6.20 ± 0.61, better in 5 of 5'; a dash where there is no student alone to compare with."""
-    if not gains:
+    if gain is None:
         return quantities.NOT_MEASURED
-    deviation = f" ± {statistics.stdev(gains):.2f}" if len(gains) > 1 else ""
-    return f"{statistics.mean(gains):+.2f}{deviation}, better in {sum(gain > 0 for gain in gains)} of {len(gains)}"
+    return f"{gain.mean:+.2f} ± {gain.deviation:.2f}, better in {gain.better} of {gain.seeds}"
 
 
 def _scores(rows: dict[int, Row]) -> dict[int, float]:

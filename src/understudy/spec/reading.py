@@ -150,7 +150,7 @@ def _put(values: dict[str, Any], origins: dict[str, str], key: str, value: Any, 
         if all(one == other for one, other in zip(parts, others, strict=False)):
             del values[old]
     # Each teacher's settings for themselves, so that a later word can change one of them.
-    if key == "more_teachers" and isinstance(value, list) and all(isinstance(one, dict) for one in value):
+    if key == "more_teachers" and isinstance(value, list) and all(isinstance(one, dict) and one for one in value):
         flat = {f"{key}.{index}.{name}": each for index, one in enumerate(value) for name, each in one.items()}
     else:
         flat = {key: value}

@@ -79,7 +79,8 @@ def meant_for(models: Sequence[str], side: int) -> list[Finding]:
             check=CHECK,
             severity="warning",
             found=f"{name} is a network for images of 32 pixels, and these have {side}.",
-            why="Its maps stay as large as the images: it is slow, and sees little of them at once.",
+            why="Its first maps are as large as the images: a step has "
+            f"{(side / 32) ** 2:.0f} times the products of one on 32 pixels.",
             do=f"a network for large images (torchvision:resnet18, timm:NAME), or data.size={LARGEST_FOR_CIFAR}",
         )
         for name in small

@@ -1,5 +1,7 @@
 """Are the features that are compared alive, and from before the activation where the method wants them so?"""
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -9,12 +11,10 @@ from understudy.engine.doctor.finding import Finding
 from understudy.methods import LOGITS
 from understudy.modes import evaluating
 from understudy.spec import few
-from understudy.taps import Tapped
+from understudy.taps import Position, Tapped
 
 BEFORE_ACTIVATION = "before_relu"
 MOST_DEAD = 0.5
-LOST = "What is told apart there is how far below zero a neuron is; after the activation that is lost."
-NAME_IT = "name the layer before it, in terms.NAME.positions or the network's taps; understudy layers shows them"
 
 
 def positions(case: Case) -> list[Finding]:
@@ -40,45 +40,45 @@ def positions(case: Case) -> list[Finding]:
 
 def not_before(case: Case, student: dict[str, Tensor], teacher: dict[str, Tensor]) -> list[Finding]:
     """A warning where a position of the role "before_relu" has values, and none of them is negative."""
-    found: dict[str, list[str]] = {}
-    for term in case.plan.method.terms:
-        for site in case.distiller.sites[term.name]:
-            if term.tap == BEFORE_ACTIVATION and _is_rectified(student.get(site.student.name)):
-                found.setdefault(f"the student's {site.student.name}", []).append(term.name)
-            role = term.teacher_tap or term.tap
-            if role == BEFORE_ACTIVATION and _is_rectified(teacher.get(site.teacher.name)):
-                found.setdefault(f"the teacher's {site.teacher.name}", []).append(term.name)
-    return [
-        Finding(
-            check="before activation",
-            severity="warning",
-            found=f"{place} has no negative value on {len(case.images)} images, and {few(names)} reads it as a "
-            f"position before an activation.",
-            why=LOST,
-            do=NAME_IT,
-        )
-        for place, names in found.items()
-    ]
+    features = {"student": student, "teacher": teacher}
+    return _lost(
+        (f"the {whose}'s {place.name} has no negative value on {len(case.images)} images", term)
+        for whose, place, term in _read_before(case.distiller)
+        if _is_rectified(features[whose].get(place.name))
+    )
 
 
 def named_after(distiller: Distiller) -> list[Finding]:
     """A warning where a position of the role "before_relu" is the output of an activation, as the network is built."""
-    found: dict[str, list[str]] = {}
+    return _lost(
+        (f"the {whose}'s {place.name} comes {place.activation}", term)
+        for whose, place, term in _read_before(distiller)
+        if place.activation.startswith("after ")
+    )
+
+
+def _read_before(distiller: Distiller) -> Iterator[tuple[str, Position, str]]:
+    """("student" or "teacher", the position, the term) of all that is read as from before an activation."""
     for term in distiller.method.terms:
         for site in distiller.sites[term.name]:
             sides = ("student", site.student, term.tap), ("teacher", site.teacher, term.teacher_tap or term.tap)
-            for whose, place, role in sides:
-                if role == BEFORE_ACTIVATION and place.activation.startswith("after "):
-                    found.setdefault(f"the {whose}'s {place.name} comes {place.activation}", []).append(term.name)
+            yield from ((whose, place, term.name) for whose, place, role in sides if role == BEFORE_ACTIVATION)
+
+
+def _lost(places: Iterable[tuple[str, str]]) -> list[Finding]:
+    """A finding for each place in words, with all terms that read it."""
+    found: dict[str, list[str]] = {}
+    for place, term in places:
+        found.setdefault(place, []).append(term)
     return [
         Finding(
             check="before activation",
             severity="warning",
-            found=f"{place}, and {few(names)} reads it as a position before an activation.",
-            why=LOST,
-            do=NAME_IT,
+            found=f"{place}, and {few(terms)} reads it as a position before an activation.",
+            why="What is told apart there is how far below zero a neuron is; after the activation that is lost.",
+            do="name the layer before it, in terms.NAME.positions or the network's taps; understudy layers shows them",
         )
-        for place, names in found.items()
+        for place, terms in found.items()
     ]
 
 
