@@ -40,7 +40,7 @@ def test_the_composed_method_trains(teacher_here, capsys):
     page = (ROOT / "docs" / "compose.md").read_text(encoding="utf-8")
     program = re.search(r"```python\n(.*?)```", page, re.DOTALL)
     assert program is not None
-    names: dict = {}
+    names: dict = {"__name__": "__main__"}
     exec(compile(program[1], "docs/compose.md", "exec"), names)
     assert float(capsys.readouterr().out) == names["run"].accuracy_pct > 50.0
     # As the page says, its term is changed as any other's.
@@ -53,10 +53,10 @@ def test_the_composed_method_trains(teacher_here, capsys):
 @pytest.mark.slow
 def test_the_programs_of_the_page_on_python_run_one_after_the_other(teacher_here, capsys):
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-    names: dict = {}
+    names: dict = {"__name__": "__main__"}
     for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(compile(program, "docs/python.md", "exec"), names)
-    assert {path.name for path in (teacher_here / "runs").iterdir()} == {"teacher", "student", "mine", "taught"}
+    assert {path.name for path in (teacher_here / "runs").iterdir()} == {"teacher", "student", "kd", "mine", "taught"}
     assert (teacher_here / "runs/mine/export/model.safetensors").exists()
     assert "AB + KD" in capsys.readouterr().err
 

@@ -16,7 +16,10 @@ def export(
         typer.Option("--to", help="safetensors, onnx or torch (a .pt2 of torch.export); may be given several times"),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="where the files go [default: RUN/export]", show_default=False)
+        Path | None,
+        typer.Option(
+            "--out", help="where the files go [default: RUN/export, with --best RUN/export-best]", show_default=False
+        ),
     ] = None,
     with_normalisation: Annotated[
         bool,

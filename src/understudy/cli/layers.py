@@ -16,7 +16,14 @@ def layers(
         str | None,
         typer.Option("--student", help="show the pairs of positions that would be compared", show_default=False),
     ] = None,
-    role: Annotated[str, typer.Option("--role", help="which positions are paired")] = "before_relu",
+    role: Annotated[
+        str,
+        typer.Option(
+            "--role",
+            help="which positions are paired: before_relu (ab, ofd, lp), after_relu (fitnet, nst, ft, kd_svd, mhgd), "
+            "group_end (at, fsp, jacobian) or embedding (rkd, selective)",
+        ),
+    ] = "before_relu",
     size: Annotated[int, typer.Option("--size", min=1, help="height and width of the images")] = 32,
     student_size: Annotated[
         int | None,

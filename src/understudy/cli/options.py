@@ -14,7 +14,12 @@ Words = Annotated[
     ),
 ]
 Data = Annotated[
-    str | None, typer.Option("--data", help="a name from `understudy list data` [default: digits]", show_default=False)
+    str | None,
+    typer.Option(
+        "--data",
+        help="a name from `understudy list data`, folder:PATH or parquet:PATTERN [default: digits]",
+        show_default=False,
+    ),
 ]
 Epochs = Annotated[
     str | None,
@@ -73,7 +78,8 @@ Student = Annotated[
     str | None,
     typer.Option(
         "--student",
-        help="the small network: any of `understudy list models`",
+        help="the small network: a name from `understudy list models`, timm:NAME, torchvision:NAME, or "
+        "package.module:function",
         show_default=False,
     ),
 ]
@@ -81,8 +87,8 @@ Teacher = Annotated[
     list[str] | None,
     typer.Option(
         "--teacher",
-        help="a model's name (with --teacher-weights), or the folder of a finished run; given again, the mean of "
-        "several",
+        help="the folder of a finished run, or a model's name as for --student (with --teacher-weights); given again, "
+        "the mean of several",
         show_default=False,
     ),
 ]

@@ -42,7 +42,8 @@ def train(
         str | None,
         typer.Option(
             "--model",
-            help="the network: any of `understudy list models`",
+            help="the network: a name from `understudy list models`, timm:NAME, torchvision:NAME, or "
+            "package.module:function",
             show_default=False,
         ),
     ] = None,

@@ -41,11 +41,12 @@ def _with_sorted_header(content: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
-def read_metadata(path: Path) -> dict[str, str]:
+def read_metadata(path: Path | str) -> dict[str, str]:
     """What a safetensors file says of itself; empty for other files, whether they are there or not.
 
     Raises ValueError for a safetensors file that is not whole, and FileNotFoundError where it is not there.
     """
+    path = Path(path)
     if not _is_safetensors(path):
         return {}
     try:
@@ -116,7 +117,7 @@ def _kind_of(content: object) -> str:
 
 
 def load_weights(
-    network: nn.Module, path: Path, rename: Mapping[str, str] | None = None, *, num_classes: int | None = None
+    network: nn.Module, path: Path | str, rename: Mapping[str, str] | None = None, *, num_classes: int | None = None
 ) -> list[str]:
     """Fill `network` from `path`, in the network's own precision.
 
@@ -129,6 +130,7 @@ def load_weights(
     network that was cut, where the file has the whole one; what was cut off is left in the file, and so are auxiliary
     classifiers that the network has not.
     """
+    path = Path(path)
     state = read_state(path)
     own, cut = network.state_dict(), cut_of(network)
     state = {name: value for name, value in state.items() if name in own or not AUXILIARY.search(name)}
