@@ -14,7 +14,8 @@ from understudy.engine import checkpoint, facts
 from understudy.engine.agreement import Agreement
 from understudy.engine.record import NotFiniteError, Record
 from understudy.engine.schedule import make_optimizer, make_schedule
-from understudy.methods import find
+from understudy.losses import nst
+from understudy.methods import Method, Phase, Term, adjust, find
 from understudy.models import build
 from understudy.precision import Precision, choose
 from understudy.spec import OptimSettings, RunSettings
@@ -185,6 +186,46 @@ def test_agreement_is_one_for_a_copy_and_leaves_modes_alone():
     with torch.no_grad():
         student.stage3[1].bias += 100.0
     assert agreement.measure(images, PLAIN)["stage3"] < 0.9
+
+
+def make_agreement(method):
+    torch.manual_seed(0)
+    student, teacher = (build(name, num_classes=10, in_channels=1) for name in ("digits-1x4", "digits-2x6"))
+    images = torch.randn(8, 1, 8, 8)
+    distiller = Distiller(student, teacher, method, images)
+    return distiller, Agreement(student, teacher, distiller, images), images
+
+
+def test_agreement_is_with_the_terms_own_partner_through_its_connector():
+    # The third stage of the one is compared with the first layer of the other's: not the pair that is proposed.
+    positions = {"positions": "stage3=before:stage3.2"}
+    distiller, agreement, images = make_agreement(adjust(find("ab"), terms={"ab": positions}))
+    (connector,) = distiller.comparison("ab").students
+    with torch.no_grad():
+        for bias in connector.parameters():
+            bias.add_(torch.randn_like(bias))
+    read = {}
+    distiller.student.stage3.register_forward_hook(lambda module, inputs, output: read.update(own=output))
+    distiller.teacher.stage3[2].register_forward_pre_hook(lambda module, inputs: read.update(wanted=inputs[0]))
+    found = agreement.measure(images, PLAIN)
+    distiller.eval()
+    with torch.no_grad():
+        distiller.student(images), distiller.teacher(images)
+        own = connector(read["own"])
+    assert found == {"stage3": pytest.approx(((own > 0) == (read["wanted"] > 0)).float().mean().item())}
+
+
+def test_layers_that_cannot_be_compared_neuron_by_neuron_have_no_agreement():
+    # Of two sizes; and of two widths without a connector between them.
+    crossed = adjust(find("ab"), terms={"ab": {"positions": "stage1=stage2"}})
+    widths = Method(
+        title="mine",
+        paper="ours",
+        phases=(Phase(name="train", terms=(Term(name="mine", tap="before_relu", distance=nst),)),),
+    )
+    for method in (crossed, widths):
+        _, agreement, images = make_agreement(method)
+        assert agreement.measure(images, PLAIN) == {}
 
 
 def test_multiply_adds_are_counted_as_by_hand():

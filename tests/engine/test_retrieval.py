@@ -156,6 +156,27 @@ def test_a_teacher_of_embeddings_teaches_a_student_of_another_length(trained, tm
     assert taught.scores["recall_at_1_pct"] > 30.0
 
 
+def test_a_student_of_embeddings_alone_is_measured_while_it_learns(trained, tmp_path):
+    taught = execute(
+        settings(
+            "method.labels=false",
+            "data.validation=0.4",
+            task="distill",
+            **{
+                "teacher.model": "digits-1x4",
+                "teacher.weights": str(trained.folder / "student.safetensors"),
+                "method.name": "rkd",
+                "epochs": 2,
+            },
+        ),
+        tmp_path / "run",
+    )
+    lines = [json.loads(line) for line in (taught.folder / "metrics.jsonl").read_text().splitlines()]
+    scores = [line["scores"] for line in lines if line["kind"] == "epoch"]
+    assert len(scores) == 2 and all("recall_at_1_pct" in each["validation"] for each in scores)
+    assert (taught.folder / "best.safetensors").exists()
+
+
 def test_an_ensemble_of_heads_is_trained_kept_and_read_again(tmp_path):
     words = ("retrieval.ensemble=hdhe", "retrieval.loss=cross_entropy", "retrieval.options.width=8")
     run = execute(settings(*words, **{"student.model": "resnet8", "epochs": 1, "data.percent": 20}), tmp_path / "run")

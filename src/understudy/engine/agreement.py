@@ -9,7 +9,7 @@ from understudy.distiller import Distiller
 from understudy.losses import activation_agreement
 from understudy.modes import evaluating
 from understudy.precision import Precision
-from understudy.taps import Tapped, as_map, pairs
+from understudy.taps import Position, Tapped, as_map, pairs
 
 ROLE = "before_relu"
 
@@ -22,13 +22,12 @@ class Agreement:
     """
 
     def __init__(self, student: nn.Module, teacher: nn.Module, distiller: Distiller, images: Tensor):
-        connectors = _connectors(distiller)
         self.image_size = tuple(images.shape[-2:])
         self.layers = {}
-        for own, wanted in pairs(student, teacher, ROLE, images):
+        for own, wanted, connector in _compared(student, teacher, distiller, images):
             shapes = [as_map(torch.empty(one.shape, device="meta"), self.image_size).shape for one in (own, wanted)]
-            if shapes[0][2:] == shapes[1][2:] and (own.name in connectors or shapes[0][1] == shapes[1][1]):
-                self.layers[own.name] = (wanted.name, connectors.get(own.name, nn.Identity()))
+            if shapes[0][2:] == shapes[1][2:] and _answer_to(connector, shapes[0], images) == shapes[1]:
+                self.layers[own.name] = (wanted.name, connector)
         self.student = student
         self.teacher = teacher
         self.read_student = Tapped(student, list(self.layers), images)
@@ -58,11 +57,24 @@ class Agreement:
         return values
 
 
-def _connectors(distiller: Distiller) -> dict[str, nn.Module]:
-    """Student position -> the connector that some term trains there."""
-    return {
-        site.student.name: distiller.comparison(term.name).students[index]
-        for term in distiller.method.terms
-        if term.tap == ROLE
-        for index, site in enumerate(distiller.sites[term.name])
-    }
+def _compared(
+    student: nn.Module, teacher: nn.Module, distiller: Distiller, images: Tensor
+) -> list[tuple[Position, Position, nn.Module]]:
+    """The pairs of positions of the role, in order, and what the student's is read through.
+
+    Where a term compares a position of the student, it is with the term's own partner, through its connector.
+    """
+    found = {own.name: (own, wanted, nn.Identity()) for own, wanted in pairs(student, teacher, ROLE, images)}
+    for term in distiller.method.terms:
+        if term.tap == ROLE and (term.teacher_tap or ROLE) == ROLE:
+            connectors = distiller.comparison(term.name).students
+            for site, connector in zip(distiller.sites[term.name], connectors, strict=True):
+                found[site.student.name] = (site.student, site.teacher, connector)
+    return [*found.values()]
+
+
+@torch.no_grad()
+def _answer_to(connector: nn.Module, shape: tuple[int, ...], images: Tensor) -> tuple[int, ...]:
+    """The shape that the connector makes of one; it stays as it was."""
+    with evaluating(connector):
+        return tuple(connector(images.new_zeros(shape)).shape)

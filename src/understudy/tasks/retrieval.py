@@ -38,6 +38,7 @@ def retrieval(settings: RetrievalSettings) -> Task:
         labels_title=settings.loss.replace("_", "-").capitalize(),
         rates=_rates,
         answers_classes=False,
+        output="embedding",
         images_per_class=per_class,
         tied="losses of pairs of images" if per_class else "",
         make_batches=partial(training_batches, images_per_class=per_class),

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from understudy.data import BoxedImages, Dataset, Images, TrainingBatches, training_batches
-from understudy.methods import Method
+from understudy.methods import LOGITS, Method
 from understudy.precision import Precision
 from understudy.spec import TeacherSettings
 
@@ -40,6 +40,7 @@ class Task:
     - `adapt(make, example)` is the network that learns: what `make` answers, or made of it
     - `rates(student)` are factors of the learning rate by the names of layers, as in optim.rates, which come after them
     - `answers_classes` says that a network's output is one number for each class
+    - `output` is the role of what a network answers: a term at this position trains what is measured
     - `images_per_class` of each of its classes are in a batch; 0: as they come
     - `tied` says what loss ties the images of a batch together, in words; empty where the loss is a mean over images
     - `make_batches` takes what `data.training_batches` takes
@@ -62,6 +63,7 @@ class Task:
     labels_title: str = "Cross-entropy"
     rates: Callable[[nn.Module], dict[str, float]] = lambda student: {}
     answers_classes: bool = True
+    output: str = LOGITS
     images_per_class: int = 0
     tied: str = ""
     make_batches: Callable[..., TrainingBatches] = training_batches
