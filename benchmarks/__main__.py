@@ -23,6 +23,7 @@ import torch
 
 from benchmarks.page import write_page
 from understudy.engine import facts
+from understudy.precision import choose_device
 
 FOLDER = Path(__file__).parent
 # Module, or module:argument of its `measure`.
@@ -84,7 +85,7 @@ def run_all(*, quick: bool) -> dict[str, Any]:
     results: dict[str, Any] = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": quick,
-        "hardware": facts.hardware(torch.device("cpu")),
+        "hardware": facts.hardware(choose_device("auto")),
         "threads": torch.get_num_threads(),
         "versions": facts.versions(),
         "parts": {},

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from understudy.distiller import Distiller
+from understudy.engine.live_bytes import peak_bytes
 from understudy.losses import activation_boundary, attention
 from understudy.methods import METHODS, adjust, find
 from understudy.models import build
@@ -85,6 +86,23 @@ def test_the_classifier_gets_no_gradient_while_boundaries_are_learnt():
     distiller(*batch())["loss"].backward()
     # None, not zeros: a zero gradient would let weight decay shrink it.
     assert distiller.student.fc.weight.grad is None
+
+
+def test_looking_at_gradients_takes_no_more_memory_than_a_step():
+    distiller = make("ab+kd_only", pair("digits-2x16", "digits-1x4"))
+    distiller.enter(1)
+    images, labels = batch(64)
+
+    def step():
+        distiller(images, labels)["loss"].backward()
+        distiller.zero_grad(set_to_none=True)
+
+    step()
+    taken, looking = (
+        peak_bytes(doing, torch.device("cpu")) for doing in (step, lambda: distiller.gradient_norms(images, labels))
+    )
+    # The second forward is kept for every term, but not the first one beside it.
+    assert looking < 1.5 * taken
 
 
 @pytest.mark.parametrize(

@@ -375,8 +375,9 @@ class Distiller(nn.Module):
             return {}
         parameters = [p for p in self.student.parameters() if p.requires_grad]
         with self._undisturbed(), torch.enable_grad():
-            output = self._student_features(images)[LOGITS]
-            norms = {TASK: self._norm(self.objective(output, labels), parameters)}
+            # Nothing holds this graph when the next one is made: both together would take twice a step's memory.
+            task = self._norm(self.objective(self._student_features(images)[LOGITS], labels), parameters)
+            norms = {TASK: task}
             _, terms = self._answer(images, labels, keep)
             for name, value in terms.items():
                 if name != TASK:
@@ -391,14 +392,14 @@ class Distiller(nn.Module):
         """Scale the phase's terms so that each one's gradient at the student is `ratio` times the task's on this batch.
 
         The answer is each term's factor, which its weight is multiplied by from now on. A term without gradient here
-        keeps its weight: no factor would help it.
+        keeps its weight: no factor would help it; and so do all where the labels have none.
         """
         return self.rescale(ratio, self.gradient_norms(images, labels, keep))
 
     def rescale(self, ratio: float, norms: dict[str, float]) -> dict[str, float]:
         """`balance` by norms as `gradient_norms` answers them, of one batch or in the mean of several."""
         for term in self.phase.terms:
-            if norms[term.name] > 0.0:
+            if norms[term.name] > 0.0 and norms[TASK] > 0.0:
                 self.scales[self.term_names.index(term.name)] *= ratio * norms[TASK] / norms[term.name]
         return {term.name: float(self.scales[self.term_names.index(term.name)]) for term in self.phase.terms}
 

@@ -1,15 +1,18 @@
 """In which numbers a run computes, chosen from what the machine has."""
 
 import contextlib
+import os
 import shutil
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from understudy.processes import is_launched, local_rank
+from understudy.processes import is_launched, local_rank, processes_here
 from understudy.spec import RunSettings
 
 # Below this, compiling costs more than it saves: multiply-adds of a whole phase. On two cores with AVX512-BF16 and
@@ -23,7 +26,8 @@ THREADS_FROM = 1e9
 LOW_PRECISION_FROM = 5e6
 NEEDED_TO_COMPILE = {
     "cpu": "a C++ compiler (g++ or clang++) on the path; install one",
-    "cuda": "a GPU of compute capability 7.0 or more and Triton; choose another device",
+    "cuda": "a GPU of compute capability 7.0 or more, Triton, a C compiler (gcc or clang) and Python's headers "
+    "(python3-dev); install them or choose another device",
 }
 
 
@@ -79,6 +83,12 @@ def choose_device(wanted: str) -> torch.device:
     Of several processes on a machine each has its own CUDA device.
     """
     if wanted == "auto" and torch.cuda.is_available():
+        if processes_here() > torch.cuda.device_count():
+            raise ValueError(
+                f"{processes_here()} processes on a machine with {torch.cuda.device_count()} CUDA devices, of which "
+                f"each process needs one; start as many as there are (torchrun --nproc-per-node), or give "
+                f"run.device=cpu"
+            )
         return torch.device("cuda", local_rank() % torch.cuda.device_count()) if is_launched() else torch.device("cuda")
     if wanted == "auto":
         return torch.device("cpu")
@@ -120,14 +130,21 @@ def choose(settings: RunSettings, *, multiply_adds: int, phase_multiply_adds: fl
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether products in bfloat16 run on units made for them."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.cuda.get_device_capability(device) >= (8, 0)
     # A torch too old to say counts as without.
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
 def can_compile(device: torch.device) -> bool:
-    """Whether torch.compile finds what it needs: a C++ compiler for the processor, Triton for CUDA."""
+    """Whether torch.compile finds what it needs: a C++ compiler for the processor, Triton and its own for CUDA."""
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (7, 0) and find_spec("triton") is not None
+        is_able = torch.cuda.get_device_capability(device) >= (7, 0) and find_spec("triton") is not None
+        return is_able and _can_build_for_triton()
     return any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+
+
+def _can_build_for_triton() -> bool:
+    """Whether there are a C compiler and Python's headers: Triton compiles its driver when it is first used."""
+    headers = Path(sysconfig.get_paths()["include"], "Python.h")
+    return headers.exists() and ("CC" in os.environ or any(shutil.which(name) for name in ("gcc", "clang")))

@@ -23,9 +23,12 @@ def joined() -> Iterator[None]:
     if not is_launched() or dist.is_initialized():
         yield
         return
+    backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank() % torch.cuda.device_count())
-    dist.init_process_group()  # gloo between processors, and NCCL between CUDA devices
+        # Without a name torch would take the CUDA devices' alone, and numbers of the processor could not be exchanged.
+        backend = "cpu:gloo,cuda:nccl"
+    dist.init_process_group(backend)
     try:
         yield
     finally:
@@ -40,6 +43,11 @@ def is_launched() -> bool:
 def local_rank() -> int:
     """Which of this machine's processes it is, from 0."""
     return int(os.environ.get("LOCAL_RANK", "0")) if is_launched() else 0
+
+
+def processes_here() -> int:
+    """How many torchrun started on this machine; 1 where it did not."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if is_launched() else 1
 
 
 def num_processes() -> int:
@@ -65,7 +73,9 @@ def own_part(size: int) -> slice:
 
 def _device() -> torch.device:
     """Where what processes tell each other has to lie."""
-    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+    if "cpu:" in dist.get_backend_config():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 def is_true_anywhere(here: bool) -> bool:

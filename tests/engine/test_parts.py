@@ -200,7 +200,7 @@ def test_agreement_is_with_the_terms_own_partner_through_its_connector():
     # The third stage of the one is compared with the first layer of the other's: not the pair that is proposed.
     positions = {"positions": "stage3=before:stage3.2"}
     distiller, agreement, images = make_agreement(adjust(find("ab"), terms={"ab": positions}))
-    (connector,) = distiller.comparison("ab").students
+    connector = distiller.comparison("ab").students[0]
     with torch.no_grad():
         for bias in connector.parameters():
             bias.add_(torch.randn_like(bias))
@@ -210,7 +210,9 @@ def test_agreement_is_with_the_terms_own_partner_through_its_connector():
     found = agreement.measure(images, PLAIN)
     distiller.eval()
     with torch.no_grad():
-        distiller.student(images), distiller.teacher(images)
+        for network in (distiller.student, distiller.teacher):
+            assert network is not None
+            network(images)
         own = connector(read["own"])
     assert found == {"stage3": pytest.approx(((own > 0) == (read["wanted"] > 0)).float().mean().item())}
 

@@ -7,6 +7,7 @@ from tests.engine.simulated_gpu import OnGpu, TwoDevicesError, simulate
 from tests.engine.stopping import stops_after
 from understudy.data import load
 from understudy.engine import execute
+from understudy.engine.distil import distil
 from understudy.engine.loop import StoppedError
 from understudy.methods import METHODS
 from understudy.models import build
@@ -67,6 +68,17 @@ def test_every_method(gpu, tmp_path, method):
 def test_what_else_a_run_can_do(gpu, tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
     run(gpu, tmp_path / "run", "kd", *words)
+
+
+def test_networks_that_an_earlier_run_left_there(gpu, tmp_path):
+    with gpu:
+        student, teacher = (
+            build(name, num_classes=10, in_channels=1).to("cuda") for name in ("digits-1x4", "digits-2x6")
+        )
+        options = {"epochs": 1, "data__per_class": 4, "batch_size": 16, "quiet": True}
+        for folder in ("first", "again"):
+            run = distil(student, teacher, "digits", method="kd", folder=tmp_path / folder, **options)
+            assert run.student is student and all(one.is_cuda for one in student.parameters())
 
 
 def test_a_run_that_was_stopped(gpu, tmp_path):

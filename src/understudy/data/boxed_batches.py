@@ -130,5 +130,8 @@ class _Finishing:
             image[:, height:] = 0.0
             image[:, :, width:] = 0.0
         # The sizes stay on the processor: they are asked for as numbers.
-        there = [{key: value if key == "size" else value.to(self.device) for key, value in t.items()} for t in targets]
+        there = [
+            {key: value if key == "size" else value.to(self.device, non_blocking=True) for key, value in t.items()}
+            for t in targets
+        ]
         return images.to(memory_format=self.layout), there

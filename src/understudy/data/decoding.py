@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from understudy.data.crops import Crops
 from understudy.data.image_files import ImageFiles
 from understudy.data.seeds import seed_of
+from understudy.processes import processes_here
 
 # A batch of the set: the images' indices, and the words from which what is drawn for each of them follows; None for
 # the middle of the images. An index of N more is the same image of the N, for which something else is drawn.
@@ -30,8 +31,11 @@ def usable_cores() -> int:
 
 
 def default_workers() -> int:
-    """One process for each core but one, 16 at most; 0 on a single core: images are then decoded in this process."""
-    return min(usable_cores() - 1, MOST_WORKERS)
+    """One process for each core but one, 16 at most; 0 on a single core: images are then decoded in this process.
+
+    Of several processes of torchrun each has its share of the machine's cores.
+    """
+    return min(max(0, usable_cores() // processes_here() - 1), MOST_WORKERS)
 
 
 class Decoding:

@@ -93,4 +93,4 @@ class _Finishing:
 
     def __call__(self, found: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
         images = normalised(found.to(self._device, non_blocking=True), *self._constants)
-        return images.to(memory_format=self._layout), self.labels[indices.to(self._device)]
+        return images.to(memory_format=self._layout), self.labels[indices.to(self._device, non_blocking=True)]

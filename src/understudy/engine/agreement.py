@@ -64,7 +64,9 @@ def _compared(
 
     Where a term compares a position of the student, it is with the term's own partner, through its connector.
     """
-    found = {own.name: (own, wanted, nn.Identity()) for own, wanted in pairs(student, teacher, ROLE, images)}
+    found: dict[str, tuple[Position, Position, nn.Module]] = {
+        own.name: (own, wanted, nn.Identity()) for own, wanted in pairs(student, teacher, ROLE, images)
+    }
     for term in distiller.method.terms:
         if term.tap == ROLE and (term.teacher_tap or ROLE) == ROLE:
             connectors = distiller.comparison(term.name).students

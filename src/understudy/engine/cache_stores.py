@@ -93,8 +93,13 @@ def what_answers_depend_on(
         # Without augmentation nothing is drawn.
         "seed": None if batches.augment is None else batches.seed,
         "batch_size": batches.batch_size,
-        "precision": [str(precision.dtype), precision.channels_last, precision.device.type],
+        "precision": [str(precision.dtype), precision.channels_last, _kind_of(precision.device)],
     }
+
+
+def _kind_of(device: torch.device) -> str:
+    """Devices of one kind round alike."""
+    return device.type if device.type == "cpu" else torch.cuda.get_device_name(device)
 
 
 def is_importable(transform: Callable[..., Any]) -> bool:

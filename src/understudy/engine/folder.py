@@ -21,6 +21,7 @@ MAY_DIFFER = (
     "data.folder",
     "data.download",
     "data.workers",
+    "run.device",
     "run.log_every",
     "run.gradients_every",
     "run.eval_every",

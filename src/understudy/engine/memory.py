@@ -49,5 +49,6 @@ def told_when_full(batch_size: int) -> Iterator[None]:
 
 
 def _is_of_memory(error: Exception) -> bool:
-    # On a processor torch has no class of its own for it.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    # On a processor torch has no class of its own for it, nor for what CUDA's libraries say.
+    said = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(one in str(error) for one in said)

@@ -1,6 +1,7 @@
 """Runs in several processes of this machine."""
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import queue
@@ -22,7 +23,7 @@ from understudy.reproduce.pool import Pool
 def in_processes(num_workers: int) -> Iterator[Pool]:
     """`num_workers` processes with a share of the threads each; one that dies fails its run and no other."""
     threads = max(1, torch.get_num_threads() // num_workers)
-    workers = [Worker(threads) for _ in range(num_workers)]
+    workers = [Worker(threads, index) for index in range(num_workers)]
     idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     for worker in workers:
         idle.put(worker)
@@ -49,10 +50,14 @@ def in_processes(num_workers: int) -> Iterator[Pool]:
 
 
 class Worker:
-    """A process that carries out one run after the other; where it has died, the next run gets a new one."""
+    """A process that carries out one run after the other, on the CUDA device that its `index` says, if there are some.
 
-    def __init__(self, threads: int):
+    Where it has died, or a run in it has failed, the next run gets a new one.
+    """
+
+    def __init__(self, threads: int, index: int):
         self.threads = threads
+        self.index = index
         self.process: BaseProcess | None = None
         self.pipe: Connection | None = None
         self.is_stopped = False
@@ -64,10 +69,15 @@ class Worker:
             self.process.terminate()
         try:
             self.pipe.send(job)
-            return self.pipe.recv()
+            outcome = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
             return Outcome(kind="failed", reason=f"its process ended with exit code {self.process.exitcode}")
+        if outcome.kind == "failed":
+            # A CUDA device that failed once fails every later run of the process.
+            self.pipe.close()
+            self.process.join()
+        return outcome
 
     def stop(self) -> None:
         """A run that is training saves and stops; a process that is doing anything else ends."""
@@ -79,22 +89,27 @@ class Worker:
         # A forked process could not use CUDA, and would share the threads' locks.
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(there, self.threads))
+        process = context.Process(target=_serve, args=(there, self.threads, self.index))
         process.start()
         there.close()
         return process, here
 
 
-def _serve(pipe: Connection, threads: int) -> None:
+def _serve(pipe: Connection, threads: int, index: int) -> None:
     """Carry out what comes through the pipe until it is closed."""
     # Ctrl-C, and what else is sent to all processes of a command, is for the one that was started by hand: it asks this
     # one, and to be asked twice is to be killed.
     os.setpgrp()
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(index % torch.cuda.device_count())
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             pipe.send(carry_out(pipe.recv()))
+            # What this run had is the others' on the same device now.
+            gc.collect()
+            torch.cuda.empty_cache()
 
 
 def _stop_with_parent() -> None:
