@@ -12,6 +12,7 @@ from understudy.data import load
 from understudy.engine import assess as assess_module
 from understudy.engine import execute
 from understudy.engine.assess import assess
+from understudy.engine.best import is_kept
 from understudy.export.student import open_student
 from understudy.models import build, load_weights, save_weights
 from understudy.precision import Precision
@@ -67,6 +68,8 @@ def test_the_student_of_the_best_epoch_on_held_out_images_is_kept_and_measured(s
         best["score"]
     )
     assert assess(str(run.folder))["accuracy_pct"] == run.accuracy_pct != found["accuracy_pct"]
+    # Of another epoch than the log's best, as after a kill: it is not passed off as that.
+    assert is_kept(run.folder, best) and not is_kept(run.folder, {**best, "score": best["score"] + 0.1})
 
 
 def test_the_validation_and_training_images_are_those_of_the_run(run):

@@ -80,7 +80,7 @@ def test_the_readmes_five_lines_run(teacher, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code, _ = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     assert 'load_data("cifar10", download=True)' in code
-    short = code.replace('load_data("cifar10", download=True)', 'load_data("digits", per_class=5)').replace("1+5", "1+1")
+    short = code.replace('"cifar10", download=True', '"digits", per_class=5').replace("1+5", "1+1")
     exec(short, {"MyStudent": MyStudent, "my_trained_teacher": teacher})
     assert capsys.readouterr().out and (tmp_path / "runs" / "mine" / "student.safetensors").exists()
 

@@ -56,6 +56,14 @@ def test_a_further_teacher_is_known_by_its_content_as_well(place):
         folder.is_finished(place / "run", two(place / "one.safetensors"))
 
 
+def test_images_may_move_with_their_folder(place):
+    begin(place / "run", settings(**{"data.name": "folder:/one/photos"}))
+    assert not folder.is_finished(place / "run", settings(**{"data.name": "folder:elsewhere"}))
+    for other in ("folder:/one/photos-disjoint", "parquet:/one/photos", "cifar10"):
+        with pytest.raises(ValueError, match="data.name is 'folder:/one/photos' there"):
+            folder.is_finished(place / "run", settings(**{"data.name": other}))
+
+
 def test_weights_that_are_gone_are_the_same_if_they_have_the_same_name(place):
     begin(place / "run", settings())
     (place / "one.safetensors").unlink()

@@ -2,6 +2,7 @@
 once."""
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 from tests.engine.stopping import stops_after
 from understudy import distil, load_data
 from understudy.data import Loading
-from understudy.engine import checkpoint, execute, folder, run
+from understudy.engine import checkpoint, execute, folder, loop, run
 from understudy.engine.display import silent
 from understudy.engine.loop import StoppedError
 from understudy.engine.plan import Plan
@@ -168,6 +169,51 @@ def test_agreement_of_tokens_is_measured_only_on_one_grid(tmp_path):
     assert run.summary["agreement"] is None
     run = distil(vit(4), vit(4), **common, folder=tmp_path / "same")
     assert len(run.summary["agreement"]) == 3 and min(run.summary["agreement"].values()) > 0.5
+
+
+def test_a_run_whose_terminal_is_closed_saves_and_one_that_ignores_that_goes_on(settings, tmp_path, monkeypatch):
+    with pytest.raises(StoppedError, match="stopped by SIGHUP at step 4"):
+        execute(settings("kd"), tmp_path / "run", display=stops_after(4, signal.SIGHUP))
+    assert (tmp_path / "run" / checkpoint.FILE).exists()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        execute(settings("kd"), tmp_path / "run", display=stops_after(1, signal.SIGHUP))
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_slow_steps_are_saved_by_the_clock(settings, tmp_path, monkeypatch):
+    saved = []
+    save = checkpoint.save
+    monkeypatch.setattr(
+        checkpoint, "save", lambda place, state: saved.append(state["place"]["step"]) or save(place, state)
+    )
+    execute(settings("kd"), tmp_path / "seldom")
+    last = saved[-1]
+    assert saved == [last] and last > 3
+    saved.clear()
+    monkeypatch.setattr(loop, "SAVE_AFTER_S", 0.0)
+    execute(settings("kd"), tmp_path / "often")
+    assert saved == list(range(1, last + 1))
+
+
+def test_a_log_that_is_older_than_the_checkpoint_is_told(settings, tmp_path):
+    with pytest.raises(StoppedError):
+        execute(settings("kd"), tmp_path / "run", display=stops_after(4))
+    log = tmp_path / "run" / run_files.LOG
+    log.write_text(log.read_text()[:20])
+    with pytest.raises(ValueError, match=r"metrics\.jsonl has 20 bytes, and its checkpoint\.pt goes on after"):
+        execute(settings("kd"), tmp_path / "run")
+    assert log.stat().st_size == 20
+
+
+def test_a_checkpoint_that_could_be_read_another_time_is_not_called_broken(settings, tmp_path, monkeypatch):
+    (tmp_path / checkpoint.FILE).write_bytes(b"anything")
+    for error in (PermissionError(13, "Permission denied"), MemoryError()):
+        monkeypatch.setattr(torch, "load", lambda *args, error=error, **kwargs: (_ for _ in ()).throw(error))
+        with pytest.raises(type(error)):
+            checkpoint.load(tmp_path)
 
 
 def test_a_run_that_was_refused_before_it_saved_anything_does_not_block_the_corrected_one(settings, tmp_path):

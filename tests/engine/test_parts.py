@@ -92,14 +92,14 @@ def test_a_checkpoint_that_cannot_be_finished_leaves_the_old_one(tmp_path, monke
     with pytest.raises(OSError, match="disk full"):
         checkpoint.save(tmp_path, {"place": 2})
     monkeypatch.undo()
-    assert checkpoint.load(tmp_path, torch.device("cpu")) == {"place": 1}
+    assert checkpoint.load(tmp_path) == {"place": 1}
 
 
 def test_a_broken_checkpoint_is_named(tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match=r"checkpoint\.pt cannot be read"):
-        checkpoint.load(tmp_path, torch.device("cpu"))
-    assert checkpoint.load(tmp_path / "nowhere", torch.device("cpu")) is None
+        checkpoint.load(tmp_path)
+    assert checkpoint.load(tmp_path / "nowhere") is None
 
 
 def test_the_record_gives_means_and_names_the_first_bad_step(tmp_path):

@@ -1,6 +1,7 @@
 """`understudy train` and `understudy distill`."""
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -267,9 +268,10 @@ def default_name(settings: Settings) -> str:
     if settings.task == "distill":
         parts.append(settings.method.name)
     data = settings.data.name.replace(":", "-").replace("/", "-").replace("*", "_")
-    if len(data) > LONGEST_NAME:
+    whole = os.fsencode(data)
+    if len(whole) > LONGEST_NAME:
         # A file system has names of 255 bytes at most: of a long address the end, told from others by its digest.
-        data = f"{hashlib.sha256(data.encode()).hexdigest()[:8]}-{data[-LONGEST_NAME:]}"
+        data = f"{hashlib.sha256(whole).hexdigest()[:8]}-{whole[-LONGEST_NAME:].decode(errors='ignore')}"
     return "-".join([*parts, data, "+".join(map(str, settings.epochs)), f"seed{settings.run.seed}"])
 
 

@@ -96,4 +96,8 @@ class AutoRates:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.factors, self.epoch = dict(state["factors"]), state["epoch"]
-        self.was_adjusted, self.before = state["was_adjusted"], dict(state["before"])
+        self.was_adjusted = state["was_adjusted"]
+        self.before = {
+            block: [old.to(p.device) for old, p in zip(weights, self.weights[block], strict=True)]
+            for block, weights in state["before"].items()
+        }

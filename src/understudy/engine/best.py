@@ -3,6 +3,7 @@
 What was best on test images is a choice by them, so no student is kept of it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from safetensors.torch import load_file
 from understudy.engine.networks import student_metadata
 from understudy.engine.plan import Plan
 from understudy.engine.record import read_lines
-from understudy.models import save_weights
+from understudy.models import read_metadata, save_weights
 from understudy.precision import Precision
 from understudy.spec import run_files
 from understudy.tasks import Task
+
+# In the file of the best epoch's student: its score on the held-out images.
+SCORE = "held_out_score"
 
 
 def best_epoch(out: Path, task: Task) -> dict[str, Any] | None:
@@ -34,14 +38,23 @@ def keep_if_best(plan: Plan, out: Path, scores: dict[str, dict[str, float]] | No
         return
     score, before = scores["validation"][plan.task.headline], best_epoch(out, plan.task)
     if before is None or score > before["score"]:
-        write_student(plan, out / run_files.BEST)
+        write_student(plan, out / run_files.BEST, {SCORE: repr(score)})
 
 
-def write_student(plan: Plan, path: Path) -> None:
-    """The student's weights, with what its file says of itself."""
+def write_student(plan: Plan, path: Path, beside: Mapping[str, str] | None = None) -> None:
+    """The student's weights, with what its file says of itself and what is given beside that."""
     student = plan.assembled
     said = student_metadata(plan.settings.student.model, plan.data, student, plan.shapes["student"])
-    save_weights(student, path, said | plan.task.metadata(student))
+    save_weights(student, path, said | plan.task.metadata(student) | dict(beside or {}))
+
+
+def is_kept(out: Path, best: dict[str, Any]) -> bool:
+    """Whether the student of this epoch is in the folder.
+
+    A run that was killed after its best epoch, and did not come to the same numbers again, may have kept another.
+    """
+    path = out / run_files.BEST
+    return best["split"] == "validation" and path.exists() and read_metadata(path).get(SCORE) == repr(best["score"])
 
 
 def measure_best(plan: Plan, out: Path, precision: Precision) -> dict[str, float]:

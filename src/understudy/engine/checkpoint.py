@@ -17,13 +17,18 @@ def save(folder: Path, state: dict[str, Any]) -> None:
         torch.save(state, file)
 
 
-def load(folder: Path, device: torch.device) -> dict[str, Any] | None:
-    """The folder's checkpoint, or None where there is none. Plain tensors and numbers only; no pickle is run."""
+def load(folder: Path) -> dict[str, Any] | None:
+    """The folder's checkpoint on the processor, or None where there is none. No pickle is run.
+
+    Raises ValueError for a file that is broken, and OSError or MemoryError for one that could be read another time.
+    """
     path = folder / FILE
     if not path.exists():
         return None
     try:
-        found = torch.load(path, map_location=device, weights_only=True)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
     except Exception as error:  # a broken file may end the reading in any way
         raise ValueError(f"{path} cannot be read ({error}); remove it to start this run again") from error
     if not isinstance(found, dict) or "place" not in found:

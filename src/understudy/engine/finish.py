@@ -6,7 +6,7 @@ from typing import Any
 
 from understudy.engine import facts, folder
 from understudy.engine.agreement import Agreement
-from understudy.engine.best import best_epoch, measure_best, write_student
+from understudy.engine.best import best_epoch, is_kept, measure_best, write_student
 from understudy.engine.measure import agree
 from understudy.engine.plan import Plan
 from understudy.engine.record import read_lines
@@ -57,7 +57,7 @@ def finish(
 def _best(plan: Plan, out: Path, exact: Precision) -> dict[str, Any] | None:
     """The best epoch of the curve, on which images it is the best, and what its student comes to on the test images."""
     best = best_epoch(out, plan.task)
-    if best is None or best["split"] != "validation" or not (out / run_files.BEST).exists():
+    if best is None or not is_kept(out, best):
         return best
     sha256 = facts.sha256(out / run_files.BEST)
     return {**best, "test_scores": measure_best(plan, out, exact), "sha256": sha256}

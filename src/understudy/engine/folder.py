@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -146,16 +147,23 @@ def _other_weights(there: dict[str, Any], settings: Settings, began_with: dict[s
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], began_with: Collection[str]) -> list[str]:
-    """Of the settings' values; files whose fingerprints are known may lie anywhere."""
+    """Of the settings' values; files and images whose fingerprints are known may lie anywhere."""
     # A folder from before there was a setting was made with what is its default now.
     defaults = flatten(as_plain(Settings(student=StudentSettings(model=""), teacher=TeacherSettings(model=""))))
     old = {**{key: defaults[key] for key in new if key in defaults}, **old}
     moved = [key for key in began_with if old.get(key) is not None and new.get(key) is not None]
+    moved += [key for key in ("data.name",) if _kind_of(old.get(key)) == _kind_of(new.get(key)) is not None]
     keys = [key for key in {**old, **new} if key not in MAY_DIFFER and key not in moved]
     found = [f"{key} is {old.get(key)!r} there, {new.get(key)!r} here" for key in keys if old.get(key) != new.get(key)]
     orders = [[key for key in each if key.startswith("optim.rates.")] for each in (old, new)]
     # Of several patterns that match, the last one counts.
     return found or ["optim.rates are in another order"] * (orders[0] != orders[1])
+
+
+def _kind_of(data: object) -> str | None:
+    """What kind of address the data have, without its path: they are known by their fingerprint. None for a name."""
+    address = re.fullmatch(r"(folder|parquet):.*?(-disjoint)?", str(data), re.DOTALL)
+    return None if address is None else "".join(filter(None, address.groups()))
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

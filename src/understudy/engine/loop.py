@@ -23,8 +23,11 @@ from understudy.engine.stop import StopRequest
 from understudy.engine.teacher_cache import TeacherCache
 from understudy.engine.variation import Variation
 from understudy.precision import Precision
-from understudy.processes import average_gradients, is_true_anywhere, num_processes
+from understudy.processes import average_gradients, is_first, is_true_anywhere, num_processes
 from understudy.spec import RunFailedError, Settings
+
+# However many steps that were: more than this is not lost to a process that is killed.
+SAVE_AFTER_S = 600.0
 
 
 class StoppedError(RunFailedError):
@@ -70,7 +73,7 @@ class Loop:
         self.schedule: LRScheduler | None = None
         self.stop = StopRequest(self.until)
         self.has_to_compile = False
-        self.clock = self.wall_clock = time.perf_counter()
+        self.clock = self.wall_clock = self.saved_at = time.perf_counter()
 
     def run(self, saved: dict[str, Any] | None) -> Place:
         """Train all phases, from the checkpoint's place where there is one.
@@ -99,6 +102,7 @@ class Loop:
         num_steps = self._phase_steps()
         self.optimizer = make_optimizer(groups(self.distiller, optim, self.auto_rates), optim)
         self.schedule = make_schedule(self.optimizer, optim, num_steps)
+        self.optimizer.zero_grad(set_to_none=True)
         self.fresh_at = milestones(optim, num_steps) if optim.reset_momentum_at_milestones else []
         if saved is not None:
             self.optimizer.load_state_dict(saved["optimizer"])
@@ -131,7 +135,7 @@ class Loop:
             if every.gradients_every and self.place.phase_step % every.gradients_every == 0:
                 self._look_at_gradients(None)
             self._stop_if_asked(epoch)
-            if self.place.step % every.checkpoint_every == 0 or self.place.phase_step == self._phase_steps():
+            if self._has_to_save():
                 self._save(epoch)
 
     def _mixed(self, epoch: int, first_step: int) -> Iterator[tuple[torch.Tensor, Any]]:
@@ -146,10 +150,11 @@ class Loop:
         self.distiller.at(done / self._phase_steps(), done / self.batches.steps_per_epoch)
         with self.precision.autocast():
             losses = self.distiller(images, labels, keep, known)
-        self.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
         average_gradients(parameter for group in self.optimizer.param_groups for parameter in group["params"])
         self.optimizer.step()
+        # Not kept for the next forward, nor for measuring and saving.
+        self.optimizer.zero_grad(set_to_none=True)
         self.record.add(losses)
         self.place.phase_step += 1
         self.place.step += 1
@@ -265,6 +270,11 @@ class Loop:
 
     # Stopping and going on ------------------------------------------------------------------------------------------
 
+    def _has_to_save(self) -> bool:
+        if self.place.step % self.settings.run.checkpoint_every == 0 or self.place.phase_step == self._phase_steps():
+            return True
+        return is_true_anywhere(time.perf_counter() - self.saved_at > SAVE_AFTER_S)
+
     def _save(self, epoch: int) -> None:
         assert self.optimizer is not None and self.schedule is not None
         self._note(epoch)
@@ -274,7 +284,9 @@ class Loop:
         now = time.perf_counter()
         self.place.wall_s, self.wall_clock = self.place.wall_s + now - self.wall_clock, now
         saved = self.state.taken(self.place, self.optimizer, self.schedule, self.precision.device)
-        checkpoint.save(self.record.path.parent, saved)
+        if is_first():
+            checkpoint.save(self.record.path.parent, saved)
+        self.saved_at = time.perf_counter()
         self._start_clock()
 
     def _stop_if_asked(self, epoch: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from understudy.engine import checkpoint
 from understudy.processes import mean_of_all
 from understudy.spec import RunFailedError
 from understudy.spec.run_files import LOG
@@ -109,6 +110,12 @@ class Record:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to the checkpoint's place: later lines are cut off."""
+        found = self.path.stat().st_size if self.path.exists() else 0
+        if found < state["bytes"]:
+            raise ValueError(
+                f"{self.path} has {found} bytes, and its {checkpoint.FILE} goes on after {state['bytes']}: they are "
+                f"not of one moment; copy both together, or remove the checkpoint to start this run again"
+            )
         with self.path.open("r+b") as file:
             file.truncate(state["bytes"])
         self.names = tuple(state["names"])

@@ -155,7 +155,7 @@ def _train(
     example = torch.zeros(2, *plan.data.image_shape, device=precision.device)
     distiller = plan.make_distiller(precision)
     agreement = make_agreement(plan.student, plan.teacher, distiller, example)
-    record, saved = Record(out), checkpoint.load(out, precision.device)
+    record, saved = Record(out), checkpoint.load(out)
     if saved is None:
         record.start()
         run_facts = find_facts(plan, out, distiller, batches, precision, memory, display)
@@ -163,7 +163,10 @@ def _train(
         run_facts = read_facts(plan, out)
         display.say(f"going on at step {saved['place']['step']}")
     announce(display, out, run_facts, plan.data)
-    keep = select_images(distiller, plan.data, precision, record) if saved is None else saved["keep"]
+    if saved is None:
+        keep = select_images(distiller, plan.data, precision, record)
+    else:
+        keep = None if saved["keep"] is None else saved["keep"].to(precision.device)
     _make_teacher_lean(distiller, example, precision, display)
     cache = _make_cache(plan, distiller, batches, precision, display)
     # After all readers are attached: hooks that come later never fire in a compiled network.
@@ -221,7 +224,7 @@ def _told(loop: Loop, saved: dict[str, Any] | None) -> Place:
     except ValueError as error:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         is_ours = str(frame.f_globals.get("__name__")).partition(".")[0] == "understudy"
-        if is_ours and loop.place.step == first_step:
+        if is_ours and loop.place.step <= first_step:
             raise
         after = f"the run failed after step {loop.place.step}"
         raise (RunFailedError(f"{after}: {error}") if is_ours else RuntimeError(after)) from error

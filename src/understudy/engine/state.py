@@ -73,7 +73,7 @@ class State:
         distiller.scales.copy_(saved["scales"])
         if self.auto_rates is not None:
             self.auto_rates.restore(saved["auto_rates"])
-        self.variation.start = saved["start"]
+        self.variation.restore(saved["start"])
         if saved["teacher"] and distiller.teacher is not None:
             distiller.teacher.load_state_dict(saved["teacher"])
         self.record.restore(saved["record"])

@@ -8,13 +8,14 @@ from typing import Any
 
 
 class StopRequest:
-    """SIGINT or SIGTERM while in its `with` block, or the end of the time; the loop looks at it between two steps.
+    """A signal while in its `with` block, or the end of the time; the loop looks at it between two steps.
 
-    The first signal asks politely, a second one of the same kind acts as usual. Outside the main thread Python delivers
-    no signals. `until` is a time of `time.time()`.
+    SIGINT, SIGTERM, and SIGHUP of a terminal that is closed, unless it is ignored, as by nohup. The first signal asks
+    politely, a second one of the same kind acts as usual. Outside the main thread Python delivers no signals. `until`
+    is a time of `time.time()`.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self, until: float | None = None) -> None:
         self.until = until
@@ -23,7 +24,8 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+            heard = [one for one in self.SIGNALS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

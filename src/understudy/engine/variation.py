@@ -4,8 +4,10 @@ Ro & Choi, AAAI 2021, compare blocks by ||w - w0|| / n, with n weights in the bl
 relative to the weights themselves, ||w - w0|| / ||w0||. Kernels and matrices count; biases and norms' scales do not.
 """
 
+from collections.abc import Mapping, Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from understudy.models import weights_by_block
 
@@ -17,6 +19,12 @@ class Variation:
         own = dict(student.named_parameters())
         self.blocks = {block: [own[name] for name in names] for block, names in weights_by_block(student).items()}
         self.start = {block: [p.detach().clone() for p in weights] for block, weights in self.blocks.items()}
+
+    def restore(self, start: Mapping[str, Sequence[Tensor]]) -> None:
+        """Measure against these weights from now on, a block's in its order."""
+        for block, weights in start.items():
+            for own, other in zip(self.start[block], weights, strict=True):
+                own.copy_(other)
 
     @torch.no_grad()
     def measure(self) -> dict[str, dict[str, float | None]]:
@@ -40,6 +48,6 @@ class Variation:
         }
 
 
-def _length(tensors: list[torch.Tensor]) -> torch.Tensor:
+def _length(tensors: list[Tensor]) -> Tensor:
     """The L2 norm of all the numbers in the tensors together."""
     return torch.stack([one.double().square().sum() for one in tensors]).sum().sqrt()

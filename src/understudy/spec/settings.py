@@ -275,7 +275,7 @@ class RunSettings(Section):
     compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
         default="auto", description="torch.compile; auto: when the run is long enough to earn it back"
     )
-    checkpoint_every: Count = Field(default=500, description="steps between checkpoints")
+    checkpoint_every: Count = Field(default=500, description="steps between checkpoints, ten minutes at most")
     balance: Positive | None = Field(
         default=None,
         description="scale each term at its phase's start until its gradient is this many times the task's",
