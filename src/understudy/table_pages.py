@@ -13,6 +13,7 @@ from understudy.experiments.grid import Entry, Grid, Part, grid_of, metric_name,
 from understudy.experiments.page import heading, table_page
 from understudy.report.table_chart import Panel, Place, table_chart
 from understudy.report.table_page import save_svg, table_html
+from understudy.spec import write_whole
 
 FORMATS = ("markdown", "latex", "csv", "html")
 # Key columns whose values rise from left to right, so that a line between them means something.
@@ -39,7 +40,7 @@ def write_pages(folder: Path, results: Path) -> list[Path]:
     written = []
     for name, table in TABLES.items():
         page, picture = folder / f"{name}.md", folder / f"{name}.svg"
-        page.write_text(table_text(table, "markdown", results), encoding="utf-8")
+        write_whole(page, table_text(table, "markdown", results))
         save_svg(table_picture(table, most_measured(table, read_cells(results / f"{name}.json"))), picture)
         written += [page, picture]
     return written

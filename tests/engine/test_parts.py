@@ -68,6 +68,21 @@ def test_cosine_is_half_a_wave_from_the_rate_to_nothing():
     assert rates("cosine", 8) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.9, True), (0.9, False), (0.0, True)])
+def test_sgd_is_as_by_hand(momentum, nesterov):
+    weight = nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
+    settings = OptimSettings(lr=0.1, momentum=momentum, nesterov=nesterov, weight_decay=0.01)
+    optimizer = make_optimizer([weight], settings)
+    expected, velocity = 2.0, 0.0
+    for gradient in (0.5, -1.5, 3.0):
+        weight.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimizer.step()
+        decayed = gradient + 0.01 * expected
+        velocity = momentum * velocity + decayed
+        expected -= 0.1 * (decayed + momentum * velocity if nesterov else velocity)
+    assert weight.item() == pytest.approx(expected, rel=1e-12)
+
+
 def test_adamw_is_torchs_with_the_settings_numbers():
     (optimizer,) = [
         make_optimizer([nn.Parameter(torch.zeros(1))], OptimSettings(opt="adamw", lr=1e-3, weight_decay=0.05))

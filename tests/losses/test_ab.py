@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from understudy.losses import activation_agreement, activation_boundary
+from understudy.methods import find
 
 
 @pytest.fixture
@@ -84,12 +85,12 @@ def test_scales_with_the_square_of_student_and_margin(maps):
 
 def test_the_authors_weights_equalise_the_layers_of_a_wide_network(generator):
     """3/1000 (S3 + S2/2 + S1/4) is 49.152 times the sum of the means, for 64x32x32, 128x16x16 and 256x8x8."""
+    (term,) = find("ab").terms
     weighted, means = 0.0, 0.0
-    for shape, weight in (((64, 32, 32), 0.25), ((128, 16, 16), 0.5), ((256, 8, 8), 1.0)):
+    for shape, weight in zip(((64, 32, 32), (128, 16, 16), (256, 8, 8)), term.layer_weights(3), strict=True):
         student, teacher = torch.randn(2, 2, *shape, generator=generator, dtype=torch.float64)
-        loss = activation_boundary(student, teacher).item()
-        weighted += 3e-3 * weight * loss
-        means += loss / (shape[0] * shape[1] * shape[2])
+        weighted += weight * term.distance(student, teacher, **term.options).item()
+        means += torch.where(teacher > 0, 1 - student, 1 + student).clamp(min=0).square().mean().item()
     assert weighted == pytest.approx(49.152 * means, rel=1e-10)
 
 

@@ -250,7 +250,7 @@ def test_targets_are_drawn_in_proportion_to_the_teacher_and_are_never_the_base()
         drawn = draw_targets(logits.expand(40_000, 5), torch.full((40_000,), base))
         share = drawn.bincount(minlength=5) / 40_000
         expected = [0.0 if k == base else p[k] / (1 - p[base]) for k in range(5)]
-        assert sum(expected) == pytest.approx(1.0, abs=1e-12) and share[base] == 0
+        assert share[base] == 0
         assert share.tolist() == pytest.approx(expected, abs=0.01)
 
 

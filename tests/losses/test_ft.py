@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from understudy.losses.ft import Paraphraser, Translator, factor, factor_transfer
+from understudy.methods import find
 
 
 @pytest.fixture
@@ -67,7 +68,8 @@ def test_is_the_mean_difference_of_the_unit_factors(factors):
 def test_the_authors_weight_is_a_quarter_of_the_l1_distance_of_2048_elements(generator):
     student, teacher = torch.randn(2, 1, 32, 8, 8, generator=generator, dtype=torch.float64)
     distance = (student / student.norm() - teacher / teacher.norm()).abs().sum()
-    assert 500 * factor(student, teacher).item() == pytest.approx(500 / 2048 * distance.item(), rel=1e-12)
+    (term,) = find("ft").terms
+    assert term.weight * factor(student, teacher).item() == pytest.approx(0.244140625 * distance.item(), rel=1e-12)
 
 
 def test_ignores_a_positive_scale_of_each_images_factor(factors):

@@ -11,7 +11,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from understudy.engine import checkpoint, facts
-from understudy.spec import Settings, StudentSettings, TeacherSettings, check_folder, read_object, whole_file
+from understudy.spec import Settings, StudentSettings, TeacherSettings, check_folder, read_object, write_whole
 from understudy.spec.run_files import SETTINGS, SUMMARY, WEIGHTS
 
 # There while a process carries the run out.
@@ -116,12 +116,6 @@ def as_plain(settings: Settings) -> dict[str, Any]:
 
 def write_json(path: Path, content: Any) -> None:
     write_whole(path, json.dumps(content, indent=2) + "\n")
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a small file so that it is there whole or not at all."""
-    with whole_file(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -209,11 +209,11 @@ def locate(name: str, weights: Path | None) -> NetworkSettings:
         raise ValueError(f"there is no run {name}; give a model's name or a finished run's folder{did_you_mean(path)}")
     elif path.suffix != ".safetensors":
         return NetworkSettings(model=name, weights=weights)
+    if not path.exists():
+        raise ValueError(f"there is no file {path}{did_you_mean(path)}")
     if weights is not None:
         raise ValueError(f"{name} brings its own weights; leave out {weights}")
-    model = read_metadata(path).get("model") if path.exists() else None
-    if not path.exists():
-        raise ValueError(f"there is no file {path}")
+    model = read_metadata(path).get("model")
     if model is None:
         raise ValueError(f"{path} does not say which model it is; give the model's name and the file as its weights")
     return NetworkSettings(model=model, weights=path)

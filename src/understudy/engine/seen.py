@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from understudy.data import BoxedImages, Dataset, ImageFiles, ImageSet, batches_in_order
-from understudy.engine import folder
 from understudy.engine.plan import Plan
 from understudy.losses import attention_energy
 from understudy.modes import evaluating
 from understudy.precision import Precision
+from understudy.spec import write_whole
 from understudy.spec.run_files import SEEN
 from understudy.taps import Tapped, as_map, named_positions, pairs
 
@@ -51,7 +51,7 @@ def keep_seen(plan: Plan, precision: Precision, out: Path) -> None:
         kept: dict[str, Any] = _look(test, plan, networks, precision) | _arrange(test, plan, networks, precision)
     held = io.BytesIO()
     np.savez_compressed(held, **kept)
-    folder.write_whole(out / SEEN, held.getvalue())
+    write_whole(out / SEEN, held.getvalue())
 
 
 def _look(

@@ -10,6 +10,7 @@ from understudy.experiments.found_wrong import found_wrong
 from understudy.experiments.grid import Part, column_of, parts_of, teacher_errors
 from understudy.experiments.paired import paired
 from understudy.experiments.row import Table
+from understudy.spec import write_whole
 
 # What metrics on images that are held out to choose by begin with.
 HELD_OUT = "validation_"
@@ -31,7 +32,7 @@ def write_page(table: Table, cells: Sequence[Cell], path: Path) -> None:
     floor = path.parent / "floors" / path.with_suffix(".json").name
     if floor.exists():
         parts += ["## A whole step against its floor", _floors(json.loads(floor.read_text(encoding="utf-8")))]
-    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    write_whole(path, "\n\n".join(parts) + "\n")
 
 
 def table_page(table: Table, cells: Sequence[Cell], picture: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from understudy.data import Dataset
-from understudy.engine import facts, folder
+from understudy.engine import facts
 from understudy.engine.latency import Latency, measure_latency
 from understudy.engine.onnx_file import require_onnx
 from understudy.export import onnx_file, safetensors_file, source, torch_file
@@ -19,7 +19,7 @@ from understudy.export.exported import Exported
 from understudy.export.normalised import Normalised, normalise
 from understudy.export.same_answers import Comparison, ExportError, compare
 from understudy.export.student import Student, open_student
-from understudy.spec import check_folder, nearest, whole_path
+from understudy.spec import check_folder, nearest, whole_path, write_whole
 
 FILES = {"safetensors": safetensors_file.NAME, "onnx": onnx_file.NAME, "torch": torch_file.NAME}
 CARD = "README.md"
@@ -73,14 +73,14 @@ def export_run(
         say(f"{one.file}: {_sameness(one.comparison)}")
         exported.append(one)
     if "safetensors" in formats and source.has_source(student):
-        folder.write_whole(out / source.NAME, source.source_of(student))
+        write_whole(out / source.NAME, source.source_of(student))
     say("measuring how long an answer takes ...")
     latencies = {"PyTorch": _latencies(plain.network, plain.images)}
     if "onnx" in formats:
         asked = pixels if with_normalisation else plain
         latencies["ONNX Runtime"] = _latencies(onnx_file.read_onnx(out / onnx_file.NAME), asked.images)
     earlier = [name for format, name in FILES.items() if format not in formats and (out / name).exists()]
-    folder.write_whole(out / CARD, card(student, exported, latencies, with_normalisation, earlier))
+    write_whole(out / CARD, card(student, exported, latencies, with_normalisation, earlier))
     return exported
 
 

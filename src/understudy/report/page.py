@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from understudy.spec import write_whole
 from understudy.spec.run_files import DETECTIONS
 
 from . import figures, quantities, seen
@@ -20,13 +21,16 @@ from .seeds import HEADINGS, best_over_seeds, over_seeds
 from .table import columns, comparison
 from .template import html_template
 
+# Of so many runs the pictures of what was transferred are shown.
+MOST_SEEN = 12
+
 
 def write_page(runs: Sequence[Run], path: str | Path, title: str = "understudy report") -> Path:
     """Writes the comparison of the runs to `path` and returns it. The same runs give the same bytes."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = html_template("page.html.j2").render(title=title, **_content(runs))
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text)
     return path
 
 
@@ -55,7 +59,8 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
         "score": Markup(figures.score_chart(drawn, drawn_looks)),
         "agreement": Markup(figures.agreement_chart(drawn, drawn_looks)),
         "variation": Markup(figures.variation_chart(drawn, drawn_looks)),
-        "seen": _seen(drawn, names),
+        "seen": _seen(_shown(drawn), names),
+        "not_seen": len(drawn) - len(_shown(drawn)),
         "layers": _layers(drawn, names),
         "gradients": [row for run in drawn for row in _gradients(run, names[run.folder])],
         "selections": [row for run in drawn for row in _selections(run, names[run.folder])],
@@ -69,6 +74,14 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
 def _legend(names: Sequence[str], drawn_looks: Sequence[Look]) -> list[tuple[Markup, str]]:
     marks = [figures.legend_mark(look, f"mark{index}") for index, look in enumerate(drawn_looks)]
     return [(Markup(mark), name) for mark, name in zip(marks, names, strict=True)]
+
+
+def _shown(runs: Sequence[Run]) -> list[Run]:
+    """Of runs that differ in their seed alone the first, and not too many."""
+    first: dict[object, Run] = {}
+    for run in runs:
+        first.setdefault(run.recipe or run.folder, run)
+    return [*first.values()][:MOST_SEEN]
 
 
 def _seen(runs: Sequence[Run], names: dict[Path, str]) -> list[dict[str, Any]]:

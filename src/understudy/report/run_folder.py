@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Run:
         """The score that the run is compared by."""
         return self.facts["headline"]["name"]
 
-    @property
+    @cached_property
     def recipe(self) -> str:
         """All settings but the seed, with the teacher's fingerprint; empty where they cannot be read."""
         try:

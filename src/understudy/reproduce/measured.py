@@ -15,6 +15,7 @@ from understudy.experiments.page import write_page
 from understudy.reproduce.plan import Run
 from understudy.reproduce.quick import quick_table
 from understudy.reproduce.show import Estimate
+from understudy.spec import write_whole
 from understudy.table_pages import table_text
 
 # Of each run, besides the products of its training: loading, measuring the teacher and the student. A guess.
@@ -40,10 +41,12 @@ class Measured:
         cells = {name: cell for name, cell in found.items() if cell is not None}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_name(f".{self.path.name}.lock")):
+            there = self.cells()
             for name, cell in cells.items():
                 if self.is_quick:
                     cell["command"] = f"understudy reproduce {self.table.name} {name} --seed {run.seed} --quick"
-                keep_cell(self.path, cell)
+                if cell not in there:
+                    keep_cell(self.path, cell)
             write_page(self.whole, self.cells(), self.page)
         return {name: None if cell is None else cell["value"] for name, cell in found.items()}
 
@@ -54,7 +57,7 @@ class Measured:
         if form == "markdown":
             write_page(self.whole, self.cells(), path)
         else:
-            path.write_text(table_text(self.whole, form, path.parent), encoding="utf-8")
+            write_whole(path, table_text(self.whole, form, path.parent))
         return path
 
     def estimate(self, run: Run) -> Estimate | None:

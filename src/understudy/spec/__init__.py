@@ -1,7 +1,7 @@
 """What a run is, and how its settings are read. No torch below here."""
 
 from understudy.spec.errors import RunFailedError
-from understudy.spec.files import read_object, whole_file, whole_path
+from understudy.spec.files import read_object, whole_file, whole_path, write_whole
 from understudy.spec.imports import user_module
 from understudy.spec.near import did_you_mean, nearest
 from understudy.spec.places import check_file, check_folder
@@ -47,5 +47,6 @@ __all__ = [
     "read_settings",
     "user_module",
     "whole_file",
+    "write_whole",
     "whole_path",
 ]

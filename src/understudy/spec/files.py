@@ -33,6 +33,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise OSError(error.errno or 0, error.strerror or str(error), error.filename or str(path)) from error
 
 
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a small file so that it is there whole or not at all."""
+    with whole_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
 def read_object(path: Path, *needed: str) -> dict[str, Any]:
     """The JSON object that a file holds. Raises ValueError where it holds none, or lacks a key that is needed."""
     try:
