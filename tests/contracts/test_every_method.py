@@ -14,6 +14,7 @@ from understudy.losses import kd
 from understudy.losses.bss import boundary_batch
 from understudy.methods import METHODS, adjust, find
 from understudy.models import build, load_weights, save_weights
+from understudy.modes import BATCH_NORMS
 
 NAMES = (*METHODS, "kd+nst", "ofd+ab", "ft+mhgd", "rkd+at")
 every_method = pytest.mark.parametrize("name", NAMES)
@@ -264,6 +265,24 @@ def test_the_student_stays_a_plain_network_that_can_be_saved(name, tmp_path):
 
 
 # Single methods -----------------------------------------------------------------------------------------------------
+
+
+def norms_in(*modules):
+    return [one for module in modules for one in module.modules() if isinstance(one, BATCH_NORMS)]
+
+
+@students_phase
+def test_statistics_of_what_learns_move_once_a_step_and_of_what_rests_never(name, index):
+    distiller = make(name)
+    distiller.enter(index)
+    learning = norms_in(distiller.student, *(distiller.comparison(one.name).students for one in distiller.phase.terms))
+    resting = [norm for norm in norms_in(distiller.comparisons) if norm not in learning]
+    before = {norm: int(norm.num_batches_tracked) for norm in learning + resting}
+    distiller(*batch())
+    # Boundary samples are a second batch of the student's.
+    once = {1, 2} if any(term.inputs is not None for term in distiller.phase.terms) else {1}
+    assert {int(norm.num_batches_tracked) - before[norm] for norm in learning} <= once
+    assert {int(norm.num_batches_tracked) - before[norm] for norm in resting} <= {0}
 
 
 def test_selecting_all_images_is_selecting_none_in_particular():

@@ -1,13 +1,17 @@
 """What a run says of the images it selects."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from understudy.data import load
+from understudy.distiller import Distiller
 from understudy.engine import execute
 from understudy.engine.selection import found_wrong
+from understudy.methods import find
+from understudy.models import build, load_weights
 
 
 def test_precision_is_of_the_dropped_and_recall_of_the_mislabelled():
@@ -37,6 +41,41 @@ def test_a_run_writes_down_which_images_are_mislabelled_and_how_many_the_selecti
     assert found["recall_pct"] == pytest.approx(100 * found["mislabelled_dropped"] / len(listed))
     dropped = found["images"] - found["kept"]
     assert found["precision_pct"] == pytest.approx(100 * found["mislabelled_dropped"] / dropped)
+
+
+chosen_from = []
+
+
+def first_five(embeddings, labels):
+    """Stands in for the graph cut: a choice that can be told from the labels."""
+    chosen_from.append(embeddings)
+    return labels < 5
+
+
+def test_the_terms_look_at_the_very_images_that_were_chosen(settings, tmp_path, monkeypatch):
+    method = find("selective")
+    (term,) = method.terms
+    phases = (replace(method.phases[0], terms=(replace(term, select=first_five, options={}),)),)
+    seen, forward = [], Distiller.forward
+
+    def noted(self, images, labels, keep=None, known=None):
+        seen.append((labels, keep))
+        return forward(self, images, labels, keep, known)
+
+    monkeypatch.setattr(Distiller, "forward", noted)
+    chosen_from.clear()
+    wanted = settings("selective", epochs=2)
+    execute(wanted, tmp_path / "run", method=replace(method, phases=phases))
+    assert len(seen) > 4 and all(torch.equal(keep, labels < 5) for labels, keep in seen)
+    assert any(keep.any() and not keep.all() for _, keep in seen)
+    # And they are chosen from the teacher's embeddings of the images as they are, in order.
+    data, teacher = load("digits", percent=20), build("digits-2x6", num_classes=10, in_channels=1)
+    load_weights(teacher, wanted.teacher.weights)
+    embeddings = []
+    teacher.fc.register_forward_pre_hook(lambda module, inputs: embeddings.append(inputs[0]))
+    with torch.no_grad():
+        teacher.eval()((data.train.images.float() - data.mean[0]) / data.std[0])
+    torch.testing.assert_close(chosen_from[0], embeddings[0], rtol=1e-4, atol=1e-5)
 
 
 def test_a_run_with_the_labels_as_they_are_says_nothing_of_wrong_ones(settings, tmp_path):
