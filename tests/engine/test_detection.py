@@ -19,6 +19,7 @@ from understudy.engine.doctor import examine
 from understudy.engine.loop import StoppedError
 from understudy.engine.plan import make_plan
 from understudy.engine.subject import find
+from understudy.export.export import export_run
 from understudy.models import build, save_weights
 from understudy.report import read_run, write_page
 from understudy.spec import read_settings
@@ -101,6 +102,26 @@ def test_measuring_the_file_gives_the_runs_own_numbers(trained):
         assess(str(trained.folder), teacher=str(trained.folder))
     with pytest.raises(ValueError, match="is measured in float32, found --precision bfloat16: leave it out"):
         assess(str(trained.folder), precision="bfloat16")
+
+
+def test_what_a_detector_cannot_be_asked_is_told(trained, make_settings, tmp_path):
+    with pytest.raises(ValueError, match=r"detectors are not exported: understudy\.tasks\.detection\.load_detector"):
+        export_run(trained.folder, ["safetensors"])
+    with pytest.raises(ValueError, match="this run has no accuracy; its scores are map_pct"):
+        _ = trained.accuracy_pct
+    classifier = tmp_path / "classifier.safetensors"
+    save_weights(build("mobilenet-v1", num_classes=20), classifier, {"model": "mobilenet-v1"})
+    wanted = make_settings()
+    with pytest.raises(ValueError, match="voc2007 shows objects in boxes, and .* holds no detector"):
+        assess(str(classifier), data="voc2007", data_folder=wanted.data.folder, words=["data.size=64"])
+    teacher = {"model": "mobilenet-v1", "weights": str(trained.folder / "student.safetensors")}
+    options = {"task": "distill", "method.name": "at"} | {f"teacher.{key}": value for key, value in teacher.items()}
+    for words, told in (
+        (["teacher.size=32"], "teacher.size=32: a detector's teacher sees the student's images; give data.size"),
+        ([f"more_teachers=[{{model: mobilenet-v1, weights: {teacher['weights']}}}]"], "found 2 teachers; a detector"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            make_plan(make_settings(*words, **options))
 
 
 def test_data_of_other_classes_or_another_order_are_refused(trained, make_settings):

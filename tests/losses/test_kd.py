@@ -81,6 +81,12 @@ def test_is_the_mean_over_the_batch(logits):
     torch.testing.assert_close(kd(*logits), torch.stack(single).mean(), rtol=0, atol=1e-12)
 
 
+def test_of_an_image_with_several_answers_it_is_their_sum(generator):
+    student, teacher = torch.randn(2, 3, 4, 2, 5, generator=generator, dtype=torch.float64)
+    expected = sum(by_hand(student[..., y, x], teacher[..., y, x], 4.0) for y in range(2) for x in range(5))
+    assert kd(student, teacher).item() == pytest.approx(expected, rel=1e-12)
+
+
 def test_at_temperature_one_it_is_soft_cross_entropy_without_the_teachers_entropy(logits):
     student, teacher = logits
     soft = teacher.softmax(dim=1)

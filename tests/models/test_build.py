@@ -1,5 +1,7 @@
 """Networks by name: exact parameter counts, and errors that name the nearest."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -132,6 +134,12 @@ def test_a_function_of_ones_own_is_told_the_channels_if_it_takes_them(tmp_path, 
     names = ("plain", "with_channels", "as_in_timm", "wanted")
     widths = [build(f"own_{name}:make", num_classes=5, in_channels=1)[0].in_channels for name in names]
     assert widths == [3, 1, 1, 1]
+
+
+def test_networks_of_timm_need_timm(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ValueError, match="timm:resnet18 needs timm: `pip install timm`"):
+        build("timm:resnet18", num_classes=10)
 
 
 def test_what_may_be_meant_by_a_name_of_another_family_is_told(tmp_path):

@@ -194,6 +194,23 @@ def test_a_file_that_yaml_cannot_turn_into_values_is_told_with_its_place(tmp_pat
         read_settings(file=tmp_path / "own.yaml")
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["detection.fpn=true", "retrieval.loss=triplet"], "retrieval and detection are two tasks"),
+        (["detection.fpn=true", "data.mixup=0.2"], "change labels of whole images"),
+        (["detection.fpn=true", "data.smoothing=0.1"], "change labels of whole images"),
+        (["detection.fpn=true", "student.size=32"], "a detector sees the images at data.size"),
+        (["detection.fpn=true", "run.compile=on"], "another number of boxes each"),
+        (["data.scale=[0.9,0.5]"], r"data.scale: found \[0.9, 0.5\], expected the least first"),
+        (["more_teachers.0.model=wrn22-4"], "more_teachers stand beside a first one"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_told(words, told):
+    with pytest.raises(SettingsError, match=told):
+        read_settings(options={"student.model": "wrn16-2"}, words=words)
+
+
 def test_an_empty_section_is_one_without_settings(tmp_path):
     (tmp_path / "own.yaml").write_text("student:\n  model: wrn16-2\noptim:\nteacher:\n")
     found = read_settings(file=tmp_path / "own.yaml")

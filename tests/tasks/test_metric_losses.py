@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -74,6 +76,13 @@ def test_half_precision_embeddings_are_compared_in_float32():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = make_loss("multi_similarity", {}, 3, 8)(half, labels)
     torch.testing.assert_close(found, make_loss("multi_similarity", {}, 3, 8)(half.float(), labels), rtol=0, atol=0)
+
+
+def test_losses_of_the_library_need_the_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
+    with pytest.raises(ValueError, match="triplet needs pytorch-metric-learning: pip install pytorch-metric-learning"):
+        make_loss("triplet", {}, 3, 8)
+    make_loss("cross_entropy", {}, 3, 8)
 
 
 def test_the_classifier_starts_without_an_opinion():
