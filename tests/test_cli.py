@@ -1,6 +1,7 @@
 """The command line: exit status, one message for a mistake, and what is printed."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -329,8 +330,8 @@ def test_several_seeds_are_runs_of_their_own_and_a_mean(call, tmp_path):
 def test_the_folder_of_a_run_on_a_long_address_has_a_name_that_can_be_made(tmp_path):
     names = {
         default_name(read_settings(options={"student.model": "resnet8", "data.name": f"folder:/{'deep/' * 60}{name}"}))
-        for name in ("a" * 90, "b" + "a" * 89)
+        for name in ("a" * 90, "b" + "a" * 89, "鳥" * 75)
     }
-    assert len(names) == 2 and all(len(name) < 200 for name in names)
+    assert len(names) == 3 and all(len(os.fsencode(name)) < 200 for name in names)
     short = default_name(read_settings(options={"student.model": "resnet8", "data.name": "folder:photos"}))
     assert short == "resnet8-none-folder-photos-20-seed0"

@@ -317,14 +317,31 @@ def test_a_folder_without_a_finished_run_is_told(run, tmp_path):
         export_run(tmp_path, ["safetensors"])
 
 
-def test_classes_that_were_renamed_since_are_told(tmp_path):
+@pytest.fixture
+def run_on_insects(tmp_path):
+    """On a folder `set` of images, which lies beside the run's."""
     for part in ("train", "test"):
         for place, name in enumerate(("ant", "bee")):
             (tmp_path / "set" / part / name).mkdir(parents=True)
             for number in range(4):
                 Image.new("RGB", (8, 8), (99 * place, number, 0)).save(tmp_path / "set" / part / name / f"{number}.png")
     options = {"task": "train", "student.model": "digits-1x4", "data.name": f"folder:{tmp_path / 'set'}", "epochs": 1}
-    made = execute(read_settings(options={**options, "batch_size": 4}), tmp_path / "run").folder
+    return execute(read_settings(options={**options, "batch_size": 4}), tmp_path / "run").folder
+
+
+def test_images_that_have_moved_since_are_named(run_on_insects, tmp_path):
+    (tmp_path / "set").rename(tmp_path / "moved")
+    with pytest.raises(ValueError, match="set: there is no such folder"):
+        export_run(run_on_insects, ["safetensors"])
+    export_run(run_on_insects, ["safetensors"], data=f"folder:{tmp_path / 'moved'}")
+    assert (run_on_insects / "export" / "model.safetensors").exists()
+    options = {"task": "train", "student.model": "digits-1x4", "data.name": f"folder:{tmp_path / 'moved'}", "epochs": 1}
+    again = execute(read_settings(options={**options, "batch_size": 4}), run_on_insects)
+    assert again.summary["student_sha256"] and again.folder == run_on_insects
+
+
+def test_classes_that_were_renamed_since_are_told(run_on_insects, tmp_path):
+    made = run_on_insects
     for part in ("train", "test"):
         (tmp_path / "set" / part / "ant").rename(tmp_path / "set" / part / "cow")
     with pytest.raises(ValueError, match=r"knows 2 classes \(ant, bee\), and .* has 2 classes \(bee, cow\) by now"):

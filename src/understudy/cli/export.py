@@ -39,6 +39,10 @@ def export(
             show_default=False,
         ),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="images that have moved since the run, as folder:PATH", show_default=False),
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -67,6 +71,7 @@ def export(
         out=out,
         with_normalisation=with_normalisation,
         model=model,
+        data=data,
         data_folder=folder,
         tolerance=tolerance,
         best=best,

@@ -45,14 +45,15 @@ def export_run(
     with_normalisation: bool = False,
     model: str | None = None,
     data_folder: Path | None = None,
-    data: Dataset | None = None,
+    data: Dataset | str | None = None,
     tolerance: float = TOLERANCE,
     best: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
     """Write the run's student in each format, with a card that says what it is, to `out` (RUN/export by default).
 
-    The one after the last epoch; with `best` that of the best epoch by the images held out, to RUN/export-best.
+    The one after the last epoch; with `best` that of the best epoch by the images held out, to RUN/export-best. `data`
+    is for a run that was given a Dataset, or whose images have moved: their name, as in folder:photos.
 
     Formats are safetensors, onnx and torch. With `with_normalisation`, ONNX and torch.export take uint8 pixels. Raises
     ValueError for what cannot be exported, ExportError for a file that does not answer as the student does: it is

@@ -50,15 +50,14 @@ def open_student(
     *,
     model: str | None = None,
     data_folder: Path | None = None,
-    data: Dataset | None = None,
+    data: Dataset | str | None = None,
     best: bool = False,
 ) -> Student:
     """The run's student with its weights: after the last epoch, or the `best` one by the images held out.
 
-    `model` is its name for a run that was given a network of one's own, `data` are those of a run that was given a
-    Dataset. Raises ValueError for a folder without a
-    finished run, one without held-out images if the best is wanted, and for weights that are not those the run
-    measured.
+    `model` is its name for a run that was given a network of one's own; `data` are those of a run that was given a
+    Dataset, or the name of images that have moved. Raises ValueError for a folder without a finished run, one without
+    held-out images if the best is wanted, and for weights that are not those the run measured.
     """
     run = read_run(run_folder)
     if run.summary is None:
@@ -73,7 +72,7 @@ def open_student(
         run, found = _of_best_epoch(run, found)
     else:
         _check_file(found.file, run.summary.get("student_sha256"))
-    data = data or load_beside(found, None, data_folder, Told())
+    data = data if isinstance(data, Dataset) else load_beside(found, data, data_folder, Told())
     _check_classes(found, data)
     network = _build(found.model, model, run, found.file, data)
     load_weights(network, found.file)
