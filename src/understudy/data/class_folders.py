@@ -97,8 +97,10 @@ def class_images(directory: Path, *, root: Path) -> tuple[ImageFiles, Counter[st
             listed(told, f"of {len(class_names)} classes in {directory} have no images")
             + f"; endings that are read: {', '.join(IMG_EXTENSIONS)}"
         )
-    # Paths begin with the directory as it was given; "." leaves no prefix.
-    names = [Path(path).relative_to(root).as_posix() for path, _ in samples]
+    # Paths begin with the directory as it was given; of a million of them no Path is made.
+    given, below = len(os.path.join(directory, "")), directory.relative_to(root)
+    prefix = "" if below == Path() else f"{below.as_posix()}/"
+    names = [prefix + path[given:].replace(os.sep, "/") for path, _ in samples]
     files = image_files(root, names, [label for _, label in samples], class_names)
     return files, _endings(directory, class_names, IMG_EXTENSIONS)
 

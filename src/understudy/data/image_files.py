@@ -89,6 +89,6 @@ class ImageFiles:
     def fingerprint(self) -> str:
         """SHA-256 in hexadecimal over the names of images and classes and the labels; no image is read for it."""
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
-        for index, label in enumerate(self.labels.tolist()):
-            digest.update(f"{self.name(index)}\0{label}\n".encode())
+        for row, label in zip(self.rows.tolist(), self.labels.tolist(), strict=True):
+            digest.update(f"{self.source.name(row)}\0{label}\n".encode())
         return digest.hexdigest()
