@@ -86,7 +86,7 @@ class DecodedBatches:
         self._views.check(view)
         order = torch.arange(-(-self._num_images // self.batch_size) * self.batch_size) % self._num_images
         keys = [(indices, self._drawn_for(view, 0)) for indices in order.split(self.batch_size)]
-        return (images for images, _ in self._batches(keys))
+        return self._images(keys)
 
     def close(self) -> None:
         """End the processes."""
@@ -113,6 +113,12 @@ class DecodedBatches:
 
     def _indices(self, key: Key) -> Tensor:
         return key[0] % self._num_images
+
+    def _images(self, keys: list[Key]) -> Iterator[Tensor]:
+        """Who wants the first batch alone, to compare, does not set the processes to decode others ahead."""
+        first, *others = keys
+        yield self._finish(self._decoding.one(first), self._indices(first))[0]
+        yield from (images for images, _ in self._batches(others))
 
     def _batches(self, keys: list[Key]) -> Iterator[tuple[Tensor, Any]]:
         for key, found in zip(keys, self._decoding.read(keys), strict=True):
