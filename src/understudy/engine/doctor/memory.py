@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from understudy.data import ImageSet
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.live_bytes import peak_bytes
@@ -21,14 +22,13 @@ def memory(case: Case, available: Callable[[torch.device], int]) -> list[Finding
     """An error where a step of the whole batch would take more than there is, with the batch size that fits.
 
     Rule: the peak of a step on half of the case's images and on all of them, of the phase that takes most, is a line
-    that is followed to the batch size; what the optimiser keeps comes on top. More than 90 % of the available memory is
-    too much. Terms whose memory grows with the square of the batch take a little more than that.
+    that is followed to the batch size; what the run keeps beside comes on top. More than 90 % of the available memory
+    is too much. Terms whose memory grows with the square of the batch take a little more than that.
     """
     few = len(case.images)
     if few < 2:
         return []
-    moments = KEPT_MOMENTS[case.plan.settings.optim.opt]
-    kept = sum(4 * moments * p.numel() for p in case.plan.student.parameters() if p.requires_grad)
+    kept = _kept(case)
     lines = [line(case, few) for _ in case.phases()]
     there = MARGIN * available(case.precision.device)
 
@@ -49,6 +49,15 @@ def memory(case: Case, available: Callable[[torch.device], int]) -> list[Finding
             do=f"--batch-size {fitting[-1]}" if fitting else "take smaller images or networks, or another device",
         )
     ]
+
+
+def _kept(case: Case) -> int:
+    """Bytes of what the optimiser keeps, of the weights that the run began with, and of images that lie on a GPU."""
+    each = 4 * (KEPT_MOMENTS[case.plan.settings.optim.opt] + 1)
+    numbers = sum(p.numel() for p in case.plan.student.parameters() if p.requires_grad)
+    train, device = case.plan.data.train, case.precision.device
+    images = train.images.nbytes if isinstance(train, ImageSet) and device.type == "cuda" else 0
+    return each * numbers + images
 
 
 def line(case: Case, few: int) -> tuple[float, float]:
