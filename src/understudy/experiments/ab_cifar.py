@@ -2,12 +2,18 @@
 
 The settings' defaults are the authors' recipe: batches of 128, a rate of 0.1 that is constant in the initialisation and
 falls to a fifth after 30, 60 and 80 % of the training, Nesterov momentum 0.9, weight decay 5e-4.
+
+Differs from the authors' code: the teacher normalises by its running statistics; theirs does by each batch's while
+boundaries are learnt, which moves the running ones, and goes on with those. Momentum is kept where the rate falls.
+
+Not known to us: whether AT and Jacobian matching were learnt beside KD, as here, or before it; the weights of FitNet,
+FSP, AT and Jacobian matching, and the connectors of FitNet and FSP.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from understudy.experiments.row import Row
+from understudy.experiments.row import Row, declared
 
 CITATION = "Heo, Lee, Yun & Choi, Knowledge Transfer via Distillation of Activation Boundaries, AAAI 2019"
 NETWORKS = {
@@ -33,6 +39,8 @@ SHORT = "2+10"
 SHORT_TOTAL = 12
 SHORT_BATCH = 32
 SHORT_NOTE = f"Rows of {SHORT} epochs, in batches of {SHORT_BATCH} and on 10 % of the images at most, are ours."
+
+DECLARED = declared(__doc__)
 
 
 def teacher_of(method: str, teacher: str = "wrn_22_4") -> str | None:

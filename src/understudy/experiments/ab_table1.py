@@ -12,8 +12,8 @@ Differs from the paper: the rate falls after 30, 60 and 80 % of a phase's steps,
 or two epochs end at a low rate.
 """
 
-from understudy.experiments.ab_cifar import CITATION, LABELS, settings, teacher_of
-from understudy.experiments.row import Row, Table
+from understudy.experiments.ab_cifar import CITATION, DECLARED, LABELS, settings, teacher_of
+from understudy.experiments.row import Row, Table, declared
 
 BUDGETS = ((1, 1), (1, 5), (3, 12), (5, 25), (10, 50), (20, 100))
 
@@ -57,5 +57,6 @@ AB_TABLE1 = Table(
         for (init, train), published in zip(BUDGETS, errors, strict=True)
     },
     across=("epochs_init", "epochs_train"),
-    notes="Methods without an initialisation train for the sum of both numbers of epochs.",
+    notes=f"Methods without an initialisation train for the sum of both numbers of epochs. {declared(__doc__)} "
+    f"{DECLARED}",
 )

@@ -5,13 +5,14 @@ Five kinds of compression, on 10 % of the training images, 20 + 100 epochs.
 Run:    understudy reproduce ab_table3 same_network --teacher-weights FILE
 Expect: 6.63 % error for AB + KD where WRN 16-4 teaches WRN 16-4, with the paper's teacher.
 
-The rows .../2+10 are a tenth of that, in batches of 32.
+The rows .../2+10 are a tenth of that, in batches of 32. Not known to us: whether an epoch shows each of the 5,000
+images once, as here, or as many as the whole set has.
 
 The paper's headings leave out that every method is combined with KD; the pair of 22-4 and 16-2 is that of table 2.
 """
 
-from understudy.experiments.ab_cifar import CITATION, LABELS, NETWORKS, SHORT_NOTE, settings, shortened
-from understudy.experiments.row import Row, Table
+from understudy.experiments.ab_cifar import CITATION, DECLARED, LABELS, NETWORKS, SHORT_NOTE, settings, shortened
+from understudy.experiments.row import Row, Table, declared
 
 METHODS = ("kd", "fitnet+kd", "fsp+kd", "at+kd", "jacobian+kd", "ab+kd")
 
@@ -56,5 +57,5 @@ AB_TABLE3 = Table(
     citation=f"{CITATION}, table 3",
     rows=WHOLE | shortened(WHOLE),
     across=("compression_type",),
-    notes=f"10 % of the training images, 20 + 100 epochs. {SHORT_NOTE}",
+    notes=f"10 % of the training images, 20 + 100 epochs. {SHORT_NOTE} {declared(__doc__)} {DECLARED}",
 )

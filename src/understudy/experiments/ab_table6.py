@@ -5,15 +5,18 @@ WRN 22-4 teaches WRN 16-2 on 10 % of the images, at the end of one group of laye
 Run:    understudy reproduce ab_table6 multi_layer --teacher-weights FILE
 Expect: 13.09 % error for AB + KD on all layers, with the paper's teacher.
 
-A layer by itself weighs as much as among all of them: AB's first layer a quarter of its last. FSP's matrix of a layer
-is that of the group's beginning and end; among all layers FSP has those of the second and the third. FitNet's entry in
+A layer by itself weighs as much as among all of them: AB's first layer a quarter of its last. FitNet's entry in
 the other tables is that of the third layer.
 
 The rows .../2+10 are a tenth of the epochs, in batches of 32.
+
+Not known to us: the networks, which are taken to be table 2's; FSP's matrix of a layer, here that of the group's
+beginning and end, and among all layers those of the second and the third; whether an epoch shows each of the 5,000
+images once, as here, or as many as the whole set has.
 """
 
-from understudy.experiments.ab_cifar import CITATION, LABELS, SHORT_NOTE, settings, shortened
-from understudy.experiments.row import Row, Table
+from understudy.experiments.ab_cifar import CITATION, DECLARED, LABELS, SHORT_NOTE, settings, shortened
+from understudy.experiments.row import Row, Table, declared
 
 LAYERS = ("layer1", "layer2", "layer3")
 
@@ -86,5 +89,6 @@ AB_TABLE6 = Table(
     citation=f"{CITATION}, table 6",
     rows=WHOLE | shortened(WHOLE),
     across=("layer",),
-    notes=f"10 % of the training images, 20 + 100 epochs. {SHORT_NOTE} KD reads no layer.",
+    notes=f"10 % of the training images, 20 + 100 epochs. {SHORT_NOTE} KD reads no layer. {declared(__doc__)} "
+    f"{DECLARED}",
 )

@@ -11,10 +11,12 @@ from understudy.spec import read_object, whole_file
 from understudy.spec.run_files import FACTS, STUDENT, SUMMARY, WEIGHTS
 
 Cell = dict[str, Any]
+# What metrics on images that are held out to choose by begin with.
+HELD_OUT = "validation_"
 # What a cell has beside the row's key columns.
 MEASURED = (
-    "metric", "value", "best", "headline", "published", "published_budget", "seed", "command", "teacher_sha256",
-    "teacher_error_percent", "start_sha256",
+    "metric", "value", "test_error_percent", "best", "headline", "published", "published_budget", "seed", "command",
+    "teacher_sha256", "teacher_error_percent", "start_sha256",
     "data_sha256", "student_sha256", "precision", "phases", "agreement", "selection", "versions", "hardware", "wall_s",
 )  # fmt: skip
 # Settings that have an option of their own on the command line.
@@ -45,6 +47,7 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
         **row.keys,
         "metric": row.metric,
         "value": round(value, 2),
+        **_on_test(row, summary),
         "best": _best(summary),
         "headline": summary["headline"],
         "published": row.published,
@@ -77,6 +80,12 @@ def _start(folder: Path) -> dict[str, str]:
     known = folder / WEIGHTS
     began_with = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
     return {"start_sha256": began_with["student.weights"]} if "student.weights" in began_with else {}
+
+
+def _on_test(row: Row, summary: dict[str, Any]) -> dict[str, float]:
+    """Beside an error on held-out images, by which recipes are chosen, what the same student has on the test images."""
+    error_pct = summary["scores"].get("error_pct")
+    return {"test_error_percent": round(error_pct, 2)} if row.metric.startswith(HELD_OUT) and error_pct else {}
 
 
 def _best(summary: dict[str, Any]) -> dict[str, Any] | None:

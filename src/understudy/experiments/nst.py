@@ -10,10 +10,11 @@ Differs from the paper: CIFAR images are padded by reflection, not with zeros. N
 it is 0.9; whether AT was read after that ReLU as well.
 """
 
-from understudy.experiments.row import Row
+from understudy.experiments.row import Row, declared
 from understudy.experiments.teachers import TEACHERS
 
 CITATION = "Huang & Wang, Like What You Like: Knowledge Distill via Neuron Selectivity Transfer, arXiv:1707.01219, 2017"
+DECLARED = declared(__doc__)
 
 KD = {"terms.kd.temperature": 4.0, "terms.kd.weight": 1.0}
 # The AT authors' code has 1000 before the mean over positions, a 64th of this where a map has 8 x 8.

@@ -14,7 +14,7 @@ its running statistics, and training images are cropped and flipped.
 """
 
 from understudy.experiments.nst import CITATION, METHODS
-from understudy.experiments.row import Row, Table
+from understudy.experiments.row import Row, Table, declared
 from understudy.experiments.teachers import TEACHERS
 
 TEACHER = "preresnet101-imagenet"
@@ -80,4 +80,5 @@ NST_TABLE3 = Table(
         for metric, published in zip(METRICS, errors, strict=True)
     },
     across=("metric",),
+    notes=declared(__doc__),
 )

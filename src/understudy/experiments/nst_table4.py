@@ -3,12 +3,12 @@
 Faster R-CNN on the Inception backbones of table 3, trained on VOC 2007 and 2012 trainval; features of layer 4b (stride
 16). Only the backbone's weights differ. Average precision as VOC 2007 computes it, by class and over all.
 
-The paper does not state the detector's schedule. Here it is torchvision's for Faster R-CNN in half the epochs: 12, a
-rate of 0.02 for 16 images, a tenth of it after 8 and 11. Differs from common practice: BatchNorm is not frozen.
+Not known to us: the detector's schedule, here 12 epochs, a rate of 0.02 for 16 images, a tenth of it after 8 and 11;
+and the images' size, here 800 pixels the longer side. Differs from common practice: BatchNorm is not frozen.
 """
 
-from understudy.experiments.nst import CITATION, METHODS
-from understudy.experiments.row import Row, Table
+from understudy.experiments.nst import CITATION, DECLARED, METHODS
+from understudy.experiments.row import Row, Table, declared
 
 CLASSES = (
     "all", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -89,4 +89,5 @@ NST_TABLE4 = Table(
         for object_class, published in zip(CLASSES, values, strict=True)
     },
     across=("object_class",),
+    notes=f"{declared(__doc__)} {DECLARED}",
 )

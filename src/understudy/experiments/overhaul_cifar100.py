@@ -4,12 +4,15 @@ Run:    understudy reproduce overhaul_cifar100 a/overhaul --teacher-weights FILE
 Expect: 20.89 % error for OFD where WRN 28-4 teaches WRN 16-4, with the paper's teacher.
 
 The authors' code: 200 epochs, a rate of 0.1 that falls to a tenth at 100 and 150; batches of 128, 64 where the teacher
-is a PyramidNet. FT's 200 epochs are its student's; its paraphraser has learnt for 7 before, the FT authors' share. Not
-known to us: the weights of the other methods there, and whether FitNet and AB had phases; they have their papers' here.
+is a PyramidNet. FT's 200 epochs are its student's; its paraphraser has learnt for 7 before, the FT authors' share.
+
+Differs from the authors' code: momentum is kept where the rate falls, where theirs begins anew. Not known to us: the
+weights of the other methods there, and whether FitNet and AB had phases; they have their papers' here.
+
 Pairs e and f are (f) and (g) in the authors' README.
 """
 
-from understudy.experiments.row import Row, Table
+from understudy.experiments.row import Row, Table, declared
 from understudy.experiments.teachers import TEACHERS
 
 NETWORKS = {
@@ -111,5 +114,5 @@ OVERHAUL_CIFAR100 = Table(
     },
     across=("setup",),
     notes="a: WRN 28-4 to 16-4; b: 28-4 to 28-2; c: 28-4 to 16-2; d: 28-4 to ResNet-56; e: PyramidNet-200 (240) to "
-    "WRN 28-4; f: PyramidNet-200 (240) to PyramidNet-110 (84).",
+    f"WRN 28-4; f: PyramidNet-200 (240) to PyramidNet-110 (84). {declared(__doc__)}",
 )

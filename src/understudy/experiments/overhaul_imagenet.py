@@ -4,12 +4,13 @@ Run:    understudy reproduce overhaul_imagenet mobilenet/overhaul --teacher-weig
 Expect: 28.75 % top-1 error for OFD where ResNet-50 teaches MobileNet, with torchvision's teacher.
 
 The authors' code: 100 epochs, batches of 256, a rate of 0.1 that falls to a tenth at 30, 60 and 90, weight decay 1e-4.
-They report the best epoch; here it is the last one. FT's paraphraser has learnt for 4 epochs before, the FT authors'
-share. Not known to us: the other methods' weights; AB has that of the authors' transfer learning, the rest those of
-their papers.
+FT's paraphraser has learnt for 4 epochs before, the FT authors' share.
+
+Differs from the authors' code: they report the best epoch, here it is the last one. Not known to us: the other methods'
+weights; AB has that of the authors' transfer learning, the rest those of their papers.
 """
 
-from understudy.experiments.row import Row, Table
+from understudy.experiments.row import Row, Table, declared
 from understudy.experiments.teachers import TEACHERS
 
 NETWORKS = {"resnet_152": "torchvision:resnet152", "resnet_50": "torchvision:resnet50", "mobilenet": "mobilenet-v1"}
@@ -101,4 +102,5 @@ OVERHAUL_IMAGENET = Table(
         for metric, published in zip(METRICS, errors, strict=True)
     },
     across=("teacher", "student", "metric"),
+    notes=declared(__doc__),
 )

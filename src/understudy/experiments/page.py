@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from understudy.experiments.cells import Cell
+from understudy.experiments.cells import HELD_OUT, Cell
 from understudy.experiments.formats import markdown
 from understudy.experiments.found_wrong import found_wrong
 from understudy.experiments.grid import Part, column_of, parts_of, teacher_errors
@@ -12,15 +12,11 @@ from understudy.experiments.paired import paired
 from understudy.experiments.row import Table
 from understudy.spec import write_whole
 
-# What metrics on images that are held out to choose by begin with.
-HELD_OUT = "validation_"
-
 
 def write_page(table: Table, cells: Sequence[Cell], path: Path) -> None:
     """The page beside the file of measured numbers: with the runs' speeds, and the floors where they were measured."""
-    is_held_out = all(row.metric.startswith(HELD_OUT) for row in table.rows.values())
-    images = "images that were held out of the training ones" if is_held_out else "the test images"
-    parts = [f"# {table.name}", f"Generated from the JSON file beside it. In per cent on {images}, last epoch."]
+    said = f"Generated from the JSON file beside it. In per cent on {images_of(table)}, last epoch."
+    parts = [f"# {table.name}", said]
     for part in parts_of(table, cells):
         parts += [
             heading(part),
@@ -33,6 +29,12 @@ def write_page(table: Table, cells: Sequence[Cell], path: Path) -> None:
     if floor.exists():
         parts += ["## A whole step against its floor", _floors(json.loads(floor.read_text(encoding="utf-8")))]
     write_whole(path, "\n\n".join(parts) + "\n")
+
+
+def images_of(table: Table) -> str:
+    """On which images its numbers are measured."""
+    is_held_out = all(row.metric.startswith(HELD_OUT) for row in table.rows.values())
+    return "images that were held out of the training ones" if is_held_out else "the test images"
 
 
 def table_page(table: Table, cells: Sequence[Cell], picture: str) -> str:

@@ -1,9 +1,19 @@
 """One number of a table and the run that measures it here; a table of such rows."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 Key = str | int | float
+# How what a table's docstring declares begins; it goes on to the end of the paragraph.
+DECLARES = re.compile(r"(Differs from|Not known to us)")
+
+
+def declared(docstring: str | None) -> str:
+    """Where our runs differ from the source, and what of it is not known, as the docstring says."""
+    paragraphs = [" ".join(part.split()) for part in (docstring or "").split("\n\n")]
+    found = [(part, DECLARES.search(part)) for part in paragraphs]
+    return " ".join(part[begins.start() :] for part, begins in found if begins)
 
 
 @dataclass(frozen=True, kw_only=True)

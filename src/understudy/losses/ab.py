@@ -2,6 +2,9 @@
 
 Heo, Lee, Yun & Choi, "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons",
 AAAI 2019, section 3 (the alternative loss, with margin mu).
+
+Differs from the authors' code: the teacher uses its running statistics (`method.teacher_mode`); theirs normalises by
+each batch while boundaries are learnt, which moves them, and teaches by KD with those.
 """
 
 import torch

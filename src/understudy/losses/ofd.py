@@ -5,7 +5,8 @@ Heo, Kim, Yun, Park, Kwak & Choi, "A Comprehensive Overhaul of Feature Distillat
 Differs from the authors' code: the margin is the paper's expectation everywhere. Theirs falls back to -3 std where a
 channel is almost never negative, although the expectation tends to 0 there; `form="authors"` does as they do.
 Where no BatchNorm makes the feature, the margin is the mean of the batch's own negative values. A teacher's map that
-is larger than the student's is averaged down before its margin ReLU, whose margins are those of the full map.
+is larger than the student's is averaged down before its margin ReLU, whose margins are those of the full map. The
+teacher normalises by each batch's statistics, as theirs does, but does not move its own (`method.teacher_mode`).
 """
 
 import math

@@ -11,7 +11,7 @@ from understudy.experiments import TABLES, Row, Table
 from understudy.experiments.cells import Cell, cell_of, is_of, keep_cell, read_cells
 from understudy.experiments.cost import run_seconds
 from understudy.experiments.grid import metric_name, teacher_errors
-from understudy.experiments.page import write_page
+from understudy.experiments.page import images_of, write_page
 from understudy.reproduce.plan import Run
 from understudy.reproduce.quick import quick_table
 from understudy.reproduce.show import Estimate
@@ -78,7 +78,7 @@ class Measured:
         errors = ", ".join(f"{error:.2f} %" for error in teacher_errors(cells))
         taught = f"; the teacher's error: {errors}" if errors else ""
         shown = rich.table.Table(
-            *columns, title=self.table.title, caption=f"After the last epoch, on test images{taught}"
+            *columns, title=self.table.title, caption=f"After the last epoch, on {images_of(self.table)}{taught}"
         )
         for name, row in self.table.rows.items():
             own = {cell["seed"]: cell["value"] for cell in cells if is_of(cell, row)}
