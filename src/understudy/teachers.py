@@ -54,8 +54,12 @@ class Teachers(nn.Module):
         self.shares = [member.share / total for member in members]
         for index, member in enumerate(members):
             own_mean, own_std = member.mean or mean, member.std or std
-            if len(own_mean) != len(mean) or len(own_std) != len(std):
-                raise ValueError(f"mean and std need one entry for each of the {len(mean)} channels, found {own_mean}")
+            for key, own in (("mean", own_mean), ("std", own_std)):
+                if len(own) != len(mean):
+                    said = ", ".join(f"{value / 255:.4g}" for value in own)
+                    raise ValueError(
+                        f"the teacher's {key} needs one entry for each of the {len(mean)} channels, found [{said}]"
+                    )
             columns = [_column(values) for values in (mean, std, own_mean, own_std)]
             self.register_buffer(f"scale{index}", columns[1] / columns[3])
             self.register_buffer(f"shift{index}", (columns[0] - columns[2]) / columns[3])

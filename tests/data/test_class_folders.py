@@ -155,8 +155,11 @@ def test_names_that_are_no_utf_8_are_told(plain_folder, write_image):
         class_folders(plain_folder, seed=0)
 
 
-def test_hidden_folders_are_no_classes(plain_folder):
+def test_hidden_folders_and_files_are_left_out(plain_folder, write_image):
     (plain_folder / ".ipynb_checkpoints").mkdir()
+    # Copies inside a class, and what macOS leaves beside a file, are no images of it.
+    write_image(plain_folder / "ant" / ".ipynb_checkpoints" / "0-checkpoint.png")
+    (plain_folder / "ant" / "._0.png").write_bytes(b"no image")
     found = class_folders(plain_folder, seed=0)
     assert found.train.class_names == ("ant", "bee") and len(found.train) + len(found.test) == 15
 

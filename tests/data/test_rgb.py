@@ -59,11 +59,13 @@ def test_the_orientation_that_the_camera_noted_is_obeyed():
     assert upright.shape == (8, 6, 3) and (upright[0, 5] == 200).all() and upright[0, 0].max() == 0
 
 
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_is_turned_as_pillow_turns_it(orientation):
+def test_every_orientation_is_turned_as_pillow_turns_it(orientation, form):
+    # Pillow turns a TIFF by itself.
     exif = Image.Exif()
     exif[0x0112] = orientation
-    contents = saved(Image.fromarray(np.arange(24, dtype=np.uint8).reshape(2, 4, 3)), exif=exif)
+    contents = saved(Image.fromarray(np.arange(24, dtype=np.uint8).reshape(2, 4, 3)), form, exif=exif)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(contents)))
     assert np.array_equal(pixels(contents), np.asarray(expected))
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from tests.engine.pictures import pictures
-from understudy.data import Augment, Dataset, ImageFiles, ImageSet
+from understudy.data import Augment, Dataset, ImageFiles, ImageSet, load
 from understudy.engine.doctor import examine, problems
 from understudy.engine.doctor.duplicates import conflicts, leaks
 from understudy.engine.doctor.labels import labels
@@ -186,3 +186,11 @@ def test_a_sample_of_files_has_the_bytes_that_networks_see():
     chosen = drawn(20, 5).tolist()
     assert torch.equal(some.labels, images.test.labels[chosen])
     assert torch.equal(some.images[1], images.augment.middle(images.test.read(chosen[1])))
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.4])
+def test_sets_divided_by_class_have_nothing_wrong_for_it(validation):
+    """Fewer classes to train on than others to test on, once some are held out."""
+    (finding,) = labels(load("digits-disjoint", validation=validation))
+    assert finding.severity == "fine"
+    assert finding.found == f"{3 if validation else 5} classes to train on and 5 others to test on"

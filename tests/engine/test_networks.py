@@ -55,6 +55,13 @@ def test_a_teacher_whose_file_tells_another_order_of_classes_is_put_in_order(wri
     torch.testing.assert_close(teacher(images), network(images).flip(1))
 
 
+def test_a_misspelt_name_among_the_teachers_classes_is_told(written, digits):
+    _, wanted = written("teacher.safetensors")
+    names = (*DIGITS[:9], "nein")
+    with pytest.raises(ValueError, match="teacher.class_names lacks 9, which the data have"):
+        build_teacher([wanted.model_copy(update={"class_names": names})], digits)
+
+
 def test_a_teacher_of_more_classes_answers_the_students(written, digits, images):
     network, wanted = written("teacher.safetensors", num_classes=12, class_names=["ten", *DIGITS, "eleven"])
     torch.testing.assert_close(build_teacher([wanted], digits).eval()(images), network(images)[:, 1:11])

@@ -86,3 +86,11 @@ def test_nothing_is_proposed_that_would_not_make_everything_fit(found):
 def test_nothing_is_proposed_that_would_break_what_fits():
     # `a` becomes `b` at one place, and must stay at the other.
     assert propose({"x.b.weight": (1,), "y.a.weight": (2,)}, {"x.a.weight": (1,), "y.a.weight": (2,)}) == {}
+
+
+def test_a_wrapping_may_be_renamed_itself():
+    file = {"model.conv.weight": 1, "model.fc.bias": 2}
+    own = ["backbone.conv.weight", "backbone.fc.bias"]
+    assert fitted(file, own, {"model": "backbone"}) == dict(zip(own, (1, 2), strict=True))
+    with pytest.raises(ValueError, match="modle=backbone touches no name in the file, as model.conv.weight"):
+        fitted(file, own, {"modle": "backbone"})

@@ -211,6 +211,40 @@ def test_settings_that_do_not_go_together_are_told(words, told):
         read_settings(options={"student.model": "wrn16-2"}, words=words)
 
 
+def test_a_section_given_whole_keeps_what_a_later_word_does_not_change():
+    options = {"student.model": "s", "optim": {"opt": "adamw", "lr": 0.001}, "run": {"seed": 3}}
+    found = read_settings(options=options, words=["optim.weight_decay=0.05", "run.device=cpu", "optim.rates.fc=2"])
+    assert (found.optim.opt, found.optim.lr, found.optim.weight_decay) == ("adamw", 0.001, 0.05)
+    assert (found.run.seed, found.run.device, found.optim.rates) == (3, "cpu", {"fc": 2.0})
+    words = ["optim={opt: adamw, lr: 0.001}", "optim.lr=0.002", "terms={ab: {margin: 2}}", "terms.ab.weight=1"]
+    found = read_settings(options={"student.model": "s"}, words=words)
+    assert (found.optim.opt, found.optim.lr) == ("adamw", 0.002)
+    assert found.terms == {"ab": {"margin": 2, "weight": 1}}
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("data.mean=0.5", r"data.mean: found 0.5, expected a list, as in data.mean=\[0.5\]"),
+        ("data.scale=[0.5]", r"data.scale: found \[0.5\], expected a longer list"),
+        ("data.folder=2024", "data.folder: found 2024, expected a path; quote one that looks like a number"),
+        ("terms.kd=4", "terms.kd: found 4, expected a section, as in terms.kd.weight=4"),
+        ("phases.train=0.01", "phases.train: found 0.01, expected a section, as in phases.train.lr=0.01"),
+        ("optim.lr=.inf", "optim.lr: found inf, expected a finite number"),
+    ],
+)
+def test_what_would_be_right_is_said_without_the_names_of_types(word, told):
+    with pytest.raises(SettingsError, match=told):
+        read_settings(options={"student.model": "s"}, words=[word])
+
+
+def test_names_joined_by_commas_are_a_list_and_whole_epochs_may_have_a_point():
+    words = ["data.classes=cat,dog", "epochs=20.0", "detection.positions=in4b"]
+    found = read_settings(options={"student.model": "s"}, words=words)
+    assert found.data.classes == ("cat", "dog") and found.epochs == (20,)
+    assert found.detection is not None and found.detection.positions == ("in4b",)
+
+
 def test_an_empty_section_is_one_without_settings(tmp_path):
     (tmp_path / "own.yaml").write_text("student:\n  model: wrn16-2\noptim:\nteacher:\n")
     found = read_settings(file=tmp_path / "own.yaml")

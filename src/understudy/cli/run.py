@@ -219,19 +219,23 @@ def _carry_out(settings: Settings, folder: Path) -> None:
 
 def _several(settings: Settings, out: Path | None, count: int) -> None:
     """A run for each seed, and a table of them. One that fails is told, and the others are carried out."""
+    from understudy.engine.folder import BusyError, is_finished
     from understudy.engine.loop import StoppedError
     from understudy.report import comparison, print_table, read_run
 
-    folders, failed = [], []
+    folders, failed, planned = [], [], {}
     for seed in range(settings.run.seed, settings.run.seed + count):
         own = settings.model_copy(update={"run": settings.run.model_copy(update={"seed": seed})})
         folder = Path("runs") / default_name(own) if out is None else out / f"seed{seed}"
+        is_finished(folder, own)  # a folder of something else is refused before anything is trained
+        planned[seed] = (own, folder)
+    for seed, (own, folder) in planned.items():
         try:
             _carry_out(own, folder)
             folders.append(folder)
         except StoppedError:
             raise
-        except RunFailedError as error:
+        except (RunFailedError, BusyError) as error:
             failed.append(f"seed {seed}: {error}")
             console().print(failed[-1], highlight=False, soft_wrap=True, markup=False)
     if folders:

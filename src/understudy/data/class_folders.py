@@ -90,6 +90,9 @@ def class_images(directory: Path, *, root: Path) -> tuple[ImageFiles, Counter[st
         ) from error
     label_of = {name: label for label, name in enumerate(class_names)}
     samples = make_dataset(directory, label_of, extensions=IMG_EXTENSIONS, allow_empty=True)
+    # Nor are copies in its folder inside a class, or what macOS leaves beside a file, images.
+    start = len(os.path.join(directory, ""))
+    samples = [(path, label) for path, label in samples if f"{os.sep}." not in os.sep + path[start:]]
     empty = sorted(set(class_names) - {class_names[label] for _, label in samples})
     if empty:
         told = [f"{name} (found {_in(directory / name)})" for name in empty]
@@ -98,9 +101,9 @@ def class_images(directory: Path, *, root: Path) -> tuple[ImageFiles, Counter[st
             + f"; endings that are read: {', '.join(IMG_EXTENSIONS)}"
         )
     # Paths begin with the directory as it was given; of a million of them no Path is made.
-    given, below = len(os.path.join(directory, "")), directory.relative_to(root)
+    below = directory.relative_to(root)
     prefix = "" if below == Path() else f"{below.as_posix()}/"
-    names = [prefix + path[given:].replace(os.sep, "/") for path, _ in samples]
+    names = [prefix + path[start:].replace(os.sep, "/") for path, _ in samples]
     files = image_files(root, names, [label for _, label in samples], class_names)
     return files, _endings(directory, class_names, IMG_EXTENSIONS)
 

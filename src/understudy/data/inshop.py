@@ -55,7 +55,7 @@ def inshop(folder: Path) -> Parts:
 
 def _rows(path: Path) -> list[list[str]]:
     """(image name, item, status) of every image, below the number of images and the heading."""
-    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if len(lines) < 3:
         raise ValueError(f"{path}: expected the number of images, a heading and the images; it has {len(lines)} lines")
     (number, *_), heading, *rows = lines

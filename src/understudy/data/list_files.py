@@ -25,7 +25,7 @@ def entries(path: Path, num_fields: int) -> list[list[str]]:
 
     A ValueError names all lines that have fewer fields.
     """
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     rows = [(number, line.split(maxsplit=num_fields - 1)) for number, line in enumerate(lines, 1) if line]
     short = [f"line {number}: {' '.join(fields)!r}" for number, fields in rows if len(fields) < num_fields]
     if short:

@@ -44,8 +44,9 @@ def parquet_parts(pattern: str, *, seed: int) -> Parts:
         )
     if "test" not in by_part and "validation" in by_part:
         by_part["test"] = by_part.pop("validation")
-    if by_part.keys() == {"test"}:
-        raise ValueError(f"{name} matches files to test on alone: {', '.join(by_part['test'])}; none is to train on")
+    if by_part and not by_part.keys() & {"train", ""}:
+        others = [address for addresses in by_part.values() for address in addresses]
+        raise ValueError(f"{name} matches files to test on alone: {', '.join(others)}; none is to train on")
     return _parts(name, by_part, seed=seed, note=f"Parquet files {pattern}")
 
 

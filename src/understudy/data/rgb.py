@@ -56,6 +56,8 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Turned as its EXIF says; tags that cannot be read leave it as it lies, and no others are looked at."""
+    # Pillow turns a TIFF itself when it is loaded, and takes the tag off.
+    image.load()
     try:
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:

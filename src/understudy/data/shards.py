@@ -17,7 +17,7 @@ def find_shards(folder: Path, name: str, split: str) -> list[Path]:
     own = folder / name
     inside = sorted(path for path in own.glob("*") if path.is_dir())
     for place in (folder, own, *inside):
-        prefix = f"{name}-" if place == folder else f"(?:{name}-)?"
+        prefix = f"{re.escape(name)}-" if place == folder else f"(?:{re.escape(name)}-)?"
         pattern = re.compile(rf"{prefix}{split}(?:-(?P<shard>\d+)-of-(?P<total>\d+))?\.parquet")
         names = sorted(path.name for path in place.glob("*.parquet"))
         matches = [match for file_name in names if (match := pattern.fullmatch(file_name))]

@@ -81,7 +81,7 @@ def read_annotation(path: Path) -> Objects:
         )
     except FileNotFoundError as error:
         raise ValueError(f"{path} is not there, and an image's list names it") from error
-    except (ElementTree.ParseError, KeyError, ValueError, AttributeError) as error:
+    except (ElementTree.ParseError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is no annotation of VOC ({type(error).__name__}: {error})") from error
 
 

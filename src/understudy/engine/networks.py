@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from understudy.data import Crops, Dataset, Loading
 from understudy.engine.refusal import check_size
 from understudy.models import Form, build, classifier, embed, end_of, load_weights, read_metadata, select_weights
-from understudy.spec import NetworkSettings, StudentSettings, TeacherSettings, did_you_mean, run_files
+from understudy.spec import NetworkSettings, StudentSettings, TeacherSettings, did_you_mean, few, nearest, run_files
 from understudy.teachers import Member, Teachers
 
 # What makes a network of a classifier: (a function that answers the classifier anew, example images) -> the network.
@@ -124,7 +124,7 @@ def _member(wanted: TeacherSettings, data: Dataset) -> Member:
         mean=None if mean == data.mean else mean,
         std=None if std == data.std else std,
         size=None if size == tuple(data.image_shape[1:]) else size,
-        classes=None if form is not None else _own_classes(names, data.train.class_names),
+        classes=None if form is not None else _own_classes(names, data.train.class_names, wanted.class_names),
         share=wanted.share,
     )
 
@@ -141,8 +141,16 @@ def _size(said: Mapping[str, str]) -> tuple[int, int] | None:
     return (int(said["height"]), int(said["width"])) if "height" in said else None
 
 
-def _own_classes(known: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[int, ...] | None:
-    """Where the teacher keeps each of the student's classes; None where it need not be said, or it knows others."""
+def _own_classes(
+    known: tuple[str, ...], wanted: tuple[str, ...], stated: tuple[str, ...] | None
+) -> tuple[int, ...] | None:
+    """Where the teacher keeps each of the student's classes; None where it need not be said, or it knows others.
+
+    ValueError where the names were stated, and have only some of them: one is misspelt.
+    """
+    lacking = [name for name in wanted if name not in known]
+    if stated and lacking and len(lacking) < len(wanted):
+        raise ValueError(f"teacher.class_names lacks {few(lacking)}, which the data have{nearest(lacking[0], known)}")
     if known == wanted or not set(wanted) <= set(known):
         return None
     return tuple(known.index(name) for name in wanted)

@@ -35,6 +35,8 @@ def told_by(words: Iterable[str], *, has_teacher: bool) -> Told:
     words = list(words)
     if not words:
         return Told()
+    if not has_teacher and any(word.startswith("teacher.") for word in words):
+        raise SettingsError("settings of a teacher, and no teacher: give --teacher as well")
     named = {"student.model": "any"} | ({"teacher.model": "any"} if has_teacher else {})
     settings = read_settings(options=named, words=words)
     allowed = {"data": OF_DATA, "student": OF_NETWORK, "teacher": OF_TEACHER}

@@ -85,7 +85,9 @@ def _merge(phases: Sequence[Phase]) -> Phase:
     terms = tuple(term for phase in phases for term in phase.terms)
     repeated = sorted({term.name for term in terms if [other.name for other in terms].count(term.name) > 1})
     if repeated:
-        raise ValueError(f"the combination has the term {', '.join(repeated)} twice; name each method once")
+        raise ValueError(
+            f"the combination has the term {', '.join(repeated)} twice: name each method once, kd or kd_only"
+        )
     optim: dict[str, Any] = {}
     for phase in phases:
         for key, value in phase.optim.items():

@@ -121,7 +121,9 @@ def _from_timm(name: str, num_classes: int, in_channels: int) -> nn.Module:
         raise ValueError(f"timm:{name} needs timm: `pip install timm`") from error
     if not timm.is_model(name):
         raise ValueError(_unknown(f"timm:{name}", [f"timm:{known}" for known in timm.list_models()], ""))
-    return timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=in_channels)
+    # A tag, as in resnet18.a1_in1k, says where weights are from, which come from elsewhere here.
+    architecture = name.partition(".")[0]
+    return timm.create_model(architecture, pretrained=False, num_classes=num_classes, in_chans=in_channels)
 
 
 def _from_torchvision(name: str, num_classes: int, in_channels: int) -> nn.Module:

@@ -17,10 +17,15 @@ def fitted(state: Mapping[str, Value], own: Iterable[str], rename: Mapping[str, 
     Wrappings that all names share are taken off as far as more names are known for it. Raises ValueError for a rename
     that is no regular expression, that touches no name, or that gives two tensors one name.
     """
-    known = set(own)
-    names = max(
-        (renamed(unwrapped, rename) for unwrapped in _unwrapped(state)), key=lambda each: len(known & set(each))
-    )
+    known, found, refused = set(own), [], []
+    for unwrapped in _unwrapped(state):
+        try:
+            found.append(renamed(unwrapped, rename))
+        except ValueError as error:  # a rename may be of the very wrapping that is taken off here
+            refused.append(error)
+    if not found:
+        raise refused[0]
+    names = max(found, key=lambda each: len(known & set(each)))
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the renames {as_words(rename)} give several tensors the name {twice}; make them more exact")

@@ -16,6 +16,8 @@ from understudy.spec.settings import Settings, TeacherSettings
 
 # Of settings of one name in several sections the first of these is meant; and what others call ours.
 MEANT = ("run.", "data.", "optim.", "student.")
+# Below these the names are a method's or a loss's, and how a setting is given there.
+FREE = {"terms": "kd.weight", "phases": "train.lr", "retrieval.options": "margin"}
 ALIASES = {
     "learning_rate": "lr",
     "scheduler": "sched",
@@ -149,13 +151,25 @@ def _put(values: dict[str, Any], origins: dict[str, str], key: str, value: Any, 
         others = _parts(old)
         if all(one == other for one, other in zip(parts, others, strict=False)):
             del values[old]
-    # Each teacher's settings for themselves, so that a later word can change one of them.
-    if key == "more_teachers" and isinstance(value, list) and all(isinstance(one, dict) and one for one in value):
-        flat = {f"{key}.{index}.{name}": each for index, one in enumerate(value) for name, each in one.items()}
-    else:
-        flat = {key: value}
+    flat = dict(_leaves_of(key, value))
     values.update(flat)
     origins.update(dict.fromkeys(flat, origin))
+
+
+def _leaves_of(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The settings in a section, or in a list of teachers, each for itself, so that a later word can change one."""
+    if (
+        key == "more_teachers"
+        and isinstance(value, list)
+        and value
+        and all(isinstance(one, dict) and one for one in value)
+    ):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict) or not value:
+        yield key, value
+        return
+    for name, each in value.items():
+        yield from _leaves_of(f"{key}.{name}", each)
 
 
 def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,11 +214,13 @@ def _explain(error: Any, values: Mapping[str, Any], origins: Mapping[str, str]) 
         return f"{origin}{place}: there is no such setting{_nearest(place)}"
     if error["type"] in ("model_type", "dict_type"):
         found = values.get(key, error["input"])
-        return f"{origin}{key}: found {found!r}, expected a section, as in {_inside(key)}={found}"
+        return f"{origin}{key}: found {found!r}, expected a section, as in {_inside(key)}={_in_yaml(found)}"
     place = ".".join(str(part) for part in error["loc"])
     above = key.rpartition(".")[0]
     if key in values and place != key and not place.startswith(f"{key}.") and place.startswith(above):
         return f"{origin}{key}: found {values[key]!r} below {above}, which takes one value"
+    if error["type"] == "missing" and isinstance(error["loc"][-1], int) and key in values:
+        return f"{origin}{key}: found {values[key]!r}, expected a longer list"
     if error["type"] == "missing":
         inside = next((one for one in known_keys() if one.startswith(f"{key}.")), key)
         # Of every teacher the same is wanted.
@@ -215,11 +231,28 @@ def _explain(error: Any, values: Mapping[str, Any], origins: Mapping[str, str]) 
     if error["type"] == "value_error" and key not in values:
         # Of several settings of a section together.
         return f"{origin}{key}: {error['msg'].removeprefix('Value error, ')}"
-    expected = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    expected = _expected(error, key, values)
     if place.startswith(f"{key}.") and error["loc"][-1] in ("bool", "float"):  # the first of several kinds
         expected = "one number or word"
     expected = expected if expected.startswith("expected") else f"expected {expected}"
     return f"{origin}{key}: found {values.get(key, error['input'])!r}, {expected}"
+
+
+def _expected(error: Any, key: str, values: Mapping[str, Any]) -> str:
+    """What would be right, in words for people who do not know Python's types."""
+    kind = error["type"]
+    if kind in ("tuple_type", "list_type"):
+        return f"a list, as in {key}=[{_in_yaml(values.get(key, error['input']))}]"
+    if kind in ("too_short", "too_long"):
+        wanted = error["ctx"].get("min_length", error["ctx"].get("max_length"))
+        return f"a list of {wanted}"
+    if kind == "path_type":
+        return f"a path; quote one that looks like a number: {key}='\"2024\"'"
+    return error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+
+
+def _in_yaml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _given(error: Any, values: Mapping[str, Any]) -> str:
@@ -236,6 +269,11 @@ def _given(error: Any, values: Mapping[str, Any]) -> str:
 
 def _inside(section: str) -> str:
     """How a setting of the section is given."""
+    for free, example in FREE.items():
+        if section == free:
+            return f"{free}.{example}"
+        if section.startswith(f"{free}."):
+            return f"{section}.{example.rpartition('.')[2]}"
     keys = [key for key in known_keys() if key.startswith(f"{section}.")]
     return next((key for key in keys if key.rpartition(".")[2] in ("name", "model")), keys[0] if keys else section)
 

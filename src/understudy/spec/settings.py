@@ -14,7 +14,9 @@ from understudy.spec.section import Section
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 UnitShare = Annotated[float, Field(ge=0.0, le=1.0)]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+# Of memory as much as there is may be meant.
+Gigabytes = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 # As torch's generators take them.
@@ -28,6 +30,8 @@ def _epochs(value: object) -> object:
         if not all(part.strip().isdigit() for part in parts):
             raise ValueError("expected whole numbers joined by +, one per phase: 20 or 1+5")
         return tuple(int(part) for part in parts)
+    if isinstance(value, float) and value.is_integer():
+        return (int(value),)
     return (value,) if isinstance(value, int) else value
 
 
@@ -52,7 +56,8 @@ def _list(value: object) -> object:
 
 
 def _names(value: object) -> object:
-    """[3, 5] -> ('3', '5'): YAML reads names that look like numbers as numbers, and on and off as truth values."""
+    """[3, 5] or '3,5' -> ('3', '5'): YAML reads names that look like numbers as numbers, on and off as truth values."""
+    value = _list(value)
     if isinstance(value, list | tuple) and any(isinstance(one, bool) for one in value):
         raise ValueError('expected names; quote those that YAML reads as truth values, as in \'["on","off"]\'')
     return tuple(map(str, value)) if isinstance(value, list | tuple) else value
@@ -174,7 +179,7 @@ class DataSettings(Section):
         default="auto",
         description="all images in memory, augmented on the device; or decoded by worker processes; auto: by size",
     )
-    memory_gb: Positive = Field(default=2.0, description="auto: sets of small images that take no more are held there")
+    memory_gb: Gigabytes = Field(default=2.0, description="auto: sets of small images that take no more are held there")
     size: Count | None = Field(
         default=None, description="height and width of the network's input (default: the images' own; workers: 224)"
     )
@@ -295,7 +300,7 @@ class RunSettings(Section):
     teacher_cache: Path | None = Field(
         default=None, description="a folder in which the teacher's answers are stored and found again (docs/cache.md)"
     )
-    teacher_cache_gb: Positive = Field(
+    teacher_cache_gb: Gigabytes = Field(
         default=8.0, description="what a run's answers may take there; a phase that needs more asks the live teacher"
     )
 

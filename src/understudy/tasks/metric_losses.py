@@ -70,6 +70,11 @@ def check_loss(name: str) -> None:
         )
 
 
+def is_tied(name: str) -> bool:
+    """Whether it is no mean over images: pairs of them, or Proxy-Anchor's sums over a batch for each class."""
+    return needs_pairs(name) or name == "proxy_anchor"
+
+
 def needs_pairs(name: str) -> bool:
     """Whether a batch has to hold several images of a class."""
     return name in LOSSES and LOSSES[name].needs_pairs

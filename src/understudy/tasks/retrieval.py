@@ -13,7 +13,7 @@ from understudy.models import Form, Head, HeadsOnTrunk, embed, end_of, ensemble
 from understudy.modes import evaluating
 from understudy.precision import Precision
 from understudy.spec import RetrievalSettings
-from understudy.tasks.metric_losses import OfParts, check_loss, make_loss, needs_pairs
+from understudy.tasks.metric_losses import OfParts, check_loss, is_tied, make_loss, needs_pairs
 from understudy.tasks.recall import recall_pct
 from understudy.tasks.task import Objective, Task, refuse_boxes
 
@@ -40,7 +40,7 @@ def retrieval(settings: RetrievalSettings) -> Task:
         answers_classes=False,
         output="embedding",
         images_per_class=per_class,
-        tied="losses of pairs of images" if per_class else "",
+        tied="losses of pairs of images" if is_tied(settings.loss) else "",
         make_batches=partial(training_batches, images_per_class=per_class),
     )
 

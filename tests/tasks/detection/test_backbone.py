@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torchvision.ops import MultiScaleRoIAlign
 
 from understudy.models import build
 from understudy.spec import DetectionSettings
@@ -129,6 +130,20 @@ def test_the_objective_is_the_sum_of_torchvisions_own_losses():
     torch.manual_seed(0)
     theirs = detector([*pixels], [{"boxes": t["boxes"], "labels": t["labels"] + 1} for t in targets])
     torch.testing.assert_close(ours, torch.stack([*theirs.values()]).sum())
+
+
+def test_regions_of_wide_images_are_read_at_the_scale_of_the_maps():
+    backbone = make(pyramid=16)
+    objective, maps = DetectionObjective(detector_for(backbone), 64), backbone(noise())
+    # Half as high as they are wide, in the corner of a square.
+    targets = [
+        {"boxes": torch.tensor([[4.0, 4.0, 40.0, 24.0]]), "labels": torch.tensor([0]), "size": torch.tensor([32, 64])}
+        for _ in range(2)
+    ]
+    objective(maps, targets)
+    pool = objective.roi_heads.box_roi_pool
+    assert isinstance(pool, MultiScaleRoIAlign)
+    assert pool.scales == [maps[name].shape[-1] / 64 for name in pool.featmap_names]
 
 
 def test_the_assembled_detector_is_torchvisions():

@@ -19,6 +19,8 @@ def labels(data: Dataset) -> list[Finding]:
     assert not isinstance(data.train, BoxedImages) and not isinstance(data.test, BoxedImages)
     names = data.train.class_names
     parts = {"training": data.train.labels.cpu(), "test": data.test.labels.cpu()}
+    if data.disjoint:
+        return _of_disjoint(data, parts)
     outside = [one for part, values in parts.items() for one in _outside(part, values, len(names))]
     if outside:
         return outside
@@ -29,6 +31,19 @@ def labels(data: Dataset) -> list[Finding]:
     return found or [
         Finding(check=CHECK, severity="fine", found=f"{len(names):,} classes, each with {counts} training images")
     ]
+
+
+def _of_disjoint(data: Dataset, parts: dict[str, Tensor]) -> list[Finding]:
+    """Of parts with classes of their own: those that are trained on are never tested."""
+    assert not isinstance(data.train, BoxedImages) and not isinstance(data.test, BoxedImages)
+    own = {"training": data.train.class_names, "test": data.test.class_names}
+    found = [one for part, values in parts.items() for one in _outside(part, values, len(own[part]))]
+    counts = f"{len(own['training']):,} classes to train on and {len(own['test']):,} others to test on"
+    return (
+        found
+        or _imbalance(torch.bincount(parts["training"], minlength=len(own["training"])), own["training"])
+        or [Finding(check=CHECK, severity="fine", found=counts)]
+    )
 
 
 def _outside(part: str, values: Tensor, num_classes: int) -> list[Finding]:

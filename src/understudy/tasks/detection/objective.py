@@ -36,7 +36,10 @@ class DetectionObjective(nn.Module):
         images = ImageList(torch.empty(len(targets), 3, self.size, self.size, device="meta"), sizes)
         with torch.autocast(device.type, enabled=False):
             proposals, of_proposals = self.rpn(images, maps, wanted)
-            _, of_regions = self.roi_heads(maps, proposals, sizes, wanted)
+            # What the maps show is the whole square: from an image's own height the scale of a wide one would be wrong,
+            # and that of the first batch is kept for good.
+            squares = [(self.size, self.size)] * len(targets)
+            _, of_regions = self.roi_heads(maps, proposals, squares, wanted)
         return torch.stack([*of_proposals.values(), *of_regions.values()]).sum()
 
 

@@ -68,7 +68,7 @@ def _build_teacher(
         raise ValueError(f"found {len(teachers)} teachers; a detector learns from the features of one")
     one = teachers[0]
     assert one.weights is not None
-    said = read_metadata(one.weights)
+    said = read_metadata(one.weights) if one.weights.is_file() else {}
     _check_pixels(one, said, data)
     if KEY in said:
         detector = load_detector(one.weights, one.model)
