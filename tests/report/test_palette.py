@@ -21,3 +21,9 @@ def test_no_two_of_many_runs_look_alike():
     found = looks(3 * NUM_SERIES)
     assert len({(look.colour, look.dash) for look in found}) == len(found)
     assert len({look.marker for look in found[:NUM_SERIES]}) == NUM_SERIES
+
+
+def test_runs_look_different_without_their_lines_too():
+    # Bars and dots have colour and mark alone.
+    seen = [(look.colour, look.marker) for look in looks(40)]
+    assert len(set(seen)) == 40

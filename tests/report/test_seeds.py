@@ -1,6 +1,7 @@
 """Runs of several seeds: which belong together, their mean and deviation, and the gain on the student alone."""
 
 import io
+import json
 import statistics
 
 import pytest
@@ -63,7 +64,7 @@ def test_the_best_is_the_best_mean_and_not_the_luckiest_run(folders, runs):
     rows = comparison([*runs, read_run(lucky.folder)])
     assert outcome(rows) == (
         "Best of 3 recipes with several seeds each: AB+KD reaches 89.00 ± 1.41 % in 2 seeds; beside the same student "
-        "without a teacher +6.50 ± 2.12, better in 2 of 2."
+        "without a teacher +6.50 ± 2.12, better in 2 of 2. 1 run has one seed and no part in this."
     )
     assert tiles(rows)[0] == ("mean of 2 seeds", "89.00 %", "AB+KD, ± 1.41")
 
@@ -76,3 +77,17 @@ def test_the_means_stand_in_the_terminal_and_on_the_page(runs, tmp_path):
     text = write_page(runs, tmp_path / "page.html").read_text()
     assert "Over several seeds" in text and "+2.00 ± 1.50, better in 3 of 3" in text
     assert "Over several seeds" not in write_page(runs[:1], tmp_path / "one.html").read_text()
+
+
+def test_where_something_lies_or_what_computed_makes_no_other_recipe_but_images_do(folders):
+    paths = [folders.make("kd", 84.0, folder=f"kd-{seed}", seed=seed) for seed in range(3)]
+    for place, device in zip(paths, ("cuda:0", "cuda:1", "cuda:0"), strict=True):
+        (place / "settings.yaml").write_text(f"method: kd\nrun:\n  device: {device}\n  seed: 1\n")
+    found = [read_run(path) for path in paths]
+    (kd,) = over_seeds(comparison(found))
+    assert len(kd.rows) == 3
+    facts = json.loads((paths[2] / "run.json").read_text())
+    facts["data"]["sha256"] = "another set of the same name"
+    (paths[2] / "run.json").write_text(json.dumps(facts))
+    (kd,) = over_seeds(comparison([read_run(path) for path in paths]))
+    assert len(kd.rows) == 2

@@ -4,6 +4,8 @@ from statistics import mean
 import pytest
 
 from understudy.report import comparison, read_run
+from understudy.report.comparable import best_among
+from understudy.report.headline import outcome
 from understudy.report.table import COLUMNS, columns
 
 
@@ -102,3 +104,54 @@ def test_a_column_appears_when_the_runs_differ_in_it(folders):
 def test_nothing_to_compare_is_an_error():
     with pytest.raises(ValueError, match="found no runs"):
         comparison([])
+
+
+def change(path, file, **changes):
+    """Put other values in a run's file, a dotted key's below its section."""
+    found = json.loads((path / file).read_text())
+    for key, value in changes.items():
+        *sections, last = key.split("__")
+        place = found
+        for section in sections:
+            place = place[section]
+        place[last] = value
+    (path / file).write_text(json.dumps(found))
+
+
+def teacher_with(**changes):
+    known = {"name": "wrn22-4", "parameters": 4302202, "multiply_adds": 640_000_000, "scores": {"accuracy_pct": 91.62}}
+    return {**known, "weights": "teachers/wrn22-4.safetensors", **changes}
+
+
+def test_the_best_epochs_student_and_one_of_several_may_be_the_teacher(folders):
+    made = folders.make("none", 91.0, folder="teacher", teacher=None, task="train")
+    change(made, "summary.json", best={"score": 92.0, "epoch": 5, "split": "validation", "sha256": "be" * 32})
+    best = folders.make("kd", 83.0, folder="best", teacher=teacher_with(sha256="be" * 32))
+    several = f"{made / 'student.safetensors'} + elsewhere/other.safetensors"
+    both = folders.make("kd", 84.0, folder="both", teacher=teacher_with(sha256="c0" * 32, weights=several))
+    rows = comparison([read_run(path) for path in (made, best, both)])
+    assert [row.is_teacher for row in rows] == [True, False, False]
+
+
+def test_a_student_that_began_with_its_teachers_weights_is_not_alone(folders):
+    alone = folders.make("none", 80.0, folder="alone", teacher=None, task="train")
+    selected = folders.make("none", 88.0, folder="selected")
+    change(selected, "run.json", student__from_teacher=True)
+    taught = folders.make("kd", 84.0)
+    rows = comparison([read_run(path) for path in (alone, selected, taught)])
+    assert [row.is_alone for row in rows if not row.is_teacher] == [True, False, False]
+    assert "8.00 points more than the same student without a teacher" in outcome(rows)
+
+
+def test_runs_on_other_test_images_have_no_best(folders):
+    paths = [folders.make("none", 80.0, folder="ten", teacher=None), folders.make("kd", 99.0, folder="two")]
+    change(paths[1], "run.json", data__classes=2)
+    assert best_among(comparison([read_run(path) for path in paths])) is None
+
+
+def test_more_images_shown_are_other_conditions(folders):
+    alone, taught = folders.make("none", 80.0, folder="alone", teacher=None, task="train"), folders.make("kd", 84.0)
+    facts = json.loads((alone / "run.json").read_text())
+    phases = [{**phase, "images": 10**9} for phase in facts["method"]["phases"]]
+    change(alone, "run.json", method__phases=phases)
+    assert "points more" not in outcome(comparison([read_run(path) for path in (alone, taught)]))

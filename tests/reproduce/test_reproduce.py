@@ -41,7 +41,7 @@ def test_rows_are_run_once_and_kept_with_their_page(carry_out, tmp_path):
     assert [len(list((tmp_path / place).glob("*.log"))) for place in ("runs", "runs/teachers")] == [2, 1]
     (line,) = [line for line in said.splitlines() if "7.00" in line and "+-" in line]
     assert "kd_again" in line and "0 1" in line
-    assert "After the last epoch, on test images; the teacher's error: " in " ".join(said.split())
+    assert "After the last epoch, on the test images; the teacher's error: " in " ".join(said.split())
     assert (tmp_path / "results" / "small.md").exists()
 
     before, logged = (tmp_path / "results" / "small.json").read_text(), logs(tmp_path / "runs")

@@ -77,7 +77,8 @@ def assess(
         "data_sha256": images.fingerprint(),
         "split": split,
         **measured,
-        "images_per_s": num_images / asked_s,
+        # With a teacher the time is of both networks, and with a gallery of its images too.
+        "images_per_s": num_images / asked_s if source is None and images.gallery is None else None,
         "precision": subject.precision.facts(),
         "runtime": "onnxruntime" if found.onnx else "torch",
         "command": facts.command(),

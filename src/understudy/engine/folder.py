@@ -12,25 +12,10 @@ from filelock import FileLock, Timeout
 
 from understudy.engine import checkpoint, facts
 from understudy.spec import Settings, StudentSettings, TeacherSettings, check_folder, read_object, write_whole
-from understudy.spec.run_files import SETTINGS, SUMMARY, WEIGHTS
+from understudy.spec.run_files import MAY_DIFFER, SETTINGS, SUMMARY, WEIGHTS
 
 # There while a process carries the run out.
 LOCK = ".lock"
-# These change where files lie, how often something is written, or whom the teacher's answers come from: never what is
-# learnt. Never a bit of it, but for stored answers in a compiled step, which rounds otherwise.
-MAY_DIFFER = (
-    "data.folder",
-    "data.download",
-    "data.workers",
-    "run.device",
-    "run.log_every",
-    "run.gradients_every",
-    "run.eval_every",
-    "run.checkpoint_every",
-    "run.trackers",
-    "run.teacher_cache",
-    "run.teacher_cache_gb",
-)
 
 
 class BusyError(ValueError):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from understudy.distiller import TASK, Distiller
 from understudy.precision import Precision
+from understudy.spec.sizes import ratio_in_words
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
 
@@ -45,7 +46,7 @@ def in_words(found: dict[str, Any], clipped: Collection[str] = ()) -> list[str]:
     Terms that are clipped to the labels' gradient drown nothing, however long theirs is.
     """
     phase, known = found["phase"], {name: ratio for name, ratio in found["relative"].items() if ratio is not None}
-    ratios = ", ".join(f"{name} {ratio:.2g}" for name, ratio in known.items())
+    ratios = ", ".join(f"{name} {ratio_in_words(ratio)}" for name, ratio in known.items())
     if not math.isfinite(found["task"]):
         return [f"{phase}: the labels' gradient on the first batch is not finite; `understudy doctor` looks closer"]
 

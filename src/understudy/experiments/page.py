@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from understudy.experiments.cells import HELD_OUT, Cell
+from understudy.experiments.cells import HELD_OUT, Cell, is_of
 from understudy.experiments.formats import markdown
 from understudy.experiments.found_wrong import found_wrong
 from understudy.experiments.grid import Part, column_of, parts_of, teacher_errors
@@ -87,13 +87,18 @@ def _speeds(table: Table, cells: Sequence[Cell]) -> str:
         compiled = ", compiled" if used["compile"] else ""
         places = ", ".join(dict.fromkeys(column_of(table, one, one["metric"]) for one in own))
         for phase in cell["phases"]:
-            run = f"{cell.get('method', cell.get('transfer_loss', table.name))} {places}, seed {cell['seed']}"
+            run = f"{_title(table, cell)} {places}, seed {cell['seed']}"
             lines.append(
                 f"| {run} | {phase['name']} "
                 f"| {phase['epochs']} | {phase['images_per_s'] or 0:,.0f} | {phase['train_s']:,.0f} "
                 f"| {used['dtype']}, {used['device']}{compiled} |"
             )
     return "\n".join(lines)
+
+
+def _title(table: Table, cell: Cell) -> str:
+    """What the page calls the row of which the cell is."""
+    return next((row.title for row in table.rows.values() if is_of(cell, row)), table.name)
 
 
 def _floors(measured: Sequence[Cell]) -> str:

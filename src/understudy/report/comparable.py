@@ -15,8 +15,12 @@ def best_among(rows: Sequence[Row]) -> Row | None:
     """The best of the finished students; None where there is none, or they were measured by different numbers or on
     different images."""
     finished = finished_students(rows)
-    kinds = {(row.headline, row.data, row.split) for row in finished}
-    return best_of(finished) if len(kinds) == 1 else None
+    return best_of(finished) if are_measured_alike(finished) else None
+
+
+def are_measured_alike(rows: Sequence[Row]) -> bool:
+    """Whether all were measured by one number, on the same images."""
+    return len({(row.headline, row.data, row.split, row.tested_on) for row in rows}) == 1
 
 
 def best_of(rows: Sequence[Row]) -> Row:
@@ -35,6 +39,7 @@ def alone_beside(best: Row, rows: Sequence[Row]) -> Row | None:
 def conditions(row: Row) -> tuple[object, ...]:
     """The student, its data, split and number of epochs.
 
-    The same data are the very same images, in the same size, and the same student began with the same file, or none.
+    The same data are the very same images, in the same size, as many of them shown in batches of one size, and the same
+    student began with the same file, or none.
     """
     return row.student, row.data, row.split, row.num_epochs, row.began_with

@@ -13,7 +13,7 @@ def headline(rows: Sequence[Row]) -> str:
     students = [row for row in rows if not row.is_teacher] or list(rows)
     learners = _either({row.student for row in students}, "students")
     data = _either({row.data for row in students}, "data sets")
-    teachers = {row.teacher for row in students if row.teacher}
+    teachers = {row.teacher for row in students if row.teacher and not row.is_alone}
     if not teachers:
         return f"{learners} learnt {data}"
     return f"{learners} learnt {data} from {_either(teachers, 'teachers')}"
@@ -30,6 +30,8 @@ def outcome(rows: Sequence[Row]) -> str:
     sentences = []
     if best_mean:
         sentences.append(_sentence_over_seeds(best_mean, several))
+        if single := len(finished) - sum(len(one.rows) for one in several):
+            sentences.append(f"{single} {'run has' if single == 1 else 'others have'} one seed and no part in this.")
     elif best:
         sentences.append(_best_sentence(best, finished))
     elif finished:
@@ -48,7 +50,7 @@ def _best_sentence(best: Row, finished: Sequence[Row]) -> str:
         gain = best.score - alone.score
         words += f", {gain:.2f} points more than the same student without a teacher ({alone.label}, "
         words += f"{_percent(alone.score)})"
-    if best.teacher_score is not None:
+    if best.teacher_score is not None and not best.is_alone:
         words += f"; its teacher has {_percent(best.teacher_score)}"
     return f"{words}."
 

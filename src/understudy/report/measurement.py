@@ -53,7 +53,8 @@ def _sentences(found: dict[str, Any]) -> list[str]:
 
 def _size(found: dict[str, Any]) -> str:
     size = "" if found["parameters"] is None else f"{found['parameters']:,} parameters, "
-    return f"{size}{found['precision']['dtype']}, {found['runtime']}, {found['images_per_s']:,.0f} images/s"
+    speed = f", {found['images_per_s']:,.0f} images/s" if found["images_per_s"] else ""
+    return f"{size}{found['precision']['dtype']}, {found['runtime']}{speed}"
 
 
 def _worst_first(one: dict[str, Any]) -> tuple[float, str]:

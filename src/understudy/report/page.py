@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from understudy.spec import write_whole
 from understudy.spec.run_files import DETECTIONS
+from understudy.spec.sizes import ratio_in_words
 
 from . import figures, quantities, seen
 from .comparable import best_among, finished_students
@@ -115,7 +116,7 @@ def _gradients(run: Run, label: str) -> list[tuple[str, ...]]:
     """Run, phase, term, and how many times the labels' its gradient was at the phase's start."""
     first = {record["phase"]: record for record in reversed(run.gradients)}
     return [
-        (label, phase["name"], term, quantities.NOT_MEASURED if ratio is None else f"{ratio:.2g}")
+        (label, phase["name"], term, quantities.NOT_MEASURED if ratio is None else ratio_in_words(ratio))
         for phase in run.phases
         if phase["name"] in first
         for term, ratio in first[phase["name"]]["relative"].items()

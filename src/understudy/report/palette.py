@@ -47,12 +47,12 @@ class Look:
 
 
 def looks(num_runs: int) -> Sequence[Look]:
-    """A different look for each run; after seven the lines change instead of the colours."""
+    """A different look for each run; after seven the colours come again with other marks and lines."""
     dashes = ("-", "--", ":", "-.")
     return [
         Look(
             colour=LIGHT[f"series-{index % NUM_SERIES}"],
-            marker=MARKERS[index % NUM_SERIES],
+            marker=MARKERS[(index + index // NUM_SERIES) % NUM_SERIES],
             dash=dashes[index // NUM_SERIES % len(dashes)],
         )
         for index in range(num_runs)

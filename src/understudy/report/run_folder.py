@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from understudy.spec import did_you_mean, read_object
-from understudy.spec.run_files import FACTS, LOG, RECORDS, SETTINGS, SUMMARY
+from understudy.spec.run_files import FACTS, LOG, MAY_DIFFER, RECORDS, SETTINGS, SUMMARY
 
 EXPECTED = f"{FACTS}, {LOG}, {SETTINGS} and, once finished, {SUMMARY}"
 NEEDED = ("task", "name", "headline", "method", "student", "teacher", "data")
@@ -37,16 +37,21 @@ class Run:
 
     @cached_property
     def recipe(self) -> str:
-        """All settings but the seed, with the teacher's fingerprint; empty where they cannot be read."""
+        """What decides the outcome beside the seed: settings, teacher, images, numbers; empty if these are unreadable."""
         try:
             settings = yaml.safe_load(self.settings)
         except yaml.YAMLError:
             return ""
         if not isinstance(settings, dict):
             return ""
-        of_run = {key: value for key, value in (settings.get("run") or {}).items() if key != "seed"}
-        teacher = (self.facts["teacher"] or {}).get("sha256")
-        return json.dumps([{**settings, "run": of_run}, teacher], sort_keys=True, default=str)
+        deciding = dict(settings)
+        for key in ("run.seed", *MAY_DIFFER):
+            section, _, name = key.partition(".")
+            if isinstance(deciding.get(section), dict):
+                deciding[section] = {own: value for own, value in deciding[section].items() if own != name}
+        teacher, data = (self.facts["teacher"] or {}).get("sha256"), self.facts["data"].get("sha256")
+        dtype = (self.facts.get("precision") or {}).get("dtype")
+        return json.dumps([deciding, teacher, data, dtype], sort_keys=True, default=str)
 
     @property
     def phases(self) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from understudy.spec.gains import Gain, gain_on
 
 from . import quantities
-from .comparable import conditions, finished_students
+from .comparable import are_measured_alike, conditions, finished_students
 from .table import Row
 
 HEADINGS = ("method", "seeds", "mean, %", "points beside the student alone")
@@ -60,8 +60,8 @@ def over_seeds(rows: Sequence[Row]) -> list[Seeds]:
 
 def best_over_seeds(found: Sequence[Seeds]) -> Seeds | None:
     """The one with the highest mean; None where they were measured by different numbers, or on other images."""
-    kinds = {(row.headline, row.data, row.split) for one in found for row in one.rows.values()}
-    return max(found, key=lambda one: one.mean) if len(kinds) == 1 else None
+    is_fair = are_measured_alike([row for one in found for row in one.rows.values()])
+    return max(found, key=lambda one: one.mean) if is_fair else None
 
 
 def in_words(mean: float, deviation: float) -> str:

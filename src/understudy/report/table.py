@@ -40,6 +40,8 @@ class Row:
     wall_s: float | None = None
     images_per_s: dict[str, float] | None = None
     began_with: tuple[Any, ...] = ()
+    # How many classes and images: a set of one name may have been cut down to some of its classes.
+    tested_on: tuple[Any, ...] = ()
     # All settings but the seed; empty where they are not known.
     recipe: str = ""
 
@@ -150,7 +152,7 @@ def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
         student=student["name"],
         data=facts["data"]["name"],
         is_teacher=is_teacher,
-        is_alone=not facts["teacher"] or not any(phase["terms"] for phase in run.phases),
+        is_alone=not (facts["teacher"] and (student.get("from_teacher") or any(one["terms"] for one in run.phases))),
         unfinished=progress_text(run),
         split=found.get("split"),
         epochs=epochs_text(run),
@@ -175,7 +177,11 @@ def _row(run: Run, label: str, *, is_teacher: bool) -> Row:
             student.get("image_shape"),
             facts["data"].get("sha256"),
             facts["data"].get("train_images"),
+            facts.get("batch_size"),
+            # An epoch may show a set many times over.
+            sum(phase.get("images") or 0 for phase in run.phases),
         ),
+        tested_on=(facts["data"].get("classes"), facts["data"].get("test_images")),
         recipe=run.recipe,
     )
 

@@ -11,6 +11,7 @@ from understudy.engine import facts, folder
 from understudy.experiments import TABLES, TEACHERS, Row, Table
 from understudy.reproduce.quick import quick_settings
 from understudy.spec import read_settings, run_files
+from understudy.spec.run_files import MAY_DIFFER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,5 +176,5 @@ def _fingerprint(settings: Mapping[str, object], weights: Mapping[str, Weights |
     """Ten hexadecimal digits for what a run learns; defaults that are stated, and where files lie, do not matter."""
     named = {**settings, **{key: one.identity for key, one in weights.items() if one is not None}}
     stated = read_settings(options=named).model_dump(mode="json", exclude_defaults=True)
-    kept = {key: value for key, value in folder.flatten(stated).items() if key not in folder.MAY_DIFFER}
+    kept = {key: value for key, value in folder.flatten(stated).items() if key not in MAY_DIFFER}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:10]

@@ -13,3 +13,19 @@ WEIGHTS = "weights.json"
 SEEN, DETECTIONS = "seen.npz", "detections.jpg"
 # Only where data.mislabel gave some images a wrong label: which.
 MISLABELLED = "mislabelled.json"
+# Of its settings these change where files lie, what computes, how often something is written, or whom the teacher's
+# answers come from: never what is learnt. Never a bit of it on one kind of device, but for stored answers in a compiled
+# step, which rounds otherwise.
+MAY_DIFFER = (
+    "data.folder",
+    "data.download",
+    "data.workers",
+    "run.device",
+    "run.log_every",
+    "run.gradients_every",
+    "run.eval_every",
+    "run.checkpoint_every",
+    "run.trackers",
+    "run.teacher_cache",
+    "run.teacher_cache_gb",
+)

@@ -12,3 +12,8 @@ def three_figures(value: float) -> str:
     """234, 23.4, 2.34: never an exponent."""
     places = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
     return f"{value:.{places}f}"
+
+
+def ratio_in_words(ratio: float) -> str:
+    """0.12, 3.4, 280."""
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"

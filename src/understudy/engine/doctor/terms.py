@@ -7,6 +7,7 @@ from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.pull import DROWNING, VANISHING
 from understudy.methods import Phase, Term
+from understudy.spec.sizes import ratio_in_words
 
 CHECK = "terms"
 
@@ -28,7 +29,7 @@ def terms(case: Case) -> list[Finding]:
         task = norms.pop(TASK)
         for term in phase.terms:
             found += _finding(case, phase, term, norms[term.name], task, is_first)
-            ratios.append(f"{term.name} {_short(norms[term.name] / task)}" if task else term.name)
+            ratios.append(f"{term.name} {ratio_in_words(norms[term.name] / task)}" if task else term.name)
         is_first = False
     if found or not ratios:
         return found
@@ -53,7 +54,7 @@ def _finding(case: Case, phase: Phase, term: Term, norm: float, task: float, is_
         Finding(
             check=CHECK,
             severity="warning",
-            found=f"{where}: its gradient at the student is {_short(ratio)} times the labels'.",
+            found=f"{where}: its gradient at the student is {ratio_in_words(ratio)} times the labels'.",
             why="It would hardly be heard."
             if ratio < 1
             else "Nothing else would be heard, and the rate is too high for it.",
@@ -65,8 +66,3 @@ def _finding(case: Case, phase: Phase, term: Term, norm: float, task: float, is_
 def _broken(found: str, why: str) -> Finding:
     do = "look at the positions it compares (understudy layers), or leave the term out"
     return Finding(check=CHECK, severity="error", found=found, why=why, do=do)
-
-
-def _short(ratio: float) -> str:
-    """0.12, 3.4, 280."""
-    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
