@@ -37,7 +37,7 @@ class Run:
 
     @cached_property
     def recipe(self) -> str:
-        """What decides the outcome beside the seed: settings, teacher, images, numbers; empty if these are unreadable."""
+        """What decides the outcome beside the seed: settings, teacher, images, numbers; empty if none can be read."""
         try:
             settings = yaml.safe_load(self.settings)
         except yaml.YAMLError:
