@@ -61,6 +61,11 @@ def test_csv_has_a_line_for_each_row_with_its_keys():
     assert line["seeds"] == "0" and "8.39" in line["teacher_error_percent"].split()
 
 
+def test_published_numbers_of_another_budget_say_so_in_every_form():
+    name, budget = "methods_small_data", "20+100 epochs"
+    assert all(budget in table_text(TABLES[name], form, RESULTS) for form in FORMATS)
+
+
 def test_what_cannot_be_run_yet_is_said(tmp_path):
     table = TABLES["hdhe_retrieval"]
     for form in ("markdown", "html"):

@@ -10,7 +10,7 @@ from understudy.experiments import TABLES, Row, Table
 from understudy.experiments.cells import Cell, read_cells
 from understudy.experiments.formats import csv_lines, latex
 from understudy.experiments.grid import Entry, Grid, Part, grid_of, metric_name, most_measured, parts_of
-from understudy.experiments.page import heading, table_page
+from understudy.experiments.page import heading, legend_of, table_page
 from understudy.report.table_chart import Panel, Place, table_chart
 from understudy.report.table_page import save_svg, table_html
 from understudy.spec import write_whole
@@ -28,7 +28,10 @@ def table_text(table: Table, form: str, results: Path) -> str:
     if form == "csv":
         return csv_lines(table, cells)
     if form == "latex":
-        return "\n\n".join(f"% {_heading(part)}\n{latex(part.grid)}" for part in parts_of(table, cells)) + "\n"
+        parts = (
+            f"% {_heading(part)}\n% {legend_of(part.table)}\n{latex(part.grid)}" for part in parts_of(table, cells)
+        )
+        return "\n\n".join(parts) + "\n"
     if form == "html":
         return _html(table, cells)
     raise ValueError(f"found format {form!r}, expected {', '.join(FORMATS)}")
@@ -80,7 +83,11 @@ def _place(entry: Entry) -> Place:
 def _html(table: Table, cells: Sequence[Cell]) -> str:
     parts = parts_of(table, cells)
     missing = dict.fromkeys(row.missing for row in table.rows.values() if row.missing)
-    notes = [table.notes, *(f"Cannot be run yet, because this is missing: {what}." for what in missing)]
+    notes = [
+        table.notes,
+        legend_of(table),
+        *(f"Cannot be run yet, because this is missing: {what}." for what in missing),
+    ]
     return table_html(
         title=table.title,
         citation=table.citation,

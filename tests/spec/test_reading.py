@@ -268,3 +268,11 @@ def test_each_of_several_teachers_has_settings_of_its_own(tmp_path):
         read_settings(options=options, words=["more_teachers.0.mena=[0.5]"])
     with pytest.raises(SettingsError, match=r"more_teachers\.2\.model: missing"):
         read_settings(options=options, words=["more_teachers.2.mean=[0.5]"])
+
+
+def test_the_home_folder_may_be_meant(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    words = ["run.teacher_cache=~/cache", "data.folder=~/data", "student.weights=~/w.pt"]
+    found = read_settings(options={"student.model": "s"}, words=words)
+    places = (found.run.teacher_cache, found.data.folder, found.student.weights)
+    assert list(map(str, places)) == ["/home/me/cache", "/home/me/data", "/home/me/w.pt"]

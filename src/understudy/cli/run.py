@@ -189,6 +189,7 @@ def _run(
     if dry_run:
         print_settings(_resolved(settings))
         return
+    out = out and out.expanduser()
     if seeds == 1:
         _carry_out(settings, out or Path("runs") / default_name(settings))
         return

@@ -60,7 +60,7 @@ def show_rows(console: Console, table: Table, results: Path) -> None:
         shown.add_row(
             name,
             metric_name(row.metric),
-            "" if row.published is None else f"{row.published:.2f}",
+            "" if row.published is None else row.published_in_words,
             " ".join(values) or "not run",
             row.teacher or "",
             *([row.start or ""] if has_starts else []),

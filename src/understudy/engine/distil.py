@@ -59,7 +59,7 @@ def distil(
     """
     settings = _settings_of(student, teacher, data, method, epochs, words, options)
     shown = display or (silent() if quiet else Display(Console(stderr=True)))
-    return execute(settings, Path(folder), **_objects(student, teacher, data, method), display=shown)
+    return execute(settings, Path(folder).expanduser(), **_objects(student, teacher, data, method), display=shown)
 
 
 def doctor(

@@ -200,7 +200,7 @@ def locate(name: str, weights: Path | None) -> NetworkSettings:
 
     Raises ValueError where a folder holds no finished run, or a file does not say which model it is.
     """
-    path = Path(name)
+    path = Path(name).expanduser()
     if path.is_dir():
         path = path / run_files.STUDENT
         if not path.exists():

@@ -42,7 +42,17 @@ def csv_lines(table: Table, cells: Sequence[Cell]) -> str:
     """One line for each row and teacher: its keys, the published number, what was measured with which seeds, and the
     teacher's own error."""
     keys = list(dict.fromkeys(name for row in table.rows.values() for name in row.keys))
-    results = ("metric", "published", "mean", "deviation", "n", "seeds", "teacher_error_percent", "teacher_sha256")
+    results = (
+        "metric",
+        "published",
+        "published_budget",
+        "mean",
+        "deviation",
+        "n",
+        "seeds",
+        "teacher_error_percent",
+        "teacher_sha256",
+    )
     text = io.StringIO()
     writer = csv.DictWriter(text, ["row", *keys, *results, "missing"], lineterminator="\n")
     writer.writeheader()
@@ -56,6 +66,7 @@ def csv_lines(table: Table, cells: Sequence[Cell]) -> str:
                     **row.keys,
                     "metric": row.metric,
                     "published": row.published,
+                    "published_budget": row.published_budget,
                     "mean": None if entry.mean is None else f"{entry.mean:.2f}",
                     "deviation": None if entry.deviation is None else f"{entry.deviation:.2f}",
                     "n": len(entry.measured),

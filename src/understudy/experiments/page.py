@@ -59,13 +59,16 @@ def heading(part: Part) -> str:
 
 
 def _numbers(part: Part) -> str:
-    table, grid = part.table, part.grid
+    return f"{markdown(part.grid)}\n\n{legend_of(part.table)}"
+
+
+def legend_of(table: Table) -> str:
+    """What the numbers at a place are, in which unit, and of which budget where the published ones have another."""
     better = _better(table)
     if all(row.published is None for row in table.rows.values()):
-        return f"{markdown(grid)}\n\nIn per cent. {better}"
+        return f"In per cent. {better}"
     others = sorted({row.published_budget for row in table.rows.values() if row.published_budget})
-    legend = f"Measured (published{', at ' + ' and '.join(others) if others else ''})."
-    return f"{markdown(grid)}\n\n{legend} In per cent. {better}"
+    return f"Measured (published{', at ' + ' and '.join(others) if others else ''}). In per cent. {better}"
 
 
 def _better(table: Table) -> str:

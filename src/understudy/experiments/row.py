@@ -43,6 +43,13 @@ class Row:
         return f"{self.label}, {self.reading}" if self.reading else self.label
 
     @property
+    def published_in_words(self) -> str:
+        """'16.39', with the budget where that is another one than ours; '-' where the table has no number."""
+        if self.published is None:
+            return "-"
+        return f"{self.published:.2f}" + (f" ({self.published_budget})" if self.published_budget else "")
+
+    @property
     def less_is_better(self) -> bool:
         """Whether its metric is an error."""
         return "error" in self.metric

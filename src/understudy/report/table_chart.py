@@ -43,11 +43,12 @@ def table_chart(panels: Sequence[Panel], unit: str, *, connected: bool) -> Figur
     Several panels stand side by side, at one height.
     """
     if len(panels) == 1 and len(panels[0].columns) == 1:
-        return _list(panels[0].lines, unit)
+        return _list(panels[0], unit)
     return _curves(panels, unit, connected)
 
 
-def _list(lines: Lines, unit: str) -> Figure:
+def _list(panel: Panel, unit: str) -> Figure:
+    lines = panel.lines
     figure = Figure(figsize=(WIDTH_INCHES, 1.2 + 0.24 * len(lines)), facecolor=LIGHT["paper"], layout="constrained")
     axes = figure.subplots()
     style(axes)
@@ -63,8 +64,8 @@ def _list(lines: Lines, unit: str) -> Figure:
     axes.set_yticks(range(len(lines)), list(lines), color=LIGHT["ink"])
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.xaxis.set_major_locator(AutoLocator())
-    axes.set_xlabel(unit, **WORDS)
-    if key := _key(look, [Panel(title="", columns=(unit,), lines=lines)]):
+    axes.set_xlabel(f"{unit}; {panel.title}" if panel.title else unit, **WORDS)
+    if key := _key(look, [panel]):
         axes.legend(
             handles=key,
             loc="lower center",

@@ -83,16 +83,9 @@ class Measured:
         for name, row in self.table.rows.items():
             own = {cell["seed"]: cell["value"] for cell in cells if is_of(cell, row)}
             seeds = " ".join(map(str, sorted(own)))
-            beside = (published(row),) if is_printed else ()
+            beside = (row.published_in_words,) if is_printed else ()
             shown.add_row(name, metric_name(row.metric), *beside, _mean(list(own.values()), row), seeds)
         return shown
-
-
-def published(row: Row) -> str:
-    """'16.39', with the budget where that is another one than ours; '-' where the table has no number."""
-    if row.published is None:
-        return "-"
-    return f"{row.published:.2f}" + (f" ({row.published_budget})" if row.published_budget else "")
 
 
 def _mean(values: list[float], row: Row) -> str:

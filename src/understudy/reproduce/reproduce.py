@@ -13,7 +13,7 @@ from understudy.experiments.grid import metric_name
 from understudy.processes import is_launched
 from understudy.reproduce.cluster import on_ray
 from understudy.reproduce.job import Job, Outcome, log_of
-from understudy.reproduce.measured import ENDINGS, Measured, published
+from understudy.reproduce.measured import ENDINGS, Measured
 from understudy.reproduce.plan import Run, plan, tidy
 from understudy.reproduce.pool import Pool, in_this_process
 from understudy.reproduce.processes import in_processes
@@ -132,7 +132,7 @@ class News:
             if value is None:
                 self.without_number.append(f"{name}, seed {run.seed}: {run.folder} measured no {row.metric}")
             else:
-                beside = "" if row.published is None else f", published {published(row)}"
+                beside = "" if row.published is None else f", published {row.published_in_words}"
                 self.tell(f"{name}, seed {run.seed}: {metric_name(row.metric)} {value:.2f} %{beside}")
 
     def tell_what_is_missing(self, outcomes: dict[Path, Outcome]) -> bool:

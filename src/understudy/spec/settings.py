@@ -6,7 +6,7 @@ Names are timm's where timm has one. No torch here: settings can be read and rep
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from understudy.spec.retrieval import RetrievalSettings
 from understudy.spec.section import Section
@@ -18,6 +18,8 @@ Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 # Of memory as much as there is may be meant.
 Gigabytes = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+# A shell leaves the ~ of --option=~/place and of a word as it is.
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 Count = Annotated[int, Field(ge=1)]
 # As torch's generators take them.
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -92,7 +94,7 @@ class NetworkSettings(Section):
         description="a name from `understudy list models`, timm:NAME, torchvision:NAME, package.module:function; "
         "@BLOCK behind any of them cuts it after that block: torchvision:resnet50@layer4.0"
     )
-    weights: Path | None = Field(default=None, description="safetensors, or a plain state dict")
+    weights: UserPath | None = Field(default=None, description="safetensors, or a plain state dict")
     rename: Annotated[dict[str, str] | None, BeforeValidator(_renames)] = Field(
         default=None,
         description="parts of the names in the file of weights and what this network calls them: "
@@ -149,7 +151,7 @@ class DataSettings(Section):
     """The images."""
 
     name: str = Field(default="digits", description="a name from `understudy list data`")
-    folder: Path | None = Field(
+    folder: UserPath | None = Field(
         default=None, description="where data sets lie (default: $UNDERSTUDY_DATA, else ./data)"
     )
     download: bool = Field(default=False, description="fetch the set through torchvision when it is not there")
@@ -297,7 +299,7 @@ class RunSettings(Section):
     trackers: Annotated[tuple[str, ...], BeforeValidator(_list)] = Field(
         default=(), description="what else gets the log: tensorboard, wandb, mlflow, ... (docs/tracking.md)"
     )
-    teacher_cache: Path | None = Field(
+    teacher_cache: UserPath | None = Field(
         default=None, description="a folder in which the teacher's answers are stored and found again (docs/cache.md)"
     )
     teacher_cache_gb: Gigabytes = Field(
