@@ -276,3 +276,14 @@ def test_the_home_folder_may_be_meant(monkeypatch):
     found = read_settings(options={"student.model": "s"}, words=words)
     places = (found.run.teacher_cache, found.data.folder, found.student.weights)
     assert list(map(str, places)) == ["/home/me/cache", "/home/me/data", "/home/me/w.pt"]
+
+
+def test_sections_of_which_all_lines_are_commented_out_are_empty(tmp_path):
+    (tmp_path / "own.yaml").write_text(
+        "student: {model: s}\nterms:\n  ab:\nphases:\nmore_teachers:\nretrieval:\nteacher:\n"
+    )
+    found = read_settings(file=tmp_path / "own.yaml")
+    assert found.terms == {"ab": {}} and found.phases == {} and found.more_teachers == ()
+    assert found.retrieval is not None and found.teacher is None
+    (tmp_path / "own.yaml").write_text("student: {model: s}\nretrieval: null\n")
+    assert read_settings(file=tmp_path / "own.yaml").retrieval is None

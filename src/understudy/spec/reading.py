@@ -140,8 +140,17 @@ def _constructed(file: Path, key: str, node: yaml.Node, line: int) -> Any:
     except (yaml.YAMLError, ValueError) as error:
         said = " ".join(str(getattr(error, "problem", error)).split())
         raise SettingsError(f"{file}, line {line}, {key}: cannot be read as a value ({said})") from None
-    is_section = key in Settings.model_fields and isinstance(Settings.model_fields[key].annotation, type)
-    return {} if value is None and is_section else value
+    is_empty = value is None and node.value == ""
+    return [] if is_empty and key == "more_teachers" else {} if is_empty and _is_section(key) else value
+
+
+def _is_section(key: str) -> bool:
+    """Whether settings stand below the key. An empty teacher is none: it has to have a model."""
+    head, _, rest = key.partition(".")
+    if rest or head not in Settings.model_fields:
+        return key in FREE or (head in FREE and "." not in rest)
+    annotation = Settings.model_fields[head].annotation
+    return head in FREE or (head != "teacher" and _section(annotation) is not None)
 
 
 def _put(values: dict[str, Any], origins: dict[str, str], key: str, value: Any, origin: str) -> None:
