@@ -205,6 +205,8 @@ def test_boxes_without_an_extent_and_labels_outside_the_classes_are_errors():
 
     with pytest.raises(ValueError, match=r"made 0 has the box \[5.0, 5.0, 5.0, 9.0\]"):
         images(objects_of([[5, 5, 5, 9]], [0], [False]))
+    with pytest.raises(ValueError, match=r"made 0 has the box \[5.0, 5.0, nan, 9.0\]"):
+        images(objects_of([[5, 5, float("nan"), 9]], [0], [False]))
     with pytest.raises(ValueError, match=r"made 0 has label 1, expected 0\.\.0"):
         images(objects_of([[5, 5, 6, 9]], [1], [False]))
 

@@ -157,6 +157,8 @@ def test_a_name_is_found_in_the_data_folder(tmp_path, write):
     assert len(named_parquet_parts("hub", folder=tmp_path, seed=0).test) == 2
     assert summary("mine", tmp_path) == "8 images to train on, 2 to test on, 2 classes"
     assert summary("hub", tmp_path) == "10 images to train on, divided by seed, 2 classes"
+    write("hub/validation-00000-of-00001.parquet", 4, metadata=NAMES)
+    assert summary("hub", tmp_path) == "10 images to train on, 4 to test on, 2 classes"
 
 
 def test_a_summary_says_why_a_set_cannot_be_loaded(tmp_path, write):

@@ -74,6 +74,9 @@ def test_sets_in_parquet_files_are_found_wherever_they_may_lie(sets_folder, writ
         "hub/train-00000-of-00002.parquet",
         "deep/data/train.parquet",
         "named/named-train.parquet",
+        # Of another name than its folder's, and too deep: nothing would read them.
+        "other/mine-train.parquet",
+        "deeper/one/two/train.parquet",
         "x-test.parquet",
     ):
         write_parquet(sets_folder / place, cifar_files[:1], [0])

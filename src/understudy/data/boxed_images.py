@@ -66,7 +66,8 @@ class BoxedImages:
                     f"{self.name(index)} has label {int(each.labels[wrong][0])}, "
                     f"expected 0..{len(self.class_names) - 1}"
                 )
-            flat = (each.boxes[:, 2:] <= each.boxes[:, :2]).any(dim=1)
+            # Written so that a corner that is no number is found too.
+            flat = ~(each.boxes[:, 2:] > each.boxes[:, :2]).all(dim=1)
             if flat.any():
                 raise ValueError(
                     f"{self.name(index)} has the box {each.boxes[flat][0].tolist()}, "

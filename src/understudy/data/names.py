@@ -75,10 +75,12 @@ def found_in(folder: Path) -> list[str]:
         return []
     ending = re.compile(r"(?:(?P<name>.+)-)?train(?:-\d+-of-\d+)?\.parquet")
     names = {match["name"] for path in folder.glob("*.parquet") if (match := ending.fullmatch(path.name))}
-    inside = {
-        path.relative_to(folder).parts[0] for path in folder.glob("*/**/*train*.parquet") if ending.fullmatch(path.name)
-    }
-    return sorted(name for name in names | inside if name)
+    # As `find_shards` looks for them: in the set's folder and those in it, with its name or none.
+    for path in (*folder.glob("*/*train*.parquet"), *folder.glob("*/*/*train*.parquet")):
+        own, match = path.relative_to(folder).parts[0], ending.fullmatch(path.name)
+        if match and match["name"] in (None, own):
+            names.add(own)
+    return sorted(name for name in names if name)
 
 
 def unknown(name: str, folder: Path) -> ValueError:

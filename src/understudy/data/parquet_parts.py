@@ -67,11 +67,13 @@ def named_parquet_parts(name: str, *, folder: Path, seed: int) -> Parts:
 def summary(name: str, folder: Path) -> str:
     """ "600 images to train on, 300 to test on, 15 classes", from the files' labels; or why it cannot be loaded."""
     try:
-        scanned = {part: [_scan(str(path), 0) for path in find_shards(folder, name, part)] for part in _PARTS[:2]}
+        scanned = {part: [_scan(str(path), 0) for path in find_shards(folder, name, part)] for part in _PARTS}
         num_classes = len(_class_names([each for found in scanned.values() for each in found]))
     except ValueError as error:
         return f"cannot be loaded: {str(error).replace(os.path.join(folder, ''), '')}"
-    train, test = (sum(len(each.labels) for each in found) for found in scanned.values())
+    counts = {part: sum(len(each.labels) for each in found) for part, found in scanned.items()}
+    # As it is loaded: what is called validation is tested on where nothing is called test.
+    train, test = counts["train"], counts["test"] or counts["validation"]
     tested = f"{test:,} to test on" if test else "divided by seed"
     return f"{train:,} images to train on, {tested}, {num_classes} classes"
 
