@@ -87,6 +87,8 @@ def test_a_dry_run_prints_settings_that_can_be_given_back(call, tmp_path):
         (["train", "--config", "none.yaml"], "none.yaml: cannot be read"),
         (["train", "--model", "shutil:disk_usage"], "is called with num_classes=10: missing a required argument"),
         (["evaluate", "runs/teachr"], "there is no run runs/teachr"),
+        (["evaluate", "weights/missing.pth"], "there is no file weights/missing.pth"),
+        (["layers", "wrn10-2", "--role", "after_relu"], "--role is of pairs of positions; give --student"),
         (["evaluate", ".", "--precision", "half"], "'half' is not one of 'auto', 'float32', 'bfloat16'"),
     ],
 )

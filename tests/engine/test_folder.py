@@ -56,6 +56,12 @@ def test_a_further_teacher_is_known_by_its_content_as_well(place):
         folder.is_finished(place / "run", two(place / "one.safetensors"))
 
 
+def test_a_section_without_settings_is_no_difference_of_its_own(place):
+    begin(place / "run", settings())
+    with pytest.raises(ValueError, match="other settings: terms.ab.margin is None there, 2 here. Give"):
+        folder.is_finished(place / "run", settings(**{"terms.ab.margin": 2}))
+
+
 def test_images_may_move_with_their_folder(place):
     begin(place / "run", settings(**{"data.name": "folder:/one/photos"}))
     assert not folder.is_finished(place / "run", settings(**{"data.name": "folder:elsewhere"}))

@@ -17,13 +17,14 @@ def layers(
         typer.Option("--student", help="show the pairs of positions that would be compared", show_default=False),
     ] = None,
     role: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--role",
             help="which positions are paired: before_relu (ab, ofd, lp), after_relu (fitnet, nst, ft, kd_svd, mhgd), "
-            "group_end (at, fsp, jacobian) or embedding (rkd, selective)",
+            "group_end (at, fsp, jacobian) or embedding (rkd, selective) [default: before_relu]",
+            show_default=False,
         ),
-    ] = "before_relu",
+    ] = None,
     size: Annotated[int, typer.Option("--size", min=1, help="height and width of the images")] = 32,
     student_size: Annotated[
         int | None,
@@ -47,7 +48,11 @@ def layers(
     if student is None:
         if student_size is not None:
             raise ValueError("--student-size is a student's; give --student, or --size for the network itself")
+        if role is not None:
+            raise ValueError(
+                "--role is of pairs of positions; give --student, or leave it out: all positions are listed"
+            )
         table = show_layers(model, shape, classes)
     else:
-        table = show_pairs(model, student, role, shape, classes, student_size)
+        table = show_pairs(model, student, role or "before_relu", shape, classes, student_size)
     console().print(table)

@@ -133,10 +133,19 @@ def _differences(old: dict[str, Any], new: dict[str, Any], began_with: Collectio
     moved = [key for key in began_with if old.get(key) is not None and new.get(key) is not None]
     moved += [key for key in ("data.name",) if _kind_of(old.get(key)) == _kind_of(new.get(key)) is not None]
     keys = [key for key in {**old, **new} if key not in MAY_DIFFER and key not in moved]
-    found = [f"{key} is {old.get(key)!r} there, {new.get(key)!r} here" for key in keys if old.get(key) != new.get(key)]
+    found = [
+        f"{key} is {old.get(key)!r} there, {new.get(key)!r} here"
+        for key in keys
+        if _something(old.get(key)) != _something(new.get(key))
+    ]
     orders = [[key for key in each if key.startswith("optim.rates.")] for each in (old, new)]
     # Of several patterns that match, the last one counts.
     return found or ["optim.rates are in another order"] * (orders[0] != orders[1])
+
+
+def _something(value: Any) -> Any:
+    """The value; None for a section without settings, which is as good as none."""
+    return None if value in ({}, []) else value
 
 
 def _kind_of(data: object) -> str | None:

@@ -213,6 +213,8 @@ def locate(name: str, weights: Path | None) -> NetworkSettings:
             f"{name} does not say which model it is; give the model's name and the file as its weights: --model NAME, "
             f"or --teacher NAME --teacher-weights {name}"
         )
+    elif path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
+        raise ValueError(f"there is no file {name}{did_you_mean(path)}")
     elif "/" in name and ":" not in name and path.suffix != ".safetensors":
         raise ValueError(f"there is no run {name}; give a model's name or a finished run's folder{did_you_mean(path)}")
     elif path.suffix != ".safetensors":
