@@ -140,7 +140,7 @@ def make_plan(
     method, epochs = chosen(settings, method)
     _check_teacher(settings, method, teacher)
     # They are looked at on the processor; the run takes them to its device.
-    student, teacher = (one and one.cpu() for one in (student, teacher))
+    student, teacher = (None if one is None else one.cpu() for one in (student, teacher))
     _check_mixing(settings, method)
     task = choose_task(settings)
     task.check_method(method)
