@@ -62,7 +62,7 @@ def test_an_absent_or_broken_layout_is_an_error_that_names_the_place(voc_folder,
         load("voc2007", folder=tmp_path / "elsewhere")
     path = voc_folder / "VOCdevkit/VOC2007/Annotations/00003.xml"
     path.write_text("<annotation>" + OBJECT.format(name="unicorn", difficult=0, box=WHOLE) + "</annotation>")
-    with pytest.raises(ValueError, match="00003.xml is no annotation of VOC"):
+    with pytest.raises(ValueError, match="00003.xml shows objects called unicorn, expected aeroplane, "):
         load("voc2007", folder=voc_folder)
 
 

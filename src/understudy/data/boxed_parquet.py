@@ -4,6 +4,7 @@ A column `image` of structs with the encoded file in `bytes`, and a column `obje
 xmax, ymax] in pixels from 0, `category`, and perhaps `difficult`. The metadata has `class_names`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import torch
 
 from understudy.data.addresses import opened
 from understudy.data.boxed_images import BoxedImages, Objects, objects_of
-from understudy.data.boxed_parts import BoxedParts
+from understudy.data.boxed_parts import BoxedParts, parts_as_said
 from understudy.data.parquet_layout import IMAGE_COLUMNS, class_names
 from understudy.data.parquet_source import ParquetFile, ParquetSource
+from understudy.data.part_words import PARTS
 from understudy.data.shards import find_shards
 
 OBJECTS = "objects"
@@ -29,25 +31,23 @@ def has_boxes(name: str, folder: Path) -> bool:
         return OBJECTS in parquet.schema_arrow.names
 
 
-def boxed_parquet(name: str, *, folder: Path) -> BoxedParts:
-    """The set NAME from the files of `find_shards`. Raises ValueError where a part is absent."""
-    train, test = (_images(name, folder, part) for part in ("train", "test"))
-    return BoxedParts(name=name, train=train, test=test, note=f"Parquet files of {name} in {folder}")
+def boxed_parquet(name: str, *, folder: Path, seed: int) -> BoxedParts:
+    """The set NAME from the files of `find_shards`; `seed` divides it where there are files to train on alone."""
+    shards = {part: find_shards(folder, name, part) for part in PARTS}
+    said = {part: _images(paths) for part, paths in shards.items() if paths}
+    return parts_as_said(name, said, seed=seed, note=f"Parquet files of {name} in {folder}")
 
 
 def summary(name: str, folder: Path) -> str:
     """ "542 images to train on, 239 to test on, boxes of 20 classes"."""
-    found = boxed_parquet(name, folder=folder)
+    found = boxed_parquet(name, folder=folder, seed=0)
     return (
         f"{len(found.train):,} images to train on, {len(found.test):,} to test on, "
         f"boxes of {len(found.train.class_names)} classes"
     )
 
 
-def _images(name: str, folder: Path, part: str) -> BoxedImages:
-    shards = find_shards(folder, name, part)
-    if not shards:
-        raise ValueError(f"{name}: {folder} has no file {name}-{part}.parquet")
+def _images(shards: Sequence[Path]) -> BoxedImages:
     files, objects, known = [], [], []
     for path in shards:
         with opened(str(path)) as parquet:

@@ -8,7 +8,7 @@ from understudy.data.decode import NUM_SHOWN, listed
 from understudy.data.division import Parts, divided
 from understudy.data.file_source import image_files
 from understudy.data.image_files import ImageFiles
-from understudy.spec import few
+from understudy.data.neighbours import inside, neighbours
 
 # What the folders of the parts may be called, in any capitals.
 TRAIN, TEST = ("train", "training"), ("test", "testing")
@@ -22,7 +22,7 @@ def class_folders(path: Path, *, seed: int) -> Parts:
     """
     name = f"folder:{path}"
     if not path.is_dir():
-        raise ValueError(f"{name}: there is no such folder" + _neighbours(path))
+        raise ValueError(f"{name}: there is no such folder" + neighbours(path))
     trains = _named(path, TRAIN)
     tests, validations = _named(path, TEST), _named(path, VALIDATION)
     for part in (trains, tests, validations):
@@ -67,8 +67,8 @@ def _check_classes(name: str, path: Path, files: ImageFiles) -> None:
     if len(files.class_names) > 1:
         return
     only = next(iter(files.class_names))
-    inside = sorted(one.name for one in (path / only).iterdir() if one.is_dir())
-    hint = f"; {only} holds folders ({', '.join(inside[:3])}): did you mean folder:{path / only}?" if inside else ""
+    within = sorted(one.name for one in (path / only).iterdir() if one.is_dir())
+    hint = f"; {only} holds folders ({', '.join(within[:3])}): did you mean folder:{path / only}?" if within else ""
     raise ValueError(f"{name}: found one class, {only}; a network needs two or more to tell apart{hint}")
 
 
@@ -86,7 +86,7 @@ def class_images(directory: Path, *, root: Path) -> tuple[ImageFiles, Counter[st
     except FileNotFoundError as error:
         raise ValueError(
             f"{directory} has no folders of classes: expected {directory / 'CLASS' / 'IMAGE.jpg'}, "
-            f"found {_in(directory)}"
+            f"found {inside(directory)}"
         ) from error
     label_of = {name: label for label, name in enumerate(class_names)}
     samples = make_dataset(directory, label_of, extensions=IMG_EXTENSIONS, allow_empty=True)
@@ -95,7 +95,7 @@ def class_images(directory: Path, *, root: Path) -> tuple[ImageFiles, Counter[st
     samples = [(path, label) for path, label in samples if f"{os.sep}." not in os.sep + path[start:]]
     empty = sorted(set(class_names) - {class_names[label] for _, label in samples})
     if empty:
-        told = [f"{name} (found {_in(directory / name)})" for name in empty]
+        told = [f"{name} (found {inside(directory / name)})" for name in empty]
         raise ValueError(
             listed(told, f"of {len(class_names)} classes in {directory} have no images")
             + f"; endings that are read: {', '.join(IMG_EXTENSIONS)}"
@@ -120,13 +120,3 @@ def _endings(directory: Path, class_names: list[str], read: tuple[str, ...]) -> 
 def _left_out(others: Counter[str]) -> str:
     told = ", ".join(f"{count} of {ending}" for ending, count in others.most_common(NUM_SHOWN))
     return f"; files of other kinds were left out ({told})" if others else ""
-
-
-def _in(directory: Path) -> str:
-    names = sorted(path.name for path in directory.iterdir())
-    return few(names, 3) or "nothing"
-
-
-def _neighbours(path: Path) -> str:
-    above = path.absolute().parent
-    return f"; {above} has {_in(above)}" if above.is_dir() else ""

@@ -1,10 +1,10 @@
 """A data set divided into images to train on and images to test on."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from understudy.data.decode import listed
 from understudy.data.image_files import ImageFiles
@@ -34,9 +34,9 @@ class Parts:
                 continue
             if not len(files):
                 raise ValueError(f"{self.name}: {part} has no images")
-            difference = _difference(self.train.class_names, files.class_names)
-            if difference and not self.disjoint:
-                raise ValueError(f"{self.name}: the classes of train and {part} differ: {difference}")
+            differ = difference(self.train.class_names, files.class_names)
+            if differ and not self.disjoint:
+                raise ValueError(f"{self.name}: the classes of train and {part} differ: {differ}")
 
 
 def divided(name: str, files: ImageFiles, *, seed: int, note: str) -> Parts:
@@ -51,7 +51,7 @@ def divided(name: str, files: ImageFiles, *, seed: int, note: str) -> Parts:
         of_class = (files.labels == label).nonzero()[:, 0]
         if len(of_class) == 1:
             lonely.append(class_name)
-        is_test[_drawn(files, of_class, seed)] = True
+        is_test[of_class[drawn([files.name(index) for index in of_class.tolist()], seed)]] = True
     if lonely:
         what = f"of {len(files.class_names)} classes have one image, which cannot be both trained on and tested on"
         raise ValueError(f"{name}: {listed(lonely, what)}")
@@ -63,15 +63,14 @@ def divided(name: str, files: ImageFiles, *, seed: int, note: str) -> Parts:
     )
 
 
-def _drawn(files: ImageFiles, of_class: Tensor, seed: int) -> Tensor:
-    """The fifth of these images whose hashes are lowest."""
-    count = max(1, round(len(of_class) * TEST_SHARE)) if len(of_class) else 0
-    hashes = [hashlib.sha256(f"{seed}\0{files.name(index)}".encode()).digest() for index in of_class.tolist()]
-    order = sorted(range(len(hashes)), key=hashes.__getitem__)
-    return of_class[order[:count]]
+def drawn(names: Sequence[str], seed: int) -> list[int]:
+    """Where the fifth of these images stands whose hashes are lowest, rounded but at least one of any."""
+    count = max(1, round(len(names) * TEST_SHARE)) if names else 0
+    hashes = [hashlib.sha256(f"{seed}\0{name}".encode()).digest() for name in names]
+    return sorted(range(len(names)), key=hashes.__getitem__)[:count]
 
 
-def _difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:
+def difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:
     """What the second lacks or has too much; an empty string where they are equal."""
     missing, extra = set(expected) - set(found), set(found) - set(expected)
     told = [

@@ -36,9 +36,7 @@ class FileSource:
         return f"{about.st_size} {about.st_mtime_ns}"
 
 
-def image_files(
-    root: Path, names: Sequence[str], labels: Sequence[int], class_names: Sequence[str], *, listed_in: str = ""
-) -> ImageFiles:
+def file_source(root: Path, names: Sequence[str], *, listed_in: str = "") -> FileSource:
     """The files `names` below `root`, in this order.
 
     Where the names come from a list, `listed_in` says which, and files that are not there are one ValueError.
@@ -50,8 +48,15 @@ def image_files(
     odd = [repr(name) for name in names if not _is_utf8(name)]
     if odd:
         raise ValueError(listed(odd, f"of {len(names)} files in {root} have names that are not UTF-8; rename them"))
+    return FileSource(root, pa.array(names, type=pa.string()))
+
+
+def image_files(
+    root: Path, names: Sequence[str], labels: Sequence[int], class_names: Sequence[str], *, listed_in: str = ""
+) -> ImageFiles:
+    """The same with a class for each of them."""
     return ImageFiles(
-        source=FileSource(root, pa.array(names, type=pa.string())),
+        source=file_source(root, names, listed_in=listed_in),
         rows=torch.arange(len(names)),
         labels=torch.tensor(labels, dtype=torch.int64),
         class_names=tuple(class_names),

@@ -22,6 +22,8 @@ BY_ADDRESS = {
     "NAME-disjoint": "any named set for retrieval: the first half of its classes to train on, the others to test on",
     "folder:PATH": "PATH/train/CLASS/*.jpg with PATH/val or PATH/test, or PATH/CLASS/*.jpg divided by seed",
     "parquet:PATTERN": "Parquet files here or at s3://, gs://, hf://, ..., divided as they are named, else by seed",
+    "coco:PATH": "objects in boxes: images with annotations in COCO's format, divided as they are named, else by seed",
+    "voc:PATH": "objects in boxes: images with VOC's XML, by lists in ImageSets/Main, by train and test, else by seed",
 }
 
 

@@ -14,13 +14,10 @@ from understudy.data.image_files import ImageFiles
 from understudy.data.parquet_layout import class_names as class_names_in
 from understudy.data.parquet_layout import image_and_label, labels
 from understudy.data.parquet_source import ParquetFile, ParquetSource
+from understudy.data.part_words import PARTS, part_in
 from understudy.data.shards import check_shards, find_shards
 
 LABEL_COLUMNS = ("label", "fine_label", "labels")
-_PARTS = ("train", "test", "validation")
-_PART_OF = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
-    ("val", "valid", "validation"), "validation"
-)
 
 
 def parquet_parts(pattern: str, *, seed: int) -> Parts:
@@ -57,7 +54,7 @@ def has_parquet(name: str, folder: Path) -> bool:
 
 def named_parquet_parts(name: str, *, folder: Path, seed: int) -> Parts:
     """The set NAME from the files of `find_shards`; divided by seed where there are files to train on alone."""
-    by_part = {part: [str(path) for path in find_shards(folder, name, part)] for part in _PARTS}
+    by_part = {part: [str(path) for path in find_shards(folder, name, part)] for part in PARTS}
     by_part = {part: addresses for part, addresses in by_part.items() if addresses}
     if "test" not in by_part and "validation" in by_part:
         by_part["test"] = by_part.pop("validation")
@@ -67,7 +64,7 @@ def named_parquet_parts(name: str, *, folder: Path, seed: int) -> Parts:
 def summary(name: str, folder: Path) -> str:
     """ "600 images to train on, 300 to test on, 15 classes", from the files' labels; or why it cannot be loaded."""
     try:
-        scanned = {part: [_scan(str(path), 0) for path in find_shards(folder, name, part)] for part in _PARTS}
+        scanned = {part: [_scan(str(path), 0) for path in find_shards(folder, name, part)] for part in PARTS}
         num_classes = len(_class_names([each for found in scanned.values() for each in found]))
     except ValueError as error:
         return f"cannot be loaded: {str(error).replace(os.path.join(folder, ''), '')}"
@@ -84,11 +81,7 @@ def _part(address: str, depth: int) -> str:
     The first `depth` folders, which all files have in common, say nothing.
     """
     path = _path(address)
-    for text in (path.stem, *path.parent.parts[depth:][-1:]):
-        said = {_PART_OF[word] for word in re.split(r"[^a-z]+", text.lower()) if word in _PART_OF}
-        if len(said) == 1:
-            return said.pop()
-    return ""
+    return part_in(path.stem, *path.parent.parts[depth:][-1:])
 
 
 @dataclass(frozen=True)
@@ -107,7 +100,7 @@ def _parts(name: str, by_part: dict[str, list[str]], *, seed: int, note: str) ->
     parts = {part: _images(found, class_names) for part, found in scanned.items()}
     if len(parts) == 1:
         return divided(name, next(iter(parts.values())), seed=seed, note=note)
-    shown = ", ".join(f"{part} {len(by_part[part])}" for part in _PARTS if part in by_part)
+    shown = ", ".join(f"{part} {len(by_part[part])}" for part in PARTS if part in by_part)
     return Parts(
         name=name,
         train=parts["train"],

@@ -70,6 +70,7 @@ def load(
             percent=percent,
             validation=validation,
             seed=seed,
+            split_seed=SPLIT_SEED,
             download=download,
             loading=loading,
         )

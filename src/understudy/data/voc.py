@@ -6,6 +6,7 @@ VOCdevkit/VOC2007/JPEGImages/*.jpg with Annotations/*.xml, and the lists in Imag
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ import torch
 from understudy.data.boxed_images import BoxedImages, Objects, objects_of
 from understudy.data.boxed_parts import BoxedParts
 from understudy.data.file_source import FileSource
+from understudy.spec import few
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -46,7 +48,7 @@ def _images(folder: Path, lists: Sequence[tuple[str, str]], download: bool) -> B
     for year, image_set in lists:
         found = _listed(folder, year, image_set, download)
         names += [str(Path(image).relative_to(folder)) for image in found.images]
-        objects += [read_annotation(Path(path)) for path in found.annotations]
+        objects += [labelled(read_annotation(Path(path)), CLASSES, path) for path in found.annotations]
     return BoxedImages(
         source=FileSource(folder, pa.array(names, type=pa.string())),
         rows=torch.arange(len(names)),
@@ -68,16 +70,35 @@ def _listed(folder: Path, year: str, image_set: str, download: bool) -> Any:
         ) from error
 
 
-def read_annotation(path: Path) -> Objects:
-    """The objects of one XML file. Raises ValueError that names it where it cannot be read, or knows other classes."""
+@dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """The objects of one XML file, by the names of their classes."""
+
+    boxes: list[list[float]]
+    names: list[str]
+    difficult: list[bool]
+
+
+def labelled(annotation: Annotation, class_names: Sequence[str], where: str | Path) -> Objects:
+    """The same with labels. Raises ValueError for a class that is none of the names."""
+    unknown = sorted(set(annotation.names) - set(class_names))
+    if unknown:
+        raise ValueError(f"{where} shows objects called {few(unknown, 5)}, expected {few(class_names, 20)}")
+    labels = [class_names.index(name) for name in annotation.names]
+    return objects_of(annotation.boxes, labels, annotation.difficult)
+
+
+def read_annotation(path: Path) -> Annotation:
+    """What one XML file says. Raises ValueError that names it where it cannot be read."""
     from torchvision.datasets import VOCDetection
 
     try:
-        found = VOCDetection.parse_voc_xml(ElementTree.parse(path).getroot())["annotation"].get("object", [])
-        return objects_of(
-            [_box(each["bndbox"]) for each in found],
-            [CLASSES.index(each["name"]) for each in found],
-            [each.get("difficult", "0") == "1" for each in found],
+        found = VOCDetection.parse_voc_xml(ElementTree.parse(path).getroot())["annotation"]
+        found = found.get("object", []) if isinstance(found, dict) else []
+        return Annotation(
+            boxes=[_box(each["bndbox"]) for each in found],
+            names=[str(each["name"]) for each in found],
+            difficult=[each.get("difficult", "0") == "1" for each in found],
         )
     except FileNotFoundError as error:
         raise ValueError(f"{path} is not there, and an image's list names it") from error
@@ -88,4 +109,5 @@ def read_annotation(path: Path) -> Objects:
 def _box(corners: dict[str, str]) -> list[float]:
     """VOC counts pixels from 1, the last one included; at their edges the first one goes from 0 to 1."""
     xmin, ymin, xmax, ymax = (float(corners[key]) for key in ("xmin", "ymin", "xmax", "ymax"))
-    return [xmin - 1.0, ymin - 1.0, xmax, ymax]
+    # Other programs count from 0 all the same.
+    return [max(xmin - 1.0, 0.0), max(ymin - 1.0, 0.0), xmax, ymax]

@@ -150,7 +150,7 @@ def _something(value: Any) -> Any:
 
 def _kind_of(data: object) -> str | None:
     """What kind of address the data have, without its path: they are known by their fingerprint. None for a name."""
-    address = re.fullmatch(r"(folder|parquet):.*?(-disjoint)?", str(data), re.DOTALL)
+    address = re.fullmatch(r"(folder|parquet|coco|voc):.*?(-disjoint)?", str(data), re.DOTALL)
     return None if address is None else "".join(filter(None, address.groups()))
 
 
