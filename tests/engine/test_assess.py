@@ -13,7 +13,7 @@ from understudy.engine import assess as assess_module
 from understudy.engine import execute
 from understudy.engine.assess import assess
 from understudy.engine.best import is_kept
-from understudy.export.student import open_student
+from understudy.export.student import open_run
 from understudy.models import build, load_weights, save_weights
 from understudy.precision import Precision
 from understudy.tasks.classification import evaluate
@@ -45,7 +45,7 @@ def test_a_run_that_was_given_chosen_classes_is_measured_and_exported_on_these(s
     run = execute(settings("none"), tmp_path / "run", data=data)
     found = assess(str(run.folder))
     assert found["accuracy_pct"] == run.accuracy_pct and found["num_images"] == len(data.test)
-    assert found["data_sha256"] == data.fingerprint() and open_student(run.folder).data.train.class_names == (
+    assert found["data_sha256"] == data.fingerprint() and open_run(run.folder).data.train.class_names == (
         "8",
         "3",
         "5",

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from PIL import Image
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
+from understudy.data.voc import CLASSES
 from understudy.engine import execute
 from understudy.engine.assess import assess
 from understudy.engine.detecting import make_detector_ready
@@ -19,7 +22,9 @@ from understudy.engine.doctor import examine
 from understudy.engine.loop import StoppedError
 from understudy.engine.plan import make_plan
 from understudy.engine.subject import find
+from understudy.export import detector as detector_module
 from understudy.export.export import export_run
+from understudy.export.same_answers import ExportError
 from understudy.models import build, save_weights
 from understudy.report import read_run, write_page
 from understudy.spec import read_settings
@@ -104,8 +109,52 @@ def test_measuring_the_file_gives_the_runs_own_numbers(trained):
         assess(str(trained.folder), precision="bfloat16")
 
 
+@pytest.fixture(scope="module")
+def exported(trained):
+    lines = []
+    (found,) = export_run(trained.folder, ["onnx"], say=lines.append)
+    assert f"detections in {found.comparison.num_images} test images are the same" in lines[0]
+    return found
+
+
+def test_an_exported_detector_finds_the_same_in_images_of_any_size(trained, exported):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    assert exported.comparison.num_images == 3 and exported.comparison.num_detections > 0
+    session, detector = onnxruntime.InferenceSession(exported.file), load_detector(trained.folder)
+    said = session.get_modelmeta().custom_metadata_map
+    assert json.loads(said["class_names"])[11] == "dog" and said["map_pct"] == str(trained.scores["map_pct"])
+    for shape in ((3, 48, 64), (3, 91, 33)):
+        pixels = torch.randint(0, 256, shape, dtype=torch.uint8)
+        with torch.no_grad():
+            (wanted,) = detector([pixels / 255])
+        boxes, labels, scores = session.run(["boxes", "labels", "scores"], {"pixels": pixels.numpy()})
+        assert len(scores) == len(wanted["scores"]) > 0
+        torch.testing.assert_close(torch.from_numpy(scores), wanted["scores"], atol=1e-4, rtol=0.0)
+        assert boxes.min() >= 0 and boxes[:, 2].max() <= shape[2] and boxes[:, 3].max() <= shape[1]
+        assert labels.min() >= 0 and labels.max() < 20
+
+
+def test_a_detectors_card_has_a_program_that_runs_without_understudy(exported):
+    card = exported.file.with_name("README.md").read_text(encoding="utf-8")
+    assert "It finds objects of 20 classes" in card and exported.sha256 in card and "ONNX Runtime" in card
+    program = card.split("```python\n")[1].split("```")[0]
+    assert "understudy" not in program
+    program = program.replace("np.zeros((3, 48, 64), dtype=np.uint8)", "np.full((3, 48, 64), 200, dtype=np.uint8)")
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=exported.file.parent, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "" and done.stdout.split()[0] in CLASSES
+
+
+def test_a_file_that_finds_something_else_is_not_written(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(detector_module, "_read", lambda _: lambda pixels: (torch.zeros(0, 4), *torch.zeros(2, 0)))
+    with pytest.raises(ExportError, match=r"model\.onnx was not written: .* of the detector's .* are not found"):
+        export_run(trained.folder, ["onnx"], out=tmp_path)
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_what_a_detector_cannot_be_asked_is_told(trained, make_settings, tmp_path):
-    with pytest.raises(ValueError, match=r"detectors are not exported: understudy\.tasks\.detection\.load_detector"):
+    with pytest.raises(ValueError, match=r"exported to onnx alone, found safetensors: .*\.detection\.load_detector"):
         export_run(trained.folder, ["safetensors"])
     with pytest.raises(ValueError, match="this run has no accuracy; its scores are map_pct"):
         _ = trained.accuracy_pct

@@ -65,8 +65,8 @@ def test_the_folder_holds_the_files_their_source_and_the_card(all_formats):
     assert sorted(path.name for path in out.iterdir()) == names
     assert [one.format for one in exported] == ["onnx", "safetensors", "torch"]
     assert all(one.comparison.num_images == one.comparison.num_equal == 128 for one in exported)
-    assert "model.safetensors: logits equal to the bit, top-1 equal on 128 of 128 images" in lines[1]
-    assert re.search(r"model\.onnx: logits .*, top-1 equal on 128 of 128 images", lines[0])
+    assert "model.safetensors: logits equal to the bit, top-1 equal on 128 of 128 test images" in lines[1]
+    assert re.search(r"model\.onnx: logits .*, top-1 equal on 128 of 128 test images", lines[0])
 
 
 @pytest.mark.slow
@@ -282,7 +282,7 @@ def test_a_network_that_cannot_be_exported_is_told_in_a_few_lines(run, tmp_path,
         def forward(self, images):
             return images.flatten(1)[:, :10] if images.sum() > 0 else images.flatten(1)[:, 10:20]
 
-    opened = export_module.open_student(run)
+    opened = export_module.open_student(export_module.open_run(run))
     object.__setattr__(opened, "network", Asks())
     monkeypatch.setattr(export_module, "open_student", lambda *_, **__: opened)
     with pytest.raises(ExportError, match="digits-1x4 cannot be exported to .*model.pt2: ") as caught:

@@ -51,7 +51,10 @@ def export(
     ] = None,
     tolerance: Annotated[
         float,
-        typer.Option("--tolerance", help="how far logits may differ from the student's, of the largest logit"),
+        typer.Option(
+            "--tolerance",
+            help="how far logits may differ from the student's, of the largest logit; scores of a detector",
+        ),
     ] = 1e-4,
 ) -> None:
     """Write a run's student alone for others to use, checked against the student, with a card that says what it is.

@@ -46,8 +46,8 @@ def require_onnx(what: str) -> None:
         raise ValueError(f"{what} needs {', '.join(missing)}; install with: pip install onnx onnxruntime onnxscript")
 
 
-def open_onnx(path: Path) -> OnnxFile:
-    """The network in the file. Raises ValueError for a file that is no such thing."""
+def start_session(path: Path) -> Any:
+    """onnxruntime's session of the file, with torch's number of threads. Raises ValueError where it cannot run it."""
     require_onnx(f"reading {path}")
     import onnxruntime
 
@@ -57,10 +57,15 @@ def open_onnx(path: Path) -> OnnxFile:
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors; warnings about graphs are not for whoever only runs one
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     # onnxruntime's errors have no base of their own.
     except Exception as error:
         raise ValueError(f"{path} is not an ONNX file that onnxruntime can run: {error}") from error
+
+
+def open_onnx(path: Path) -> OnnxFile:
+    """The network in the file. Raises ValueError for a file that is no such thing."""
+    session = start_session(path)
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type not in (PIXELS, FLOATS) or len(inputs[0].shape) != 4:
         found = ", ".join(f"{one.name}: {one.type} {one.shape}" for one in inputs)

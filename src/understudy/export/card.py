@@ -4,9 +4,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+import torch
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from understudy.data import Crops
 from understudy.engine import facts
@@ -14,10 +16,10 @@ from understudy.engine.latency import Latency
 from understudy.export.exported import Exported
 from understudy.export.loading import how_to_load
 from understudy.export.source import has_source
-from understudy.export.student import Student
+from understudy.export.student import Opened, Student
 from understudy.models import end_of
-from understudy.report import quantities
-from understudy.spec import run_files
+from understudy.report import Run, quantities
+from understudy.spec import run_files, write_whole
 from understudy.spec.scores import in_words, title
 
 TITLES = {
@@ -25,6 +27,9 @@ TITLES = {
     "onnx": "ONNX (onnxruntime)",
     "torch": "PyTorch program (torch.export)",
 }
+CARD = "README.md"
+# Of a detector's scores those over all classes.
+MEANS = ("map_pct", "map_area_pct")
 ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
@@ -36,9 +41,8 @@ def card(
     earlier: Sequence[str] = (),
 ) -> str:
     """The card as Markdown. `earlier` names files that lie beside those exported, from another time."""
-    text = files("understudy.export").joinpath("card.md.j2").read_text(encoding="utf-8")
-    strict = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    return strict.from_string(text).render(
+    return _render(
+        "card.md.j2",
         **_content(student),
         exported=exported,
         earlier=earlier,
@@ -59,30 +63,75 @@ def card(
     )
 
 
+def write_detector_card(
+    opened: Opened,
+    exported: Exported,
+    latencies: Mapping[str, Sequence[Latency]],
+    shape: Sequence[int],
+    parameters: int,
+) -> None:
+    """The card of a detector beside its file, timed on one image of this shape."""
+    run, summary = opened.run, opened.run.summary
+    assert summary is not None
+    text = _render(
+        "detector_card.md.j2",
+        **_made(run, opened.found.file),
+        model=opened.found.model,
+        classes=_few(opened.data.train.class_names),
+        scores={name: value for name, value in summary["scores"].items() if name in MEANS},
+        parameters=parameters,
+        side=opened.found.metadata["height"],
+        exported=exported,
+        latencies=latencies,
+        shape=shape,
+        hardware=facts.hardware(torch.device("cpu")),
+        versions=_versions([exported]),
+        export_command=facts.command(),
+        say=quantities,
+        name_of=title,
+    )
+    write_whole(exported.file.with_name(CARD), text)
+
+
+def _render(template: str, **content: Any) -> str:
+    """Templates lie beside this file, and so does what they include."""
+    loader = FunctionLoader(lambda name: files("understudy.export").joinpath(name).read_text(encoding="utf-8"))
+    strict = Environment(
+        loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return strict.get_template(template).render(**content)
+
+
+def _made(run: Run, file: Path) -> dict[str, Any]:
+    """What every card says of the run behind it."""
+    assert run.summary is not None
+    is_best = file.name == run_files.BEST
+    return {
+        "facts": run.facts,
+        "after": f"epoch {run.summary['epoch']}, the best on held-out images" if is_best else "last epoch",
+        "epochs": " + ".join(f"{phase['epochs']:g} ({phase['name']})" for phase in run.phases),
+        "student_sha256": facts.sha256(file),
+        "file": file.name,
+        "run_command": shlex.join(shlex.split(run.facts["command"])),
+    }
+
+
 def _content(student: Student) -> dict[str, Any]:
     run, data = student.run, student.data
     assert run.summary is not None
     end = end_of(student.network)
     return {
+        **_made(run, student.file),
         "embedding": end and sum(end.parts),
         "does": "It tells" if end is None else "It answers images with vectors to search by, and was trained on",
         "model": student.model,
-        "facts": run.facts,
         "summary": run.summary,
-        "after": f"epoch {run.summary['epoch']}, the best on held-out images" if _is_best(student) else "last epoch",
-        "epochs": " + ".join(f"{phase['epochs']:g} ({phase['name']})" for phase in run.phases),
         "classes": _few(data.train.class_names),
         "prepared": _prepared(student),
         "shape": "x".join(str(size) for size in student.image_shape),
         "mean": ", ".join(f"{value:g}" for value in data.mean),
         "std": ", ".join(f"{value:g}" for value in data.std),
-        "student_sha256": facts.sha256(student.file),
-        "run_command": shlex.join(shlex.split(run.facts["command"])),
     }
-
-
-def _is_best(student: Student) -> bool:
-    return student.file.name == run_files.BEST
 
 
 def _prepared(student: Student) -> str:

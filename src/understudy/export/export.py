@@ -1,8 +1,7 @@
 """From a finished run to the files that are passed on: each is written, read again and compared, or not there."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +13,15 @@ from understudy.engine import facts
 from understudy.engine.latency import Latency, measure_latency
 from understudy.engine.onnx_file import require_onnx
 from understudy.export import onnx_file, safetensors_file, source, torch_file
-from understudy.export.card import card
+from understudy.export.card import CARD, card
+from understudy.export.detector import export_detector, is_detector
 from understudy.export.exported import Exported
 from understudy.export.normalised import Normalised, normalise
-from understudy.export.same_answers import Comparison, ExportError, compare
-from understudy.export.student import Student, open_student
+from understudy.export.same_answers import compare, told
+from understudy.export.student import Student, open_run, open_student
 from understudy.spec import check_folder, nearest, whole_path, write_whole
 
 FILES = {"safetensors": safetensors_file.NAME, "onnx": onnx_file.NAME, "torch": torch_file.NAME}
-CARD = "README.md"
 # Kernels that add in another order move a logit by a few parts in a million, a wrong layer by far more than this.
 TOLERANCE = 1e-4
 LATENCY_BATCHES = (1, 32)
@@ -55,23 +54,26 @@ def export_run(
     The one after the last epoch; with `best` that of the best epoch by the images held out, to RUN/export-best. `data`
     is for a run that was given a Dataset, or whose images have moved: their name, as in folder:photos.
 
-    Formats are safetensors, onnx and torch. With `with_normalisation`, ONNX and torch.export take uint8 pixels. Raises
-    ValueError for what cannot be exported, ExportError for a file that does not answer as the student does: it is
-    removed again.
+    Formats are safetensors, onnx and torch. With `with_normalisation`, ONNX and torch.export take uint8 pixels; a
+    detector, which is exported to ONNX alone, always does. Raises ValueError for what cannot be exported, ExportError
+    for a file that does not answer as the student does: it is removed again.
     """
-    formats = _check(formats, with_normalisation)
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance={tolerance}: expected a number from 0 on, as in --tolerance 1e-3")
     check_folder(out or run)
-    student = open_student(run, model=model, data_folder=data_folder, data=data, best=best)
+    formats = _check(formats, with_normalisation)
+    opened = open_run(run, model=model, data_folder=data_folder, data=data, best=best)
     out = out or run / ("export-best" if best else "export")
+    if is_detector(opened.found):
+        return export_detector(opened, model, formats, out, tolerance, say)
+    student = open_student(opened, model)
     out.mkdir(parents=True, exist_ok=True)
     plain, pixels = _plain(student), _pixels(student)
     exported = []
     for name in formats:
         asked = pixels if with_normalisation and name != "safetensors" else plain
         one = _export(student, name, asked, out, tolerance)
-        say(f"{one.file}: {_sameness(one.comparison)}")
+        say(f"{one.file}: {one.comparison.in_words()}")
         exported.append(one)
     if "safetensors" in formats and source.has_source(student):
         write_whole(out / source.NAME, source.source_of(student))
@@ -117,7 +119,7 @@ def _export(student: Student, name: str, asked: Asked, out: Path, tolerance: flo
     metadata = {**student.metadata, "input": "uint8 pixels" if takes_pixels else "normalised float32"}
     # Two images: an exporter takes a batch of one for a constant.
     example = asked.images[:1].repeat(2, 1, 1, 1)
-    with whole_path(path) as partial, _told(student, path):
+    with whole_path(path) as partial, told(student.model, path):
         if name == "safetensors":
             safetensors_file.write_safetensors(student, partial, metadata)
             other = safetensors_file.read_safetensors(student, partial)
@@ -136,27 +138,6 @@ def _export(student: Student, name: str, asked: Asked, out: Path, tolerance: flo
         sha256=facts.sha256(path),
         comparison=comparison,
     )
-
-
-@contextmanager
-def _told(student: Student, path: Path) -> Iterator[None]:
-    """Failures of an exporter, which may be of any type, as an ExportError with their first lines."""
-    try:
-        yield
-    except ExportError as error:
-        raise ExportError(f"{path} was not written: {error}") from error
-    except Exception as error:
-        reason = "\n".join(str(error).strip().splitlines()[:3])
-        raise ExportError(f"{student.model} cannot be exported to {path}: {type(error).__name__}: {reason}") from error
-
-
-def _sameness(found: Comparison) -> str:
-    difference = (
-        "logits equal to the bit"
-        if found.largest_difference == 0.0
-        else f"logits differ by at most {found.largest_difference:.1e} (the largest is {found.largest_logit:.3g})"
-    )
-    return f"{difference}, top-1 equal on {found.num_equal} of {found.num_images} images"
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from understudy.export.same_answers import Comparison
+from understudy.export.same_boxes import SameBoxes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,4 +15,4 @@ class Exported:
     file: Path
     num_bytes: int
     sha256: str
-    comparison: Comparison
+    comparison: Comparison | SameBoxes

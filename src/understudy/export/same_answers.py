@@ -1,7 +1,9 @@
 """Whether an exported file answers as the network it was made from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -16,6 +18,18 @@ class ExportError(RunFailedError):
     """A network cannot be exported, or the file does not answer as the network it was made from."""
 
 
+@contextmanager
+def told(model: str, path: Path) -> Iterator[None]:
+    """Failures of an exporter, which may be of any type, as an ExportError with their first lines."""
+    try:
+        yield
+    except ExportError as error:
+        raise ExportError(f"{path} was not written: {error}") from error
+    except Exception as error:
+        reason = "\n".join(str(error).strip().splitlines()[:3])
+        raise ExportError(f"{model} cannot be exported to {path}: {type(error).__name__}: {reason}") from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """The largest difference of two logits, and on how many of `num_images` the prediction is the same."""
@@ -24,6 +38,15 @@ class Comparison:
     num_equal: int
     largest_difference: float
     largest_logit: float
+
+    def in_words(self) -> str:
+        """How the file's answers compare with the network's."""
+        difference = (
+            "logits equal to the bit"
+            if self.largest_difference == 0.0
+            else f"logits differ by at most {self.largest_difference:.1e} (the largest is {self.largest_logit:.3g})"
+        )
+        return f"{difference}, top-1 equal on {self.num_equal} of {self.num_images} test images"
 
 
 @torch.no_grad()

@@ -45,15 +45,24 @@ class Student:
         return tuple(self.pixels.shape[1:])
 
 
-def open_student(
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Opened:
+    """A finished run, the file of weights that is exported of it, and its data."""
+
+    run: Run
+    found: Found
+    data: Dataset
+
+
+def open_run(
     run_folder: Path,
     *,
     model: str | None = None,
     data_folder: Path | None = None,
     data: Dataset | str | None = None,
     best: bool = False,
-) -> Student:
-    """The run's student with its weights: after the last epoch, or the `best` one by the images held out.
+) -> Opened:
+    """The run with its file after the last epoch, or of the `best` one by the images held out.
 
     `model` is its name for a run that was given a network of one's own; `data` are those of a run that was given a
     Dataset, or the name of images that have moved. Raises ValueError for a folder without a finished run, one without
@@ -63,17 +72,18 @@ def open_student(
     if run.summary is None:
         raise ValueError(f"{run_folder} is {progress_text(run)}; the same command as before goes on with it")
     found = find(str(run_folder), model)
-    if "detection" in found.metadata:
-        raise ValueError(
-            f"{run_folder} holds a detector, and detectors are not exported: understudy.tasks.detection.load_detector "
-            f"reads its {found.file.name} as torchvision's own module"
-        )
     if best:
         run, found = _of_best_epoch(run, found)
     else:
         _check_file(found.file, run.summary.get("student_sha256"))
     data = data if isinstance(data, Dataset) else load_beside(found, data, data_folder, Told())
     _check_classes(found, data)
+    return Opened(run=run, found=found, data=data)
+
+
+def open_student(opened: Opened, model: str | None = None) -> Student:
+    """The run's student with its weights; `model` as for `open_run`. Raises ValueError where it cannot be built."""
+    run, found, data = opened.run, opened.found, opened.data
     network = _build(found.model, model, run, found.file, data)
     load_weights(network, found.file)
     return Student(
@@ -131,12 +141,19 @@ def _build(name: str, asked: str | None, run: Run, file: Path, data: Dataset) ->
 
 def _metadata(model: str, data: Dataset, network: nn.Module, run: Run) -> dict[str, str]:
     """Values are words, or JSON where they are lists."""
+    return {
+        **student_metadata(model, data, network, _image_shape(run, data)),
+        "normalisation": "(pixel - mean) / std in each channel, pixels in 0..255",
+        **metadata_of_run(run, data, network),
+    }
+
+
+def metadata_of_run(run: Run, data: Dataset, network: nn.Module) -> dict[str, str]:
+    """What every exported file says of how its network was made and what it was measured to do."""
     assert run.summary is not None
     teacher = run.facts["teacher"]
     return {
-        **student_metadata(model, data, network, _image_shape(run, data)),
         "num_classes": str(data.num_classes),
-        "normalisation": "(pixel - mean) / std in each channel, pixels in 0..255",
         "parameters": str(facts.num_parameters(network)),
         run.headline: str(run.summary["scores"][run.headline]),
         "test_images": str(run.facts["data"]["test_images"]),
