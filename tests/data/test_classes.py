@@ -40,3 +40,9 @@ def test_no_names_and_names_given_twice_are_refused(image_set, tmp_path):
         select_classes(image_set, ["ant", "bee", "ant"])
     with pytest.raises(ValueError, match="have the same name: crane"):
         select_classes(image_files(tmp_path, ["1"], [0], ["crane", "crane"]), ["crane"])
+
+
+def test_names_that_yaml_took_for_numbers_are_told_to_be_quoted(tmp_path):
+    files = image_files(tmp_path, ["1", "2"], [0, 1], ["00001", "00002"])
+    with pytest.raises(ValueError, match=r"names of digits want quotes, data\.classes='\[\"00001\", \"00002\"\]'"):
+        select_classes(files, ["1", "2"])

@@ -1,7 +1,10 @@
 """Weights on disk: the same bits back, and every misfit named."""
 
+import argparse
 import copy
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -173,6 +176,32 @@ def test_a_missing_file_is_answered_with_the_nearest(network, tmp_path):
 @pytest.mark.parametrize("holder", ["model_state_dict", "student", "params"])
 def test_weights_in_other_programs_checkpoints_are_found(network, tmp_path, holder):
     torch.save({"epoch": 3, holder: network.state_dict(), "optimizer": {}}, tmp_path / "last.pt")
+    check_loads(network, tmp_path / "last.pt")
+
+
+@pytest.mark.parametrize("core", [b"core", b"_core"])
+def test_options_paths_and_numpys_numbers_beside_the_weights_do_not_matter(network, tmp_path, core):
+    kept = {
+        "args": argparse.Namespace(lr=0.1, output=Path("runs/here")),
+        "best": np.float64(71.5),
+        "epochs": [np.int64(3), np.float32(0.1), np.bool_(True)],
+        "model": network.state_dict(),
+    }
+    # In the older format a pickle is as it is; numpy 1 has the older one of the two names.
+    torch.save(kept, tmp_path / "last.pth", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "last.pth").read_bytes()
+    assert b"numpy._core.multiarray\nscalar" in content
+    (tmp_path / "last.pth").write_bytes(content.replace(b"numpy._core.", b"numpy." + core + b"."))
+    check_loads(network, tmp_path / "last.pth")
+    torch.save(kept, tmp_path / "newer.pth")
+    check_loads(network, tmp_path / "newer.pth")
+
+
+@pytest.mark.parametrize("names", [("state_dict", "state_dict_ema"), ("model", "model_ema")])
+def test_of_averaged_weights_and_the_last_ones_the_averaged_are_read(network, tmp_path, names):
+    last = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
+    averaged = {f"module.{name}": value for name, value in network.state_dict().items()}
+    torch.save(dict(zip(names, (last, {"n_averaged": torch.tensor(5), **averaged}), strict=True)), tmp_path / "last.pt")
     check_loads(network, tmp_path / "last.pt")
 
 

@@ -9,7 +9,7 @@ import torch
 
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import ImageSet
-from understudy.spec import few
+from understudy.spec import as_word, few
 
 Images = TypeVar("Images", ImageSet, ImageFiles)
 
@@ -33,7 +33,10 @@ def select_classes(images: Images, names: Sequence[str]) -> Images:
     unknown = [name for name in names if name not in images.class_names]
     if unknown:
         told = [f"{name!r}{_nearest(name, images.class_names)}" for name in unknown]
-        raise ValueError(f"unknown classes: {'; '.join(told)}; the set has {_shown(images.class_names)}")
+        # YAML takes 00001 for the number 1.
+        quoted = any(name.isdigit() for name in images.class_names) and any(name.isdigit() for name in unknown)
+        hint = f"; names of digits want quotes, {as_word('data.classes', images.class_names[:2])}" if quoted else ""
+        raise ValueError(f"unknown classes: {'; '.join(told)}; the set has {_shown(images.class_names)}{hint}")
     new_label = torch.full((len(images.class_names),), -1)
     new_label[[images.class_names.index(name) for name in names]] = torch.arange(len(names))
     labels = new_label.to(images.labels.device)[images.labels]

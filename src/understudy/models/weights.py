@@ -1,12 +1,15 @@
 """Weights on disk: safetensors, or plain tensor files read without running a pickle."""
 
+import argparse
 import difflib
 import json
 import pickle
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PosixPath
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
@@ -17,12 +20,19 @@ from understudy.models.renames import as_words, fitted, propose
 from understudy.spec import few, whole_file
 from understudy.spec.run_files import STUDENT
 
-# Where training programs keep the weights among other things.
-HOLDERS = ("state_dict", "model_state_dict", "model", "net", "network", "student", "weights", "params")
+# Where training programs keep the weights among other things; of averaged weights beside the last ones the averaged,
+# which are those that timm and torchvision publish.
+AVERAGED = ("state_dict_ema", "model_ema")
+HOLDERS = (
+    *AVERAGED,
+    *("state_dict", "model_state_dict", "model", "net", "network", "student", "weights", "params"),
+)
 # Auxiliary classifiers, as torchvision calls them in GoogLeNet and Inception v3.
 AUXILIARY = re.compile(r"(^|\.)(aux[12]|AuxLogits)\.")
 # Counters that BatchNorm needs only when its momentum is None; files in circulation often lack them.
 OPTIONAL = "num_batches_tracked"
+# How often torch's AveragedModel has averaged; no weight.
+COUNTER = "n_averaged"
 
 
 def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -85,7 +95,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         if _is_safetensors(path):
             return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_plain_types()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         raise ValueError(
@@ -97,9 +108,20 @@ def read_state(path: Path) -> dict[str, Tensor]:
         told = str(error) if isinstance(error, (SafetensorError, RuntimeError)) else f"{type(error).__name__}: {error}"
         raise ValueError(f"{path} does not hold plain tensors (safetensors or a state dict): {told}") from error
     state = _inner(content)
+    if isinstance(state, dict):
+        state.pop(COUNTER, None)
     if not isinstance(state, dict) or not all(isinstance(n, str) and isinstance(v, Tensor) for n, v in state.items()):
         raise ValueError(f"{path} holds {_kind_of(state)}, expected tensors by name")
     return state
+
+
+def _plain_types() -> list[Any]:
+    """What programs keep beside the weights, and what does nothing when it is made: options, paths, numpy's numbers."""
+    # numpy's numbers are made by a function that has two names, numpy's older and its newer one.
+    number: Any = np.float64(0).__reduce__()[0]
+    numbers = [(number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    kinds = [type(np.dtype(each)) for each in (np.float16, np.float32, np.float64, np.int64, np.bool_)]
+    return [argparse.Namespace, PosixPath, np.dtype, *kinds, *numbers]
 
 
 def _inner(content: object) -> object:

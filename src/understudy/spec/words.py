@@ -1,5 +1,6 @@
 """Lists of names in messages."""
 
+import json
 import shlex
 from collections.abc import Iterable
 
@@ -16,4 +17,6 @@ def few(things: Iterable[object], shown: int = 4) -> str:
 def as_word(key: str, values: Iterable[object]) -> str:
     """key='[a, b]' as it is typed in a shell: quoted for it, and each value as YAML needs it."""
     listed = yaml.safe_dump(list(values), default_flow_style=True, width=float("inf"), allow_unicode=True).strip()
-    return f"{key}={shlex.quote(listed)}"
+    # Where some want quotes all get JSON's, which YAML reads as well: a shell would make a riddle of the single ones.
+    plain = json.dumps(list(values), ensure_ascii=False) if "'" in listed else listed
+    return f"{key}={shlex.quote(plain)}"
