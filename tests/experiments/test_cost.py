@@ -14,6 +14,11 @@ def test_a_run_costs_the_student_three_times_and_the_teacher_once():
     assert run_seconds(settings) == pytest.approx(products / MULTIPLY_ADDS_PER_S)
 
 
+def test_gradients_at_the_images_cost_both_networks_three_times_as_much():
+    plain, jacobian = (run_seconds(TABLES["ab_table1"].rows[f"{name}/1+5"].settings) for name in ("kd", "jacobian+kd"))
+    assert jacobian == pytest.approx(3 * (plain or 0.0))
+
+
 def test_parts_of_the_images_cost_their_part_and_long_epochs_what_they_show():
     rows = TABLES["ab_table2"].rows
     whole = run_seconds(rows["ab+kd/100"].settings)

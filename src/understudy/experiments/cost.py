@@ -1,8 +1,8 @@
 """How long a table's runs would take here: an estimate from products alone.
 
 Every image costs the student's multiply-adds three times (forward, and twice as much backward) and the teacher's once,
-in each epoch. What terms do besides, the second derivatives of Jacobian matching above all, is left out, and
-so are the heads of retrieval and detection.
+in each epoch; with Jacobian matching both networks' gradients at the images come to that. What terms do besides is
+left out, and so are the heads of retrieval and detection.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,9 @@ from understudy.spec import read_settings
 # Cross-entropy with WRN 16-2 in results/floors/ab_table1.json: 919 images/s on two cores with AMX, in bfloat16.
 MULTIPLY_ADDS_PER_S = 919 * 3 * 101.1e6
 
+# How often an image costs student and teacher their products. Gradients at the images of three layers, a third, two
+# thirds and all of the way, are two forwards more; they and their own backward, twice as much, are the student's.
+PLAIN, JACOBIAN = (3, 1), (9, 3)
 # The products of one image, and the pixels of its side: as in every run's run.json.
 MULTIPLY_ADDS = {
     "wrn22-4": (619.1e6, 32),
@@ -81,9 +84,10 @@ def run_seconds(options: Mapping[str, object]) -> float | None:
         images = settings.data.per_class * classes
     images = settings.data.epoch_images or images * (settings.data.percent or 100) / 100
     size = settings.data.size or pixels
-    products = 3 * _products(settings.student.model, settings.student.size or size)
+    of_student, of_teacher = JACOBIAN if "jacobian" in settings.method.name.split("+") else PLAIN
+    products = of_student * _products(settings.student.model, settings.student.size or size)
     if settings.teacher is not None:
-        products += _products(settings.teacher.model, size)
+        products += of_teacher * _products(settings.teacher.model, size)
     return sum(settings.epochs) * images * products / MULTIPLY_ADDS_PER_S
 
 
