@@ -102,6 +102,7 @@ def test_measuring_the_file_gives_the_runs_own_numbers(trained):
     found = assess(str(trained.folder))
     assert found["scores"] == trained.scores
     dog = next(one for one in found["per_class"] if one["name"] == "dog")
+    assert found["coco"].keys() == {"ap_pct", "ap50_pct", "ap75_pct"}
     assert dog["num_objects"] == 3 and dog["ap_pct"] == trained.scores["ap_dog_pct"]
     with pytest.raises(ValueError, match="leave out --teacher"):
         assess(str(trained.folder), teacher=str(trained.folder))

@@ -17,6 +17,10 @@ def print_detection(found: dict[str, Any], console: Console) -> None:
             f"mAP {scores['map_pct']:.2f} % (eleven points, VOC 2007), {scores['map_area_pct']:.2f} % (area, VOC 2010)"
         )
     )
+    coco = found["coco"]
+    if coco is not None:
+        at = f"{coco['ap50_pct']:.2f} % at 0.5, {coco['ap75_pct']:.2f} % at 0.75"
+        console.print(Text(f"AP {coco['ap_pct']:.2f} % over overlaps from 0.5 to 0.95 (COCO), {at}"))
     size = f"{found['parameters']:,} parameters, {found['precision']['dtype']}"
     console.print(Text(f"{size}, {found['images_per_s']:,.1f} images/s"))
     console.print()

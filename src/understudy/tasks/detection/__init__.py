@@ -5,7 +5,19 @@
 
 from understudy.tasks.detection.average_precision import average_precision, mean_over_classes
 from understudy.tasks.detection.backbone import Backbone
+from understudy.tasks.detection.by_coco import coco_scores
 from understudy.tasks.detection.file import load_detector
-from understudy.tasks.detection.task import detection
+from understudy.tasks.detection.measure import detect, scores_of
+from understudy.tasks.detection.task import HEADLINE, detection
 
-__all__ = ["Backbone", "average_precision", "detection", "load_detector", "mean_over_classes"]
+__all__ = [
+    "HEADLINE",
+    "Backbone",
+    "average_precision",
+    "coco_scores",
+    "detect",
+    "detection",
+    "load_detector",
+    "mean_over_classes",
+    "scores_of",
+]

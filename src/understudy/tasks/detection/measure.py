@@ -1,6 +1,6 @@
 """What a detector finds on the images of a set, and how good that is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -38,12 +38,16 @@ def measure(network: nn.Module, images: Images, data: Dataset, precision: Precis
     """
     assert isinstance(images, BoxedImages)
     with precision.autocast():
-        found = [*detect(network, images, precision.device)]
+        return scores_of([*detect(network, images, precision.device)], images)
+
+
+def scores_of(found: Sequence[dict[str, Tensor]], images: BoxedImages) -> dict[str, float]:
+    """The same of what was found in each of the images."""
     objects = [vars(each) for each in images.objects]
-    scores = average_precision(found, objects, num_classes=data.num_classes)
+    scores = average_precision(found, objects, num_classes=len(images.class_names))
     answer = {name: 100.0 * mean_over_classes(scores[definition]) for definition, name in NAMES.items()}
     for definition, name in NAMES.items():
-        for class_name, value in zip(data.train.class_names, scores[definition], strict=True):
+        for class_name, value in zip(images.class_names, scores[definition], strict=True):
             if value == value:
                 answer[name.removeprefix("m").replace("_pct", f"_{class_name}_pct")] = 100.0 * value
     return answer

@@ -21,12 +21,14 @@ from understudy.tasks.detection.measure import measure
 from understudy.tasks.detection.objective import DetectionObjective, assembled
 from understudy.tasks.task import Task
 
+HEADLINE = "map_pct"
+
 
 def detection(wanted: DetectionSettings) -> Task:
     """The task with these settings: a student is cut off where the detector reads it."""
     return Task(
         name="detection",
-        headline="map_pct",
+        headline=HEADLINE,
         check_data=_check_data,
         labels_title="Boxes",
         answers_classes=False,
