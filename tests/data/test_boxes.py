@@ -228,3 +228,15 @@ def test_an_epoch_of_more_images_shows_them_again_and_draws_anew(made):
     shown = torch.cat([batches.chosen(1, step) for step in range(10)])
     assert torch.bincount(shown).tolist() == [4] * 5
     assert len([*batches.epoch(1)]) == 10
+
+
+def test_what_hangs_over_the_edge_is_cut_off_and_what_lies_outside_told():
+    def images(box):
+        objects = objects_of([box], [0], [False])
+        return BoxedImages(source=Made(), rows=torch.arange(1), objects=(objects,), class_names=("a",))
+
+    objects = images([-4, 10, 70, 31]).objects[0]
+    assert objects.misfit(60, 30) == "" and objects.clipped(60, 30).boxes.tolist() == [[0.0, 10.0, 60.0, 30.0]]
+    for box in ([60, 0, 70, 9], [0, 30, 9, 40], [-9, 0, 0, 9], [0, -9, 9, 0]):
+        with pytest.raises(ValueError, match=r"made 0 has 60x30 pixels, and the box \[.*\] lies outside"):
+            images(box).read(0)

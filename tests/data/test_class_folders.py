@@ -105,7 +105,7 @@ def test_files_of_other_kinds_beside_images_are_counted(plain_folder):
 
 
 def test_a_folder_that_is_no_data_set_is_answered_with_what_is_there(tmp_path, divided_folder):
-    with pytest.raises(ValueError, match=r"there is no such folder; .* has train, val$"):
+    with pytest.raises(ValueError, match=r"there is no such folder; .* has train, val; nearest: train$"):
         class_folders(tmp_path / "trian", seed=0)
     (tmp_path / "flat").mkdir()
     (tmp_path / "flat" / "a.jpg").write_bytes(b"")

@@ -112,16 +112,22 @@ def test_a_file_that_is_not_as_the_format_has_it_is_an_error_that_says_how(tmp_p
 
     one = {"id": 5, "image_id": 100, "category_id": 7, "bbox": [0, 0, 9, 9]}
     trouble("one image cannot be both")
-    trouble("all.json names the image b.jpg, which is in none of ., images", names=("b.jpg",))
+    trouble("all.json names the image b.jpg, which is in none of . of ", names=("b.jpg",))
     trouble(r"1 of 2 files that .*all.json names are not in .*: b.jpg", names=("a.jpg", "b.jpg"))
     trouble("annotation 5 has image_id 3, which is not in the file", annotations=[one | {"image_id": 3}])
     trouble("annotation 5 has category_id 0", annotations=[one | {"category_id": 0}])
     trouble(r"annotation 5 has bbox \[1, 2\]", annotations=[one | {"bbox": [1, 2]}])
-    trouble("KeyError: 'bbox'", annotations=[{key: one[key] for key in one if key != "bbox"}])
-    trouble("two categories one name", categories=[{"id": 7, "name": "dog"}, {"id": 3, "name": "dog"}])
+    trouble("annotation 5 has bbox None", annotations=[{key: one[key] for key in one if key != "bbox"}])
+    both = [one, one | {"id": 6, "category_id": 3}]
+    alike = [{"id": 7, "name": "dog"}, {"id": 3, "name": "dog"}]
+    trouble("names of categories that are there twice: dog; expected each once", annotations=both, categories=alike)
+    trouble("names of images that are there twice: a.jpg", names=("a.jpg", "a.jpg"))
+    trouble("ids of categories that are there twice: 7", categories=[CATEGORIES[0]] * 2)
+    trouble("TypeError", annotations=[one | {"image_id": [1]}])
     file.write_text("[]")
-    with pytest.raises(ValueError, match="expected the lists images, annotations, categories, found list"):
-        load(f"coco:{tmp_path}")
+    for address in (tmp_path, file):
+        with pytest.raises(ValueError, match="expected the lists images, annotations, categories, found list"):
+            load(f"coco:{address}")
     file.write_text("{")
     with pytest.raises(ValueError, match="all.json is no JSON file"):
         load(f"coco:{tmp_path}")
@@ -134,14 +140,103 @@ def test_a_file_that_is_not_as_the_format_has_it_is_an_error_that_says_how(tmp_p
         load("coco:")
 
 
-def test_parts_that_contradict_each_other_are_told(tmp_path):
+def test_two_files_of_one_part_are_told(tmp_path):
     write_official(tmp_path)
-    write_coco(tmp_path / "annotations/instances_val2017.json", ["9.jpg"], [], CATEGORIES[:1])
-    with pytest.raises(ValueError, match="the classes of train and test differ: 1 class is missing: cat"):
-        load(f"coco:{tmp_path}")
     (tmp_path / "annotations/instances_val2017.json").rename(tmp_path / "annotations/instances_train2014.json")
     with pytest.raises(ValueError, match="train2014.json and .*train2017.json are both of train by their names"):
         load(f"coco:{tmp_path}")
+
+
+def test_parts_that_show_different_classes_have_those_of_all(tmp_path):
+    """Programs write the categories that they saw in a part, with ids of its own."""
+    write_official(tmp_path)
+    only = [{"id": 7, "name": "fox"}]
+    write_coco(tmp_path / "annotations/instances_val2017.json", ["9.jpg"], categories=only)
+    _, train, test = read(f"coco:{tmp_path}")
+    assert train.class_names == test.class_names == ("cat", "dog", "fox")
+    assert test.class_names[int(test.objects[0].labels[0])] == "fox"
+    assert train.class_names[int(train.objects[0].labels[0])] == "dog"
+
+
+def test_a_heading_that_only_others_name_is_no_class(tmp_path):
+    """Roboflow's first category is the name of the whole set, which may be that of a class as well."""
+    draw(tmp_path / "train/a.jpg")
+    draw(tmp_path / "valid/b.jpg")
+    headed = [{"id": 0, "name": "ball", "supercategory": "none"}] + [
+        {"id": each["id"], "name": name, "supercategory": "ball"}
+        for each, name in zip(CATEGORIES, ("bat", "net"), strict=True)
+    ]
+    for part, name in (("train", "a.jpg"), ("valid", "b.jpg")):
+        write_coco(tmp_path / part / "_annotations.coco.json", [name], categories=headed)
+    data, train, _ = read(f"coco:{tmp_path}")
+    assert train.class_names == ("net", "bat") and "a heading of the others: ball" in data.note
+    for part, name in (("train", "a.jpg"), ("valid", "b.jpg")):
+        headed[1]["name"] = "ball"
+        write_coco(tmp_path / part / "_annotations.coco.json", [name], categories=headed)
+    _, train, _ = read(f"coco:{tmp_path}")
+    assert train.class_names == ("ball", "net")
+
+
+@pytest.mark.parametrize(
+    ("said", "lies"),
+    [
+        ("..\\..\\media\\upload\\4\\{}", "images/{}"),
+        ("images\\4/{}", "images/{}"),
+        ("/somewhere/else/{}", "images/{}"),
+        ("{root}/images/{}", "images/{}"),
+        ("upload/{}", "upload/{}"),
+    ],
+)
+def test_images_are_found_by_what_programs_call_them(tmp_path, said, lies):
+    for name in ("a 1.jpg", "b 2.jpg"):
+        draw(tmp_path / lies.format(name))
+    write_coco(tmp_path / "result.json", [said.format(name, root=tmp_path) for name in ("a 1.jpg", "b 2.jpg")])
+    _, train, test = read(f"coco:{tmp_path}")
+    assert {*names_of(train), *names_of(test)} == {lies.format("a 1.jpg"), lies.format("b 2.jpg")}
+    write_coco(tmp_path / "result.json", [said.format(name, root=tmp_path) for name in ("a%201.jpg", "b%202.jpg")])
+    _, train, test = read(f"coco:{tmp_path}")
+    assert {*names_of(train), *names_of(test)} == {lies.format("a 1.jpg"), lies.format("b 2.jpg")}
+
+
+def test_other_json_files_are_passed_over_and_the_file_itself_may_be_given(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        draw(tmp_path / "images/default" / name)
+    write_coco(tmp_path / "annotations/instances_default.json", ["a.jpg", "b.jpg"])
+    (tmp_path / "info.json").write_text("{}")
+    _, train, _ = read(f"coco:{tmp_path / 'annotations/instances_default.json'}")
+    assert train.name(0).startswith("images/default/")
+    (tmp_path / "annotations/instances_default.json").rename(tmp_path / "annotations/all.json")
+    (tmp_path / "images/default").rename(tmp_path / "images/all")
+    assert len(read(f"coco:{tmp_path}")[1]) == 1
+
+
+def test_a_lone_file_to_test_on_is_not_trained_on(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        draw(tmp_path / "test" / name)
+    write_coco(tmp_path / "test/_annotations.coco.json", ["a.jpg", "b.jpg"])
+    with pytest.raises(ValueError, match="expected images to train on .* found images: test 2"):
+        load(f"coco:{tmp_path}")
+
+
+@pytest.mark.parametrize("where", ["coco", "voc"])
+def test_an_image_of_another_size_than_its_annotation_says_is_told(tmp_path, where):
+    if where == "coco":
+        write_official(tmp_path)
+        place = tmp_path / "train2017/1.jpg"
+    else:
+        write_voc_folder(tmp_path)
+        for file in tmp_path.glob("Annotations/*.xml"):
+            size = "<size><width>60</width><height>40</height><depth>3</depth></size></annotation>"
+            file.write_text(file.read_text().replace("</annotation>", size))
+        place = tmp_path / "JPEGImages/1.png"
+    draw(place, width=30, height=20)
+    _, train, _ = read(f"{where}:{tmp_path}")
+    index = [place.name in name for name in names_of(train)].index(True)
+    with pytest.raises(ValueError, match="has 30x20 pixels, and its annotation is of 60x40; its boxes have to be"):
+        train.read(index)
+    draw(place, width=40, height=60)
+    with pytest.raises(ValueError, match="40x60 pixels, turned as its EXIF orientation says, and its annotation is of"):
+        train.read(index)
 
 
 def write_xml(file, *objects):
@@ -204,6 +299,56 @@ def test_a_folder_of_xml_that_cannot_be_read_is_an_error_that_says_how(tmp_path)
         load(f"voc:{tmp_path / 'nothing'}")
 
 
+def test_lists_by_other_names_and_with_folders_are_known(tmp_path):
+    root = tmp_path / "VOC2007"
+    write_voc_folder(root)
+    lists = root / "ImageSets/Main"
+    lists.mkdir(parents=True)
+    (lists / "Train.txt").write_bytes(b"\xef\xbb\xbf0\r\nJPEGImages/1.png\r\n")
+    (lists / "Validation.txt").write_text("2\n")
+    (lists / "default.txt").write_text("5\n")
+    _, train, test = read(f"voc:{root}")
+    assert names_of(train) == ["JPEGImages/0.png", "JPEGImages/1.png"] and names_of(test) == ["JPEGImages/2.png"]
+    (lists / "Train.txt").write_bytes("0".encode("utf-16"))
+    with pytest.raises(ValueError, match="Train.txt: no text in UTF-8"):
+        load(f"voc:{root}")
+    with pytest.raises(ValueError, match=f"did you mean voc:{root}"):
+        load(f"voc:{tmp_path}")
+
+
+def test_two_annotations_of_one_image_and_two_images_of_one_annotation_are_told(tmp_path):
+    write_voc_folder(tmp_path)
+    draw(tmp_path / "JPEGImages/3.jpg")
+    with pytest.raises(ValueError, match=r"several images of their name: Annotations/3.xml \(3.jpg, 3.png\)"):
+        load(f"voc:{tmp_path}")
+    file = tmp_path / "Annotations/3.xml"
+    file.write_text(file.read_text().replace("of another machine.jpg", "3.png"))
+    _, train, test = read(f"voc:{tmp_path}")
+    assert "JPEGImages/3.png" in names_of(train) + names_of(test)
+    write_xml(tmp_path / "Annotations_old/1.xml", ("nut", [2, 2, 9, 9]))
+    with pytest.raises(ValueError, match=r"1 of 7 annotations in .* are of one image: .*1.xml and .*1.xml"):
+        load(f"voc:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("images", "annotations"),
+    [("data", "labels"), ("train/images", "train/labels"), ("images/train", "labels/train"), ("train", "train/xmls")],
+)
+def test_other_names_for_the_folders_of_images_and_annotations(tmp_path, images, annotations):
+    for name in ("a", "b"):
+        draw(tmp_path / images / f"{name}.jpg")
+        write_xml(tmp_path / annotations / f"{name}.xml", ("nut", [2, 2, 9, 9]))
+    _, train, test = read(f"voc:{tmp_path}")
+    assert sorted(names_of(train) + names_of(test)) == [f"{images}/a.jpg", f"{images}/b.jpg"]
+
+
 def test_near_addresses_are_proposed(tmp_path):
     with pytest.raises(ValueError, match=f"did you mean coco:{tmp_path}"):
         load(f"cocos:{tmp_path}")
+    write_official(tmp_path / "fish")
+    write_voc_folder(tmp_path / "nuts")
+    for kind, name in (("coco", "fish"), ("voc", "nuts")):
+        with pytest.raises(ValueError, match=f"did you mean {kind}:{tmp_path / name}"):
+            load(str(tmp_path / name))
+        with pytest.raises(ValueError, match=f"; nearest: {name}"):
+            load(f"{kind}:{tmp_path / name}s")

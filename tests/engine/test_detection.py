@@ -19,12 +19,14 @@ from understudy.engine.assess import assess
 from understudy.engine.detecting import make_detector_ready
 from understudy.engine.display import silent
 from understudy.engine.doctor import examine
+from understudy.engine.doctor.objects import objects as examine_objects
 from understudy.engine.loop import StoppedError
 from understudy.engine.plan import make_plan
 from understudy.engine.subject import find
 from understudy.export import detector as detector_module
 from understudy.export.export import export_run
 from understudy.export.same_answers import ExportError
+from understudy.export.student import told_name
 from understudy.models import build, save_weights
 from understudy.report import read_run, write_page
 from understudy.spec import read_settings
@@ -133,6 +135,13 @@ def test_an_exported_detector_finds_the_same_in_images_of_any_size(trained, expo
         torch.testing.assert_close(torch.from_numpy(scores), wanted["scores"], atol=1e-4, rtol=0.0)
         assert boxes.min() >= 0 and boxes[:, 2].max() <= shape[2] and boxes[:, 3].max() <= shape[1]
         assert labels.min() >= 0 and labels.max() < 20
+
+
+def test_an_exported_detector_is_not_measured_again_and_does_not_say_where_its_images_lay(exported):
+    with pytest.raises(ValueError, match="holds a detector, which was compared with its run when it was made"):
+        assess(str(exported.file))
+    assert told_name("coco:/home/me/fish/") == "coco:fish" and told_name("voc2007") == "voc2007"
+    assert told_name("parquet:s3://bucket/x*.parquet") == "parquet:s3://bucket/x*.parquet"
 
 
 def test_a_detectors_card_has_a_program_that_runs_without_understudy(exported):
@@ -281,4 +290,18 @@ def test_the_doctor_looks_at_boxes_and_tries_a_step(trained, make_settings, tmp_
     plan = make_plan(make_settings(**{"task": "distill", "method.name": "at"}, **teacher))
     found = {one.check: one.severity for one in examine(plan)}
     assert "error" not in found.values()
-    assert found["labels"] == "fine" and found["images"] == "fine"
+    # Of VOC's classes dogs alone are shown.
+    assert found["labels"] == "warning" and found["images"] == "fine"
+
+
+def test_the_doctor_tells_of_boxes_that_teach_nothing(make_settings):
+    data = make_plan(make_settings()).data
+    told = {}
+    for name, keep, difficult in (("none", False, False), ("crowds", True, True), ("dogs", True, False)):
+        objects = [one.kept(torch.full((len(one),), keep)) for one in data.train.objects]
+        objects = tuple(replace(one, difficult=torch.full((len(one),), difficult)) for one in objects)
+        (told[name],) = examine_objects(replace(data, train=replace(data.train, objects=objects)))
+    assert [one.severity for one in told.values()] == ["error", "error", "warning"]
+    assert told["none"].found == "no training object counts."
+    assert told["crowds"].found == "no training object counts: all 6 are difficult, or crowds."
+    assert told["dogs"].found.startswith("no test object is of aeroplane, bicycle")

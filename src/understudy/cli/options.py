@@ -17,7 +17,8 @@ Data = Annotated[
     str | None,
     typer.Option(
         "--data",
-        help="a name from `understudy list data`, folder:PATH or parquet:PATTERN [default: digits]",
+        help="a name from `understudy list data`, folder:PATH, parquet:PATTERN; of boxes coco:PATH, voc:PATH "
+        "[default: digits]",
         show_default=False,
     ),
 ]

@@ -105,6 +105,8 @@ class BoxedDecoder:
         if not self.keeps_difficult:
             objects = objects.kept(~objects.difficult)
         image = self.files.read(index)
+        # A box without an extent makes torchvision's detectors take every anchor of the image for an object.
+        objects = objects.clipped(*image.size)
         if seed is None:
             pixels, boxes = self.fit.plain(image, objects)
         else:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
-from understudy.data.boxed_images import BoxedImages
+from understudy.data.boxed_images import Annotation, BoxedImages, labelled
 from understudy.data.division import TEST_SHARE, difference, drawn
+from understudy.data.file_source import file_source
 from understudy.data.part_words import PARTS
 from understudy.data.seeds import seed_of
 
@@ -94,4 +96,16 @@ def _divided(name: str, images: BoxedImages, *, seed: int, note: str) -> BoxedPa
         train=images.subset((~is_test).nonzero()[:, 0]),
         test=images.subset(is_test.nonzero()[:, 0]),
         note=f"{note}; {TEST_SHARE:.0%} of the images to test on, drawn by seed {seed}",
+    )
+
+
+def annotated_images(
+    root: Path, annotations: Mapping[str, Annotation], class_names: tuple[str, ...], *, listed_in: str = ""
+) -> BoxedImages:
+    """The files below `root` with what is said of each; `listed_in` as for `file_source`."""
+    return BoxedImages(
+        source=file_source(root, [*annotations], listed_in=listed_in),
+        rows=torch.arange(len(annotations)),
+        objects=tuple(labelled(annotation, class_names, name) for name, annotation in annotations.items()),
+        class_names=class_names,
     )

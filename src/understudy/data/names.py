@@ -85,6 +85,14 @@ def found_in(folder: Path) -> list[str]:
     return sorted(name for name in names if name)
 
 
+def _kind_of(folder: Path) -> str:
+    """By what lies in it, a few folders deep; JSON and XML beside images are boxes."""
+    for kind, ending in (("parquet", ".parquet"), ("voc", ".xml"), ("coco", ".json")):
+        if any(one.suffix == ending for depth in ("*", "*/*", "*/*/*") for one in folder.glob(depth)):
+            return kind
+    return "folder"
+
+
 def unknown(name: str, folder: Path) -> ValueError:
     """What to answer to a name that is none: the known ones, those found in the folder, and the nearest of both."""
     kind, colon, rest = name.partition(":")
@@ -95,6 +103,6 @@ def unknown(name: str, folder: Path) -> ValueError:
     choices = kinds if colon else [*known, *found]
     near = difflib.get_close_matches(kind.lower(), choices, n=1 if colon else 2, cutoff=0.5)
     if Path(name).is_dir():
-        near = ["parquet:" + name if any(Path(name).rglob("*.parquet")) else "folder:" + name]
+        near = [f"{_kind_of(Path(name))}:{name}"]
     hint = f"; did you mean {' or '.join(each + colon + rest for each in near)}?" if near else ""
     return ValueError(f"unknown data set {name!r}; known are {', '.join([*known, *BY_ADDRESS])}{there}{hint}")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from understudy.spec import few
+from understudy.spec import few, nearest
 
 
 def inside(directory: Path) -> str:
@@ -11,6 +11,8 @@ def inside(directory: Path) -> str:
 
 
 def neighbours(path: Path) -> str:
-    """The end of a message that says that there is no such folder: what lies where it should."""
+    """The end of a message that says that there is no such folder: what lies where it should, and the nearest name."""
     above = path.absolute().parent
-    return f"; {above} has {inside(above)}" if above.is_dir() else ""
+    if not above.is_dir():
+        return ""
+    return f"; {above} has {inside(above)}{nearest(path.name, [one.name for one in above.iterdir()])}"

@@ -6,7 +6,7 @@ VOCdevkit/VOC2007/JPEGImages/*.jpg with Annotations/*.xml, and the lists in Imag
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,10 +14,9 @@ from xml.etree import ElementTree
 import pyarrow as pa
 import torch
 
-from understudy.data.boxed_images import BoxedImages, Objects, objects_of
+from understudy.data.boxed_images import Annotation, BoxedImages, Objects, labelled
 from understudy.data.boxed_parts import BoxedParts
 from understudy.data.file_source import FileSource
-from understudy.spec import few
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -48,13 +47,18 @@ def _images(folder: Path, lists: Sequence[tuple[str, str]], download: bool) -> B
     for year, image_set in lists:
         found = _listed(folder, year, image_set, download)
         names += [str(Path(image).relative_to(folder)) for image in found.images]
-        objects += [labelled(read_annotation(Path(path)), CLASSES, path) for path in found.annotations]
+        objects += [_objects(Path(path)) for path in found.annotations]
     return BoxedImages(
         source=FileSource(folder, pa.array(names, type=pa.string())),
         rows=torch.arange(len(names)),
         objects=tuple(objects),
         class_names=CLASSES,
     )
+
+
+def _objects(path: Path) -> Objects:
+    """Of the official sets, whose sizes are not asked for: whoever has the images has those of the annotations."""
+    return labelled(replace(read_annotation(path), size=None), CLASSES, str(path))
 
 
 def _listed(folder: Path, year: str, image_set: str, download: bool) -> Any:
@@ -70,40 +74,33 @@ def _listed(folder: Path, year: str, image_set: str, download: bool) -> Any:
         ) from error
 
 
-@dataclass(frozen=True, kw_only=True)
-class Annotation:
-    """The objects of one XML file, by the names of their classes."""
-
-    boxes: list[list[float]]
-    names: list[str]
-    difficult: list[bool]
-
-
-def labelled(annotation: Annotation, class_names: Sequence[str], where: str | Path) -> Objects:
-    """The same with labels. Raises ValueError for a class that is none of the names."""
-    unknown = sorted(set(annotation.names) - set(class_names))
-    if unknown:
-        raise ValueError(f"{where} shows objects called {few(unknown, 5)}, expected {few(class_names, 20)}")
-    labels = [class_names.index(name) for name in annotation.names]
-    return objects_of(annotation.boxes, labels, annotation.difficult)
-
-
 def read_annotation(path: Path) -> Annotation:
     """What one XML file says. Raises ValueError that names it where it cannot be read."""
     from torchvision.datasets import VOCDetection
 
     try:
         found = VOCDetection.parse_voc_xml(ElementTree.parse(path).getroot())["annotation"]
-        found = found.get("object", []) if isinstance(found, dict) else []
+        said = found if isinstance(found, dict) else {}
+        objects = said.get("object", [])
         return Annotation(
-            boxes=[_box(each["bndbox"]) for each in found],
-            names=[str(each["name"]) for each in found],
-            difficult=[each.get("difficult", "0") == "1" for each in found],
+            boxes=[_box(each["bndbox"]) for each in objects],
+            names=[str(each["name"]) for each in objects],
+            difficult=[each.get("difficult", "0") == "1" for each in objects],
+            size=_size(said.get("size")),
+            file_name=str(said.get("filename", "")),
         )
     except FileNotFoundError as error:
         raise ValueError(f"{path} is not there, and an image's list names it") from error
     except (ElementTree.ParseError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is no annotation of VOC ({type(error).__name__}: {error})") from error
+
+
+def _size(said: Any) -> tuple[int, int] | None:
+    """Programs that do not know it leave it out, or write 0."""
+    if not isinstance(said, dict):
+        return None
+    width, height = (int(float(said.get(key) or 0)) for key in ("width", "height"))
+    return (width, height) if width and height else None
 
 
 def _box(corners: dict[str, str]) -> list[float]:

@@ -67,6 +67,8 @@ def open_onnx(path: Path) -> OnnxFile:
     """The network in the file. Raises ValueError for a file that is no such thing."""
     session = start_session(path)
     inputs = session.get_inputs()
+    if "detection" in session.get_modelmeta().custom_metadata_map:
+        raise ValueError(f"{path} holds a detector, which was compared with its run when it was made; give that run")
     if len(inputs) != 1 or inputs[0].type not in (PIXELS, FLOATS) or len(inputs[0].shape) != 4:
         found = ", ".join(f"{one.name}: {one.type} {one.shape}" for one in inputs)
         raise ValueError(f"{path} takes {found}; expected one input of images, (B, C, H, W) in float32 or uint8")

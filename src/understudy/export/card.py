@@ -16,7 +16,7 @@ from understudy.engine.latency import Latency
 from understudy.export.exported import Exported
 from understudy.export.loading import how_to_load
 from understudy.export.source import has_source
-from understudy.export.student import Opened, Student
+from understudy.export.student import Opened, Student, told_name
 from understudy.models import end_of
 from understudy.report import Run, quantities
 from understudy.spec import run_files, write_whole
@@ -107,7 +107,7 @@ def _made(run: Run, file: Path) -> dict[str, Any]:
     assert run.summary is not None
     is_best = file.name == run_files.BEST
     return {
-        "facts": run.facts,
+        "facts": {**run.facts, "data": {**run.facts["data"], "name": told_name(run.facts["data"]["name"])}},
         "after": f"epoch {run.summary['epoch']}, the best on held-out images" if is_best else "last epoch",
         "epochs": " + ".join(f"{phase['epochs']:g} ({phase['name']})" for phase in run.phases),
         "student_sha256": facts.sha256(file),

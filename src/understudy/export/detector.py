@@ -19,7 +19,7 @@ from understudy.export.exported import Exported
 from understudy.export.onnx_file import NAME
 from understudy.export.same_answers import told
 from understudy.export.same_boxes import Detections, compare_boxes
-from understudy.export.student import NUM_IMAGES, Opened, metadata_of_run
+from understudy.export.student import NUM_IMAGES, Opened, metadata_of_run, told_name
 from understudy.spec import whole_path
 from understudy.tasks.detection import load_detector
 
@@ -51,10 +51,11 @@ def export_detector(
         )
     require_onnx("export to ONNX")
     out.mkdir(parents=True, exist_ok=True)
-    path, images = out / NAME, _pixels(opened)
+    path, images = out / NAME, _Pixels(opened)
+    example = images[0]
     network = _FromPixels(load_detector(file, model)).eval()
     with whole_path(path) as partial, told(opened.found.model, path):
-        _write(network, images[0], partial, _metadata(opened, network))
+        _write(network, example, partial, _metadata(opened, network))
         other = _read(partial)
         comparison = compare_boxes(network, other, images, tolerance=tolerance)
     exported = Exported(
@@ -62,8 +63,8 @@ def export_detector(
     )
     say(f"{path}: {comparison.in_words()}")
     say("measuring how long an answer takes ...")
-    latencies = {"PyTorch": [_latency(network, images[0])], "ONNX Runtime": [_latency(other, images[0])]}
-    write_detector_card(opened, exported, latencies, tuple(images[0].shape), facts.num_parameters(network))
+    latencies = {"PyTorch": [_latency(network, example)], "ONNX Runtime": [_latency(other, example)]}
+    write_detector_card(opened, exported, latencies, tuple(example.shape), facts.num_parameters(network))
     return [exported]
 
 
@@ -80,16 +81,26 @@ class _FromPixels(nn.Module):
         return found["boxes"], found["labels"] - 1, found["scores"]
 
 
-def _pixels(opened: Opened) -> list[Tensor]:
-    """Test images as they are, in any sizes."""
-    images = opened.data.test
-    assert isinstance(images, BoxedImages)
-    return [pil_to_tensor(images.read(index)) for index in range(min(NUM_IMAGES, len(images)))]
+class _Pixels(Sequence[Tensor]):
+    """The first test images as they are, in any sizes; read when they are asked for, since photographs are large."""
+
+    def __init__(self, opened: Opened):
+        assert isinstance(opened.data.test, BoxedImages)
+        self.images = opened.data.test
+
+    def __len__(self) -> int:
+        return min(NUM_IMAGES, len(self.images))
+
+    def __getitem__(self, index: int) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if index >= len(self):
+            raise IndexError(index)
+        return pil_to_tensor(self.images.read(index))
 
 
 def _metadata(opened: Opened, network: nn.Module) -> dict[str, str]:
     return {
         **opened.found.metadata,
+        "data": told_name(opened.data.name),
         "model": opened.found.model,
         "input": "uint8 pixels (3, height, width) of one image in RGB, in any size",
         "output": "boxes [xmin, ymin, xmax, ymax] in pixels, labels as places in class_names, scores, surest first",

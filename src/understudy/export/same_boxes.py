@@ -38,6 +38,7 @@ def compare_boxes(network: Detect, other: Detect, images: Sequence[Tensor], *, t
     Raises ExportError where more than one detection in a hundred of either is not found by the other: a box of the same
     class, with an overlap of 0.99 and a score within `tolerance`. Likewise where there is none to compare.
     """
+    # One image at a time: photographs are large.
     pairs = [(network(pixels), other(pixels)) for pixels in images]
     num_detections, num_equal = _counted(pairs, tolerance)
     num_there, num_equal_there = _counted([(theirs, ours) for ours, theirs in pairs], tolerance)

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 from torch import Tensor, nn
@@ -146,6 +146,12 @@ def _metadata(model: str, data: Dataset, network: nn.Module, run: Run) -> dict[s
         "normalisation": "(pixel - mean) / std in each channel, pixels in 0..255",
         **metadata_of_run(run, data, network),
     }
+
+
+def told_name(data: str) -> str:
+    """The data's name for others: of an address the last folder or file alone, not where it lies on this machine."""
+    kind, colon, path = data.partition(":")
+    return f"{kind}:{PurePosixPath(path.rstrip('/')).name or path}" if colon and "://" not in path else data
 
 
 def metadata_of_run(run: Run, data: Dataset, network: nn.Module) -> dict[str, str]:
