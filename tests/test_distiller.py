@@ -73,6 +73,9 @@ def test_ab_compares_each_pair_before_its_activation_with_the_ladder():
 
 def test_connectors_are_there_exactly_where_widths_differ():
     assert not list(make("ab", pair("digits-1x6", "digits-2x6")).comparisons.parameters())
+    # OFD's are there at any widths: 3 of them, of a convolution's weights and a BatchNorm's two.
+    overhaul = make("ofd", pair("digits-1x6", "digits-2x6"))
+    assert len([*overhaul.comparison("ofd").students.parameters()]) == 9
     different = make("ab", pair("digits-1x4", "digits-2x6"))
     assert [connector[0].conv.weight.shape[:2] for connector in different.comparison("ab").students] == [
         (6, 4),
@@ -269,6 +272,27 @@ def test_a_network_that_writes_into_its_images_leaves_the_others_as_they_were(is
     output = distiller(images, labels)["output"]
     assert torch.equal(images, before)
     assert torch.allclose(output, plain(images, labels)["output"], atol=1e-5)
+
+
+class Centred(Centring):
+    """The same without writing into what it is given."""
+
+    def forward(self, images):
+        return self.network(images - 0.5)
+
+
+def test_boundary_images_come_to_both_networks_as_they_were_made_whatever_the_teacher_writes():
+    images, _ = batch()
+    _, teacher = pair()
+    labels = teacher.eval()(images - 0.5).argmax(dim=1)
+    losses = []
+    for wrapped in (Centring, Centred):
+        torch.manual_seed(0)
+        student = Centred(copy.deepcopy(teacher))
+        with torch.no_grad():
+            next(student.parameters()).mul_(1.1)
+        losses.append(Distiller(student, wrapped(copy.deepcopy(teacher)), find("bss"), images).eval()(images, labels))
+    assert losses[0]["bss"] > 0 and torch.equal(losses[0]["bss"], losses[1]["bss"])
 
 
 def test_boundary_images_are_not_made_once_they_count_nothing():

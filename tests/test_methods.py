@@ -51,6 +51,11 @@ def test_a_published_combination_is_found_in_any_order():
     assert find("kd+ab") is find("ab+kd") is METHODS["ab+kd"]
 
 
+@pytest.mark.parametrize("names", [("ab", "ft"), ("ab", "mhgd"), ("at", "rkd", "nst")])
+def test_another_combination_is_the_same_in_any_order(names):
+    assert find("+".join(names)) == find("+".join(names[::-1]))
+
+
 def test_other_combinations_learn_phases_of_one_name_together_and_train_last():
     method = combine([METHODS["kd"], METHODS["ab"]])
     assert [phase.name for phase in method.phases] == ["initialise", "train"]

@@ -351,7 +351,7 @@ class Distiller(nn.Module):
                 # No image qualified: the term is zero, and so is its gradient.
                 return {LOGITS: student_logits[:1] * 0.0}, {LOGITS: teacher_logits[:1] * 0.0}, 0
             with torch.no_grad():
-                wanted = self.teacher(made)
+                wanted = self.teacher(made.clone())  # it may write into what it is given
         # One image has no statistics of its own where a map is a single place.
         with running_statistics(self.student) if len(made) == 1 else nullcontext():
             return {LOGITS: self.student(made)}, {LOGITS: wanted}, len(made)

@@ -55,11 +55,11 @@ def batch(labels="even"):
     return torch.randn(6, 1, 8, 8, generator=generator, dtype=torch.float64), torch.tensor(LABELS[labels])
 
 
-def learn(name: str, index: int, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+def learn(name: str, index: int, images: Tensor, labels: Tensor, **options) -> dict[str, Tensor]:
     """The terms and all gradients, by name. BatchNorm has its running statistics: the batch's own are not exchanged."""
     student, teacher = copy.deepcopy(PAIR)
     torch.manual_seed(1)
-    fixed = {"bss": {"sample": False}} if name == "bss" else {}
+    fixed = {"bss": options} if name == "bss" else {}
     method = adjust(find(name), terms=fixed, teacher_mode="eval")
     distiller = Distiller(student, teacher, method, torch.zeros(2, 1, 8, 8).double()).double()
     distiller.enter(index)
@@ -107,6 +107,7 @@ def main(folder: Path, rank: int) -> None:
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2, timeout=timedelta(seconds=60))
     images, labels = (values[3 * rank : 3 * rank + 3] for values in batch())
     answers = {f"{name} {index}": learn(name, index, images, labels) for name, index in PHASES}
+    answers["bss few"] = learn("bss", 0, images, labels, most=1)
     answers["bss uneven"] = learn("bss", 0, images, batch("uneven")[1][3 * rank : 3 * rank + 3])
     torch.save({**answers, "exchanged": exchanged()}, folder / f"{rank}.pt")
     dist.destroy_process_group()
@@ -182,6 +183,14 @@ def test_boundary_samples_count_alike_however_they_fall_to_the_processes(halves)
     counts = [num_bases(images[:3], labels[:3]), num_bases(images[3:], labels[3:])]
     assert counts[0] != counts[1] and min(counts) > 0
     whole, found = learn("bss", 0, images, labels), mean([half["bss uneven"] for half in halves])
+    for name in found:
+        torch.testing.assert_close(found[name], whole[name], rtol=1e-9, atol=1e-12)
+
+
+def test_of_the_images_of_all_processes_so_many_are_moved_to_the_boundary(halves):
+    images, labels = batch()
+    assert num_bases(images, labels) > 1
+    whole, found = learn("bss", 0, images, labels, most=1), mean([half["bss few"] for half in halves])
     for name in found:
         torch.testing.assert_close(found[name], whole[name], rtol=1e-9, atol=1e-12)
 

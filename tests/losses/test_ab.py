@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from understudy.losses import activation_agreement, activation_boundary
+from understudy.losses.ab import signs
 from understudy.methods import find
 
 
@@ -55,7 +56,7 @@ def test_only_the_teachers_signs_count(maps):
     student, teacher = maps
     scale = torch.rand(teacher.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.1
     expected = activation_boundary(student, teacher)
-    for other in (teacher * scale, teacher.relu(), teacher > 0):
+    for other in (teacher * scale, teacher.relu(), teacher > 0, (teacher > 0).to(torch.int8), signs(teacher)):
         torch.testing.assert_close(activation_boundary(student, other), expected, rtol=0, atol=0)
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from understudy.ops import at_least_float32, unit_vectors
+from understudy.processes import of_all_processes, own_part
 
 Progress = TypeVar("Progress", float, Tensor)
 
@@ -56,7 +57,8 @@ def boundary_samples(
             break
         with torch.enable_grad():
             inputs = moved[active].requires_grad_()
-            logits = at_least_float32(teacher(inputs.to(images.dtype)))
+            # A copy: the teacher may write into what it is given.
+            logits = at_least_float32(teacher(inputs.to(images.dtype, copy=True)))
             seen, aim = logits.argmax(dim=1), target[active]
             gap = (logits.gather(1, seen[:, None]) - logits.gather(1, aim[:, None])).flatten()
             (uphill,) = torch.autograd.grad(gap.sum(), inputs)
@@ -113,14 +115,19 @@ def boundary_batch(
 ) -> Tensor:
     """The images that both networks classify correctly, at most `most` of them, moved to the teacher's boundary.
 
-    (B, C, H, W), (B,), (B, K), (B, K) -> (n, C, H, W), detached; n may be 0, and then the teacher is not run.
-    Raises ValueError for numbers that move none, and for logits of one class.
+    (B, C, H, W), (B,), (B, K), (B, K) -> (n, C, H, W), detached; n may be 0, and then the teacher is not run. Of
+    several processes' images `most` are chosen together, and each moves those of its own. Raises ValueError for numbers
+    that move none, and for logits of one class.
     """
     if most < 1:
         raise ValueError(f"most={most}: expected 1 image or more")
-    chosen = choose_bases(student_logits, teacher_logits, labels, most)
-    target = draw_targets(teacher_logits[chosen], labels[chosen], sample)
-    return boundary_samples(teacher, images[chosen], target, steps, step_size, bound)
+    student, wanted, classes = (of_all_processes(each.detach()) for each in (student_logits, teacher_logits, labels))
+    chosen = choose_bases(student, wanted, classes, most)
+    # Drawn for all of them: every process draws the same numbers, those that one alone would draw.
+    target = draw_targets(wanted[chosen], classes[chosen], sample)
+    here = own_part(len(classes))
+    is_own = (chosen >= here.start) & (chosen < here.stop)
+    return boundary_samples(teacher, images[chosen[is_own] - here.start], target[is_own], steps, step_size, bound)
 
 
 def clean_weight(progress: Progress) -> Progress:

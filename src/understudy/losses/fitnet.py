@@ -2,6 +2,10 @@
 
 Romero, Ballas, Kahou, Chassang, Gatta & Bengio, "FitNets: Hints for Thin Deep Nets", ICLR 2015, section 2.2
 (hint-based training).
+
+Differs from the paper: the regressor has a BatchNorm; the guided layer is the end of the last group, where the paper
+takes a middle layer; the second phase learns from labels alone (`fitnet+kd` has KD as AB's authors do), where the paper
+adds KD with a weight that falls. The share of the first phase is theirs too.
 """
 
 from torch import Tensor

@@ -2,6 +2,10 @@
 
 Yim, Joo, Bae & Kim, "A Gift from Knowledge Distillation: Fast Optimization, Network Minimization and Transfer
 Learning", CVPR 2017, section 3.
+
+Differs from the paper, as far as it is known to us: the matrices join the ends of consecutive groups, so that the first
+group's own flow is not matched, where the paper joins the first and last layer of each; students of other widths have
+connectors; the share of the first phase is that of AB's authors.
 """
 
 import torch

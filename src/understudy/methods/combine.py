@@ -20,7 +20,7 @@ CHOICES = {"over": ("image", "positions", "elements"), "layers": ("all", "last")
 
 
 def find(name: str) -> Method:
-    """The method called `name`: an entry of METHODS, or entries joined by + in any order.
+    """The method called `name`: an entry of METHODS, or entries joined by +, whatever the order.
 
     A combination that a paper trained is an entry of its own and wins over the automatic one. `package.module:NAME` is
     a Method of your own. Raises ValueError for a name nobody knows, with the nearest ones.
@@ -35,7 +35,8 @@ def find(name: str) -> Method:
         if part not in METHODS:
             near = nearest(part, METHODS, count=3, cutoff=0.4)
             raise ValueError(f"there is no method {part!r}{near}; there are {', '.join(METHODS)}, joined by +")
-    return combine([METHODS[part] for part in parts])
+    # In the order of METHODS, on which the early phases' order and shares depend.
+    return combine([METHODS[part] for part in METHODS for _ in range(parts.count(part))])
 
 
 def _imported(name: str) -> Method:
