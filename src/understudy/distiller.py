@@ -80,6 +80,7 @@ class Distiller(nn.Module):
         self._answers: dict[int, Callable[..., Any]] = {}
         self._frozen: list[nn.Parameter] = []
         self._resting: list[nn.Module] = []
+        self._learnt_before: list[nn.Parameter] = []
         self.enter(0)
         self.train()
 
@@ -107,7 +108,9 @@ class Distiller(nn.Module):
         A BatchNorm all of whose parameters are frozen keeps its running statistics as well and uses them: it stays in
         evaluation mode. Call this before `compile`.
         """
-        self._frozen += [parameter for name, parameter in self.named_parameters() if name in names]
+        chosen = [parameter for name, parameter in self.named_parameters() if name in names]
+        self._frozen += chosen
+        self._learnt_before += [parameter for parameter in chosen if parameter.requires_grad]
         frozen = {id(parameter) for parameter in self._frozen}
         for module in self.modules():
             own = [id(parameter) for parameter in module.parameters(recurse=False)]
@@ -158,8 +161,11 @@ class Distiller(nn.Module):
     def remove_readers(self) -> None:
         """Take everything off the networks that was attached to read them; the distiller is of no use afterwards.
 
-        The teacher is left in evaluation mode, and its BatchNorms track again when they are trained.
+        The teacher is left in evaluation mode, and its BatchNorms track again when they are trained. What `freeze` has
+        frozen learns again.
         """
+        for parameter in self._learnt_before:
+            parameter.requires_grad_(True)
         self._read_student.remove()
         if self.teacher is not None:
             self._read_teacher.remove()

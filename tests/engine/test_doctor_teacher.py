@@ -182,6 +182,12 @@ def test_no_order_is_read_out_of_noise_or_of_a_few_answers(generator):
     assert class_order("the teacher", "teacher", predicted, labels, NAMES) == []
 
 
+def test_the_best_order_of_very_many_classes_takes_no_table_of_all_pairs():
+    labels = torch.tensor([5, 7_000_000, 9, 5, 7_000_000])
+    order = best_order(torch.tensor([9, 5, 7_000_000, 9, 5]), labels, 10_000_000)
+    assert order[[9, 5, 7_000_000]].tolist() == [5, 7_000_000, 9] and len(order.unique()) == len(order)
+
+
 def test_the_best_order_moves_nothing_without_a_reason():
     assert best_order(torch.tensor([1, 1]), torch.tensor([1, 1]), 4).tolist() == [0, 1, 2, 3]
     assert best_order(torch.tensor([0, 3, 1]), torch.tensor([0, 3, 3]), 4).tolist() == [0, 1, 2, 3]

@@ -89,3 +89,15 @@ def test_a_folder_from_before_fingerprints_goes_by_names(place):
     shutil.copy("one.safetensors", "copied.safetensors")
     with pytest.raises(ValueError, match=r"teacher.weights is 'one.safetensors' there, 'copied.safetensors' here"):
         folder.is_finished(place / "run", settings(**{"teacher.weights": "copied.safetensors"}))
+
+
+def test_what_a_run_left_that_never_saved_is_not_the_next_ones(place):
+    left = [run_files.BEST, run_files.MISLABELLED, run_files.WEIGHTS]
+    for settled in (False, True):
+        path = place / f"run{settled}"
+        (begin if settled else folder.start)(path, settings())
+        for name in left:
+            (path / name).touch()
+        alone = settings(**{"teacher.model": None, "teacher.weights": None}) if not settled else settings()
+        folder.start(path, alone)
+        assert [name for name in left if (path / name).exists()] == (left if settled else [])

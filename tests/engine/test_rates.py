@@ -176,3 +176,22 @@ def test_patterns_in_another_order_are_another_run(settings, tmp_path):
     execute(settings("none", *words, epochs=1), tmp_path / "run")
     with pytest.raises(ValueError, match="optim.rates are in another order"):
         execute(settings("none", *reversed(words), epochs=1), tmp_path / "run")
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_a_run_has_frozen_learns_again_afterwards(settings, tmp_path, refused):
+    student = build("digits-1x4", num_classes=10, in_channels=1)
+    student.fc.bias.requires_grad_(False)
+    given = {"*": 0.0} if refused else {"stage1": 0.0}
+    plain = settings("none")
+    wanted = plain.model_copy(update={"optim": plain.optim.model_copy(update={"rates": given})})
+    if refused:
+        with pytest.raises(ValueError, match="freezes the whole student"):
+            execute(wanted, tmp_path / "run", student=student)
+    else:
+        before = student.stage1[0].weight.detach().clone()
+        execute(wanted, tmp_path / "run", student=student)
+        assert torch.equal(student.stage1[0].weight, before)
+    # What was frozen before stays so.
+    assert [name for name, one in student.named_parameters() if not one.requires_grad] == ["fc.bias"]
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in student.modules())

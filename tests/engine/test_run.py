@@ -11,6 +11,8 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from understudy.engine import execute, measure
+from understudy.engine import loop as loop_module
+from understudy.engine import run as run_module
 from understudy.engine.display import Display, silent
 from understudy.engine.memory import TooLargeError, told_when_full
 from understudy.engine.plan import make_plan
@@ -156,6 +158,43 @@ def test_a_folder_with_other_settings_is_refused_naming_each(settings, tmp_path)
         execute(settings("none", "optim.lr=0.05"), tmp_path / "run")
     # How often something is written does not make another run.
     execute(settings("none", "run.log_every=7"), tmp_path / "run")
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_not_overwritten(settings, tmp_path, monkeypatch):
+    """Its folder was free when it was looked at, and the networks take a while to build."""
+    real, first = run_module.make_plan, settings("none", "optim.lr=0.05")
+
+    def late(*arguments):
+        monkeypatch.setattr(run_module, "make_plan", real)
+        execute(first, tmp_path / "run")
+        return real(*arguments)
+
+    monkeypatch.setattr(run_module, "make_plan", late)
+    with pytest.raises(ValueError, match=r"other settings: optim.lr is 0.05 there, 0.1 here"):
+        execute(settings("none", "optim.lr=0.1"), tmp_path / "run")
+    before = (tmp_path / "run" / "summary.json").read_text()
+    monkeypatch.setattr(run_module, "make_plan", late)
+    assert execute(first, tmp_path / "run").summary == json.loads(before)
+
+
+def test_looking_at_gradients_is_not_counted_as_training(settings, tmp_path, monkeypatch):
+    """By a clock that goes on while they are looked at, and hardly otherwise."""
+    now, real = [0.0], loop_module.look
+
+    def look(*arguments):
+        now[0] += 1000.0
+        return real(*arguments)
+
+    def clock():
+        now[0] += 0.001
+        return now[0]
+
+    monkeypatch.setattr(loop_module, "look", look)
+    monkeypatch.setattr(loop_module.time, "perf_counter", clock)
+    execute(settings("kd", "run.gradients_every=1", "run.log_every=3"), tmp_path / "run")
+    assert max(line["train_s"] for line in lines(tmp_path / "run", "epoch")) < 100.0
+    speeds = [line["images_per_s"] for line in lines(tmp_path / "run", "steps")]
+    assert min(speeds) > 100.0 and max(speeds) < 100 * min(speeds)
 
 
 def test_a_folder_from_before_there_was_a_setting_is_one_with_its_default(settings, tmp_path):

@@ -24,6 +24,9 @@ SMALL, LARGE, GPU = {"CPU": 4.0}, {"CPU": 16.0}, {"CPU": 8.0, "GPU": 2.0}
         ([GPU], 2, {"CPU": 4, "GPU": 1}),
         ([GPU], 8, {"CPU": 1, "GPU": 0.25}),
         ([GPU], 3, {"CPU": 2, "GPU": 0.5}),
+        ([LARGE, GPU, GPU], 4, {"CPU": 4, "GPU": 1}),
+        ([LARGE, GPU, GPU], 1, {"CPU": 8, "GPU": 2}),
+        ([LARGE, GPU], 4, {"CPU": 2, "GPU": 0.5}),
     ],
 )
 def test_a_run_asks_for_its_share_and_never_for_more_than_one_machine_has(machines, slots, share):

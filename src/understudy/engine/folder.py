@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from understudy.engine import checkpoint, facts
 from understudy.spec import Settings, StudentSettings, TeacherSettings, check_folder, read_object, write_whole
-from understudy.spec.run_files import MAY_DIFFER, SETTINGS, SUMMARY, WEIGHTS
+from understudy.spec.run_files import BEST, MAY_DIFFER, MISLABELLED, SETTINGS, SUMMARY, WEIGHTS
 
 # There while a process carries the run out.
 LOCK = ".lock"
@@ -86,11 +86,17 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def start(folder: Path, settings: Settings) -> None:
-    """Make the folder, with the settings and the fingerprints of the files of weights in it."""
+    """Make the folder, with the settings and the fingerprints of the files of weights in it.
+
+    What a run left there that was killed before its first checkpoint is taken away: this one may be another.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     began_with = {key: facts.sha256(path) for key, path in _weights(settings).items()}
-    if began_with and not (folder / checkpoint.FILE).exists():
-        write_json(folder / WEIGHTS, began_with)
+    if not (folder / checkpoint.FILE).exists():
+        for name in (WEIGHTS, BEST, MISLABELLED):
+            (folder / name).unlink(missing_ok=True)
+        if began_with:
+            write_json(folder / WEIGHTS, began_with)
     write_whole(folder / SETTINGS, yaml.safe_dump(as_plain(settings), sort_keys=False))
 
 

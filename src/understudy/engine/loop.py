@@ -74,6 +74,7 @@ class Loop:
         self.stop = StopRequest(self.until)
         self.has_to_compile = False
         self.clock = self.wall_clock = self.saved_at = time.perf_counter()
+        self.unnoted_s = 0.0
 
     def run(self, saved: dict[str, Any] | None) -> Place:
         """Train all phases, from the checkpoint's place where there is one.
@@ -133,7 +134,9 @@ class Loop:
             if epoch_ends:
                 self._end_epoch(epoch)
             if every.gradients_every and self.place.phase_step % every.gradients_every == 0:
+                self._lap()
                 self._look_at_gradients(None)
+                self._start_clock()
             self._stop_if_asked(epoch)
             if self._has_to_save():
                 self._save(epoch)
@@ -181,7 +184,9 @@ class Loop:
         means = self.record.read(last_step=self.place.step, where=where)
         if not means:
             return
-        speed = num_steps * self.batches.batch_size / self._lap()
+        self._lap()
+        speed = num_steps * self.batches.batch_size / max(self.unnoted_s, 1e-9)
+        self.unnoted_s = 0.0
         self.record.write(
             "steps",
             phase=self.distiller.phase.name,
@@ -316,10 +321,10 @@ class Loop:
     def _start_clock(self) -> None:
         self.clock = time.perf_counter()
 
-    def _lap(self) -> float:
-        """Seconds of training since the last lap; measuring and saving do not count."""
+    def _lap(self) -> None:
+        """Count the seconds of training since the clock was started; looking, measuring and saving do not count."""
         now = time.perf_counter()
         lap, self.clock = now - self.clock, now
         self.place.phase_train_s[self.place.phase] += lap
         self.place.epoch_train_s += lap
-        return max(lap, 1e-9)
+        self.unnoted_s += lap

@@ -74,7 +74,11 @@ class Plan:
         """Student, teacher and method on the device, with what the settings freeze."""
         example = torch.zeros(2, *self.data.image_shape, device=precision.device)
         distiller = Distiller(self.student, self.teacher, self.method, example, self.objective)
-        rates.freeze(distiller, self.settings.optim.rates, example)
+        try:
+            rates.freeze(distiller, self.settings.optim.rates, example)
+        except ValueError:
+            distiller.remove_readers()  # another run may begin with the same networks
+            raise
         precision.place(distiller)
         return distiller
 
@@ -166,7 +170,7 @@ def make_plan(
     objective = task.make_objective(student, torch.zeros(2, *shapes["student"]), data)
     torch.manual_seed(settings.run.seed + 1)
     return Plan(
-        settings=_with_rates(settings, task.rates(student)),
+        settings=_with_rates(settings, _of_parameters(task.rates(student), objective)),
         method=method,
         epochs=epochs,
         data=data,
@@ -179,6 +183,12 @@ def make_plan(
         sizes={role: size for role, (_, size) in outputs.items()},
         shapes=shapes,
     )
+
+
+def _of_parameters(rates: dict[str, float], objective: Any) -> dict[str, float]:
+    """The factors without those of an objective that has nothing to learn, as losses of pairs have not."""
+    learns = isinstance(objective, nn.Module) and any(True for _ in objective.parameters())
+    return {name: factor for name, factor in rates.items() if learns or not name.startswith("objective.")}
 
 
 def _with_rates(settings: Settings, of_task: dict[str, float]) -> Settings:

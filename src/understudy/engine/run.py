@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._functorch import config as functorch_config
 
 from understudy.data import Dataset, Mixing, TrainingBatches
 from understudy.distiller import Distiller
 from understudy.engine import checkpoint, folder
+from understudy.engine.agreement import Agreement
 from understudy.engine.auto_rates import AutoRates
 from understudy.engine.best import keep_if_best
 from understudy.engine.compile_cache import keep_compiled_code
@@ -35,7 +37,7 @@ from understudy.engine.variation import Variation
 from understudy.methods import Method
 from understudy.models import load_weights
 from understudy.precision import Precision, can_compile, threads_for
-from understudy.processes import is_first, joined
+from understudy.processes import is_first, joined, num_processes
 from understudy.spec import RunFailedError, Settings, check_folder, read_object, run_files
 from understudy.spec.scores import in_words
 
@@ -107,8 +109,12 @@ def _execute(
         keep_freed_memory()
         scaled, full = images_scaled(plan.student, settings.student.size), told_when_full(settings.batch_size)
         with folder.held(out), threads_for(plan.batch_multiply_adds), scaled, full:
-            folder.start(out, settings)
-            summary = _carry_out(plan, out, display, until)
+            # Once more: another process may have carried it out while the networks were built.
+            if num_processes() == 1 and folder.is_finished(out, settings):
+                summary = _read_finished(plan, out, display)
+            else:
+                folder.start(out, settings)
+                summary = _carry_out(plan, out, display, until)
     return Result(student=plan.student.eval(), folder=out, summary=summary)
 
 
@@ -153,8 +159,28 @@ def _train(
     until: float | None,
 ) -> dict[str, Any]:
     example = torch.zeros(2, *plan.data.image_shape, device=precision.device)
-    distiller = plan.make_distiller(precision)
-    agreement = make_agreement(plan.student, plan.teacher, distiller, example)
+    distiller, agreement = plan.make_distiller(precision), None
+    try:
+        agreement = make_agreement(plan.student, plan.teacher, distiller, example)
+        return _learn(plan, out, distiller, agreement, precision, batches, memory, display, until)
+    finally:
+        # The networks may go on to another run.
+        distiller.remove_readers()
+        if agreement is not None:
+            agreement.remove()
+
+
+def _learn(
+    plan: Plan,
+    out: Path,
+    distiller: Distiller,
+    agreement: Agreement | None,
+    precision: Precision,
+    batches: TrainingBatches,
+    memory: dict[str, int],
+    display: Display,
+    until: float | None,
+) -> dict[str, Any]:
     record, saved = Record(out), checkpoint.load(out)
     if saved is None:
         record.start()
@@ -167,6 +193,7 @@ def _train(
         keep = select_images(distiller, plan.data, precision, record)
     else:
         keep = None if saved["keep"] is None else saved["keep"].to(precision.device)
+    example = torch.zeros(2, *plan.data.image_shape, device=precision.device)
     _make_teacher_lean(distiller, example, precision, display)
     cache = _make_cache(plan, distiller, batches, precision, display)
     # After all readers are attached: hooks that come later never fire in a compiled network.
@@ -196,21 +223,15 @@ def _train(
     )
     first_step = saved["place"]["step"] if saved is not None else 0
     names = plan.settings.run.trackers if is_first() else ()
-    try:
-        with open_trackers(names, plan.settings, out, first_step, display.say) as trackers:
-            record.send = trackers.send
-            try:
-                place = _told(loop, saved)
-            finally:
-                display.stop()
-        # Before the summary: a run that has one is finished, and nothing of it is made any more.
-        _keep_seen(plan, precision, out, display)
-        return finish(out, plan, precision, place, run_facts, agreement)
-    finally:
-        # The networks may go on to another run.
-        distiller.remove_readers()
-        if agreement is not None:
-            agreement.remove()
+    with open_trackers(names, plan.settings, out, first_step, display.say) as trackers:
+        record.send = trackers.send
+        try:
+            place = _told(loop, saved)
+        finally:
+            display.stop()
+    # Before the summary: a run that has one is finished, and nothing of it is made any more.
+    _keep_seen(plan, precision, out, display)
+    return finish(out, plan, precision, place, run_facts, agreement)
 
 
 def _told(loop: Loop, saved: dict[str, Any] | None) -> Place:
@@ -248,6 +269,10 @@ def _make_teacher_lean(distiller: Distiller, example: torch.Tensor, precision: P
 
 def _compile(distiller: Distiller, display: Display) -> None:
     keep_compiled_code(display.say)
+    if any(term.clip for term in distiller.method.terms):
+        # A clipped term is differentiated by itself first, which compiled code forbids that gives its buffers away;
+        # torch sees that only where it does not find the code among what earlier runs have kept.
+        functorch_config.donated_buffer = False
     # What earlier runs of this process compiled counts against the limit of recompilations, beyond which torch would go
     # on uncompiled.
     torch.compiler.reset()

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,8 +77,10 @@ class RowFormat:
         """The rows of a file as they were written, read from disk when they are used; None without a whole file."""
         if not path.exists() or path.stat().st_size != self.file_bytes(num_rows):
             return None
-        # Copy on write, because torch warns of arrays that it could not write to.
-        return torch.from_numpy(np.load(path, mmap_mode="c"))
+        # To read only: the system counts what may be written to against memory and swap. Torch warns that it could not.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            return torch.from_numpy(np.load(path, mmap_mode="r"))
 
     @property
     def _num_values(self) -> int:

@@ -70,11 +70,12 @@ def _check_answers(address: str) -> None:
 
 
 def share_of(machines: list[dict[str, float]], slots: int) -> dict[str, float]:
-    """What one run asks for: whole processors of which some machine has as many, and GPUs or a whole part of one."""
-    cpus, gpus = (sum(machine.get(kind, 0) for machine in machines) for kind in ("CPU", "GPU"))
-    most = max(int(machine.get("CPU", 0)) for machine in machines)
+    """What one run asks for: GPUs or a whole part of one, and whole processors; some machine has both of them."""
+    gpus = sum(machine.get("GPU", 0) for machine in machines)
     gpu = 0.0 if gpus == 0 else gpus // slots if slots <= gpus else 1 / math.ceil(slots / gpus)
-    return {"CPU": max(1, min(most, int(cpus // slots))), "GPU": gpu}
+    gpu = min(gpu, max(machine.get("GPU", 0) for machine in machines))
+    fitting = [int(machine.get("CPU", 0)) for machine in machines if machine.get("GPU", 0) >= gpu]
+    return {"CPU": max(1, min(max(fitting), sum(fitting) // slots)), "GPU": gpu}
 
 
 def carry_out_there(job: Job, threads: int) -> Outcome:

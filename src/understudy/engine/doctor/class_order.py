@@ -22,10 +22,12 @@ def class_order(
     whose classes it moves, at least 30 % and twice as many as before have to be right then, and the gain must not be
     chance (sign test, 1e-6).
     """
+    if len(labels) < FEWEST_IMAGES:
+        return []
     order = best_order(predicted, labels, len(names))
     moved = order != torch.arange(len(names))
     is_moved = moved[labels]
-    if len(labels) < FEWEST_IMAGES or not is_moved.any():
+    if not is_moved.any():
         return []
     mapped = mapped_by_the_other_half(predicted, labels, len(names))
     before, after = ((answers == labels)[is_moved].double().mean() for answers in (predicted, mapped))
@@ -48,11 +50,17 @@ def class_order(
 
 def best_order(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Which label each answer has to be taken for, each label once, so that most are right: (classes,)."""
-    confusion = torch.bincount(predicted * num_classes + labels, minlength=num_classes**2).double()
+    # Classes that no image has and no answer names stay where they are: 20,000 of them would fill memory with pairs.
+    seen, places = torch.cat([predicted, labels]).unique(return_inverse=True)
+    size = len(seen)
+    answered, there = places.split(len(labels))
+    confusion = torch.bincount(answered * size + there, minlength=size**2).double().view(size, size)
     # Of equally good orders the one that moves fewest; all that this adds is less than one image.
-    confusion = confusion.view(num_classes, num_classes) + torch.eye(num_classes) * (0.5 / num_classes)
+    confusion += torch.eye(size) * (0.5 / size)
     _, taken_for = linear_sum_assignment(confusion.numpy(), maximize=True)
-    return torch.from_numpy(taken_for)
+    order = torch.arange(num_classes)
+    order[seen] = seen[torch.from_numpy(taken_for)]
+    return order
 
 
 def mapped_by_the_other_half(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
