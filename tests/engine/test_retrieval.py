@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from understudy.data import load
 from understudy.engine import execute
 from understudy.engine.assess import assess
+from understudy.engine.auto_rates import AutoRates
 from understudy.engine.display import silent
 from understudy.engine.doctor.examine import examine
 from understudy.engine.loop import StoppedError
@@ -268,4 +269,6 @@ def test_heads_of_ones_own_and_a_gallery_are_settings():
     # Losses of pairs have nothing to learn.
     assert plan.settings.optim.rates == plan.student.rates
     assert plan.task.headline == "recall_at_1_pct" and len(plan.objective.losses) == 2
+    with pytest.raises(ValueError, match="heads side by side are in none; leave it out"):
+        AutoRates(plan.student)
     assert load("digits-disjoint").gallery is None

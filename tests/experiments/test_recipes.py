@@ -152,3 +152,10 @@ def test_the_overhaul_always_has_a_connector_and_boundaries_none_at_equal_widths
             type(module).__name__ for module in connectors.modules() if next(module.parameters(False), None) is not None
         }
         assert leaves == kinds
+
+
+@pytest.mark.parametrize(("table", "most"), [("ab_table4", 80), ("ab_table5", 30)])
+def test_the_largest_number_of_images_of_a_class_is_all_of_them(table, most):
+    """CUB's official part has a class of 29: nobody can take 30 of it."""
+    asked = {row.keys["samples_per_class"]: row.settings.get("data.per_class") for row in TABLES[table].rows.values()}
+    assert asked.pop(most) is None and all(asked[count] == count for count in asked) and len(asked) == 4

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from understudy.engine import autolr
-from understudy.models import block_of, blocks
+from understudy.models import HeadsOnTrunk, block_of, blocks
 
 STEM = "stem"
 # What schedules compute with, beside the rate itself.
@@ -21,10 +21,13 @@ class AutoRates:
     A factor multiplies those of `optim.rates` and whatever the schedule gives. What comes before the first block has
     a part of its factor, what comes after the last one always 1. Frozen blocks take no part.
 
-    Raises ValueError for a student with fewer than three blocks: there is nothing to put in order.
+    Raises ValueError for a student with fewer than three blocks: there is nothing to put in order; and for heads beside
+    each other on one trunk, which are in no order.
     """
 
     def __init__(self, student: nn.Module):
+        if isinstance(student, HeadsOnTrunk):
+            raise ValueError("optim.auto_rates puts blocks in order, and heads side by side are in none; leave it out")
         learns = {name: parameter for name, parameter in student.named_parameters() if parameter.requires_grad}
         names = blocks(student)
         own = {block: [p for name, p in learns.items() if p.dim() > 1 and block_of(name, (block,))] for block in names}

@@ -3,16 +3,20 @@
 All terms are learnt beside the labels, at one position: the last one, for FitNet and NST after its ReLU, for AT as the
 last group ends, which in a teacher with pre-activation is the sum before BatchNorm and ReLU. KD has T = 4 and lambda =
 16, which is T^2, a weight of 1 here; FitNet 100 times the mean square; AT 1000 times the squared distance of the unit
-maps; NST lambda / 2 of equation 3, with lambda = 50, or 100 for the Gaussian kernel. Whether FitNet and AT carry the
-half as well is not said; they do not here.
+maps; NST lambda / 2 of equation 3, with lambda = 50, or 100 for the Gaussian kernel.
 
-Differs from the paper: CIFAR images are padded by reflection, not with zeros. Not known to us: the momentum on CIFAR;
-it is 0.9; whether AT was read after that ReLU as well.
+Not known to us: whether FitNet and AT carry the half of that equation as well; they do not here, and FitNet's lambda of
+100 is taken to be over the mean square; nor whether AT was read after that ReLU as well.
 """
 
 from understudy.experiments.row import Row, declared
 from understudy.experiments.teachers import TEACHERS
 
+# Of tables 1 and 2 alone.
+ON_CIFAR = (
+    "Differs from the paper: CIFAR images are padded by reflection, not with zeros. Not known to us: the momentum on "
+    "CIFAR; it is 0.9."
+)
 CITATION = "Huang & Wang, Like What You Like: Knowledge Distill via Neuron Selectivity Transfer, arXiv:1707.01219, 2017"
 DECLARED = declared(__doc__)
 

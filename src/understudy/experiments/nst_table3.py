@@ -13,7 +13,7 @@ changes colours and lighting as well. Here maps are read after the ReLU, as the 
 its running statistics, and training images are cropped and flipped.
 """
 
-from understudy.experiments.nst import CITATION, METHODS
+from understudy.experiments.nst import CITATION, DECLARED, METHODS
 from understudy.experiments.row import Row, Table, declared
 from understudy.experiments.teachers import TEACHERS
 
@@ -80,5 +80,5 @@ NST_TABLE3 = Table(
         for metric, published in zip(METRICS, errors, strict=True)
     },
     across=("metric",),
-    notes=declared(__doc__),
+    notes=f"{declared(__doc__)} {DECLARED}",
 )

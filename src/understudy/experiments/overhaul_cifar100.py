@@ -7,7 +7,9 @@ The authors' code: 200 epochs, a rate of 0.1 that falls to a tenth at 100 and 15
 is a PyramidNet. FT's 200 epochs are its student's; its paraphraser has learnt for 7 before, the FT authors' share.
 
 Differs from the authors' code: momentum is kept where the rate falls, where theirs begins anew. Not known to us: the
-weights of the other methods there, and whether FitNet and AB had phases; they have their papers' here.
+weights of the other methods there, and whether FitNet and AB had phases; they have two here. KD, AT, FT and AB have the
+weights of their papers or authors' code, those of FitNet and Jacobian matching are ours, and FitNet's second phase has
+no KD.
 
 Pairs e and f are (f) and (g) in the authors' README.
 """

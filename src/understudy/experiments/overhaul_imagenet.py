@@ -7,7 +7,8 @@ The authors' code: 100 epochs, batches of 256, a rate of 0.1 that falls to a ten
 FT's paraphraser has learnt for 4 epochs before, the FT authors' share.
 
 Differs from the authors' code: they report the best epoch, here it is the last one. Not known to us: the other methods'
-weights; AB has that of the authors' transfer learning, the rest those of their papers.
+weights, and whether AB had phases; AB has the weight of the authors' transfer learning and two phases, 17 and 83 of the
+epochs, the rest have the weights of their papers.
 """
 
 from understudy.experiments.row import Row, Table, declared

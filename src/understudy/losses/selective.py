@@ -10,6 +10,9 @@ selected features. The energy of that cut, its graph and its weights are OUR REC
 
 Image i is kept where alpha_i = 1. Its cost u_i is low where its feature lies closer to its own class than to any
 other; w_ij is high where two neighbours are close. Features are compared at unit length.
+
+Differs from the paper: the student learns from labels and selected features at once, from random weights; there it is
+trained on images of low resolution first, and tuned with the features afterwards.
 """
 
 import numpy as np

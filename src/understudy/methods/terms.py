@@ -83,8 +83,8 @@ HINT = Term(
     distance=hint,
     over="elements",
     weight=200.0,
-    source="100 times the mean square, as NST's comparison (lambda = 100) and RepDistiller have it; the last group as "
-    "in the AB paper's tables; the FitNet paper's is not known to us",
+    source="100 times the mean square, as RepDistiller has it (NST's comparison: lambda = 100, over what is not known "
+    "to us); the last group as in the AB paper's tables; the FitNet paper's is not known to us",
     aspects=Aspects(student=CONNECTOR, distance="L2"),
 )
 
