@@ -5,8 +5,8 @@ last group ends, which in a teacher with pre-activation is the sum before BatchN
 16, which is T^2, a weight of 1 here; FitNet 100 times the mean square; AT 1000 times the squared distance of the unit
 maps; NST lambda / 2 of equation 3, with lambda = 50, or 100 for the Gaussian kernel.
 
-Not known to us: whether FitNet and AT carry the half of that equation as well; they do not here, and FitNet's lambda of
-100 is taken to be over the mean square; nor whether AT was read after that ReLU as well.
+Not known to us: whether FitNet and AT carry the half of NST's equation 3 as well; they do not here, and FitNet's lambda
+of 100 is taken to be over the mean square; nor whether AT was read after the last ReLU as well.
 """
 
 from understudy.experiments.row import Row, declared
