@@ -6,62 +6,51 @@ PATH/annotations/instances_train2017.json with images in PATH/train2017, PATH/tr
 beside it, or one JSON file with images beside it or in a folder images.
 """
 
-import json
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import unquote
 
-from understudy.data.boxed_images import Annotation, BoxedImages
+from understudy.data.boxed_images import BoxedImages
 from understudy.data.boxed_parts import BoxedParts, annotated_images, parts_as_said
+from understudy.data.coco_file import CocoFile, as_annotations, read_lists
 from understudy.data.neighbours import inside, neighbours
-from understudy.data.part_words import part_in
+from understudy.data.part_words import PARTS, part_in
 from understudy.spec import few
 
 DEPTH = 3  # of folders in which annotations are looked for
 INSTANCES, ANNOTATIONS = "instances_", "annotations"
-LISTS = ("images", "annotations", "categories")
 BESIDE = ("", "images", "data", "JPEGImages")
 
 
 def coco(path: Path, *, seed: int) -> BoxedParts:
     """The set in a folder, or of one JSON file, divided as its files are named, else by `seed`.
 
-    Classes are the categories of all files by their names, in the order of their ids. Crowds (`iscrowd`) count as
-    difficult. What is left out is in the note: boxes without width or height, of which COCO itself has some, and a
-    category that is only a heading of others. Raises ValueError that names the file for whatever cannot be read.
+    Classes are the categories of all files by their names, in the order of their ids, train's first. Crowds (`iscrowd`)
+    count as difficult. What is left out is in the note: boxes without width or height, of which COCO itself has some,
+    and a category that is only a heading of others. Raises ValueError that names the file for whatever cannot be read.
     """
     name = f"coco:{path}"
     if path.is_file():
-        root, read = _root_of(path), {"": _read(path)}
+        root, read = _root_of(path), {"": as_annotations(path, read_lists(path))}
     elif path.is_dir():
         root, read = path, _by_part(name, path)
     else:
         raise ValueError(f"{name}: there is no such folder or file{neighbours(path)}")
-    headings = _headings([*read.values()])
-    class_names = tuple(
-        dict.fromkeys(category for each in read.values() for category in each.names if category not in headings)
-    )
+    files = [read[part] for part in ("", *PARTS) if part in read]
+    headings = _headings(files)
+    class_names = tuple(dict.fromkeys(name for each in files for name in each.names if name not in headings))
     said = {part: _images(root, part, each, class_names) for part, each in read.items()}
-    flat, crowds = (sum(getattr(each, count) for each in read.values()) for count in ("num_flat", "num_crowds"))
-    told = [f"boxes left out that have no width or height: {flat}"] * bool(flat)
-    told += [f"category left out, a heading of the others: {', '.join(sorted(headings))}"] * bool(headings)
-    told += [f"crowds, which no one has to find: {crowds}"] * bool(crowds)
-    return parts_as_said(name, said, seed=seed, note="; ".join([f"{path}, in COCO's format", *told]))
+    return parts_as_said(name, said, seed=seed, note=f"{path}, in COCO's format{_left_out(files, headings)}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Read:
-    """What one file says: its images in order, with their objects by the names of their categories."""
-
-    file: Path
-    images: dict[str, Annotation]
-    names: tuple[str, ...]
-    supercategories: frozenset[str]
-    num_flat: int
-    num_crowds: int
+def _left_out(files: Sequence[CocoFile], headings: set[str]) -> str:
+    """The end of the note; an empty string where nothing is left out."""
+    counted = {
+        "boxes left out that have no width or height": sum(each.num_flat for each in files),
+        "crowds, which no one has to find": sum(each.num_crowds for each in files),
+        "category left out, a heading of the others": ", ".join(sorted(headings)),
+    }
+    return "".join(f"; {what}: {found}" for what, found in counted.items() if found)
 
 
 def _root_of(file: Path) -> Path:
@@ -69,7 +58,7 @@ def _root_of(file: Path) -> Path:
     return file.parent.parent if file.parent.name.lower() == ANNOTATIONS else file.parent
 
 
-def _by_part(name: str, path: Path) -> dict[str, _Read]:
+def _by_part(name: str, path: Path) -> dict[str, CocoFile]:
     """The files below a folder by their names, else their folders'.
 
     Of instances_* where there are any, else of every JSON file in the format.
@@ -77,22 +66,21 @@ def _by_part(name: str, path: Path) -> dict[str, _Read]:
     found = sorted(file for depth in range(DEPTH) for file in path.glob("*/" * depth + "*.json"))
     found = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
     chosen = [file for file in found if file.name.startswith(INSTANCES)] or found
-    files: dict[str, Path] = {}
-    read: dict[str, _Read] = {}
+    read: dict[str, CocoFile] = {}
     troubles = []
     for file in chosen:
         part = part_in(file.stem, *[file.parent.name] * (file.parent != path))
         try:
-            content = _content(file)
+            content = read_lists(file)
         except ValueError as error:
             troubles.append(str(error))
             continue
-        if part in files:
+        if part in read:
             raise ValueError(
-                f"{name}: {files[part]} and {file} are both of {part or 'no part'} by their names; expected one "
+                f"{name}: {read[part].file} and {file} are both of {part or 'no part'} by their names; expected one "
                 "file of annotations for each of train, test and val"
             )
-        files[part], read[part] = file, _parsed(file, content)
+        read[part] = as_annotations(file, content)
     if not read:
         expected = f"annotations/{INSTANCES}train.json, train/_annotations.coco.json or one file alone"
         found_there = few(troubles, 1) or f"found {inside(path)}"
@@ -100,101 +88,13 @@ def _by_part(name: str, path: Path) -> dict[str, _Read]:
     return read
 
 
-def _read(file: Path) -> _Read:
-    return _parsed(file, _content(file))
-
-
-def _content(file: Path) -> dict[str, Any]:
-    try:
-        said = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file} is no JSON file that can be read ({error})") from error
-    if not isinstance(said, dict) or not all(isinstance(said.get(key), list) for key in LISTS):
-        found = few(said) if isinstance(said, dict) else type(said).__name__
-        raise ValueError(f"{file} is no file of COCO's format: expected the lists {', '.join(LISTS)}, found {found}")
-    return said
-
-
-def _parsed(file: Path, said: dict[str, Any]) -> _Read:
-    try:
-        categories = {each["id"]: each for each in sorted(said["categories"], key=lambda each: each["id"])}
-        images = {each["id"]: each for each in said["images"]}
-        _check_once(said, images, categories)
-        objects, num_flat = _objects(said["annotations"], images, categories)
-        annotations = {
-            _plain(image["file_name"]): replace(objects[number], size=_size(image)) for number, image in images.items()
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} is not as COCO's format has it ({type(error).__name__}: {error})") from error
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
-    return _Read(
-        file=file,
-        images=annotations,
-        names=tuple(str(each["name"]) for each in categories.values()),
-        supercategories=frozenset(
-            str(each.get("supercategory")) for each in categories.values() if each.get("supercategory") != each["name"]
-        ),
-        num_flat=num_flat,
-        num_crowds=sum(sum(each.difficult) for each in objects.values()),
-    )
-
-
-def _plain(file_name: object) -> str:
-    return str(file_name).replace("\\", "/")
-
-
-def _size(image: dict[str, Any]) -> tuple[int, int] | None:
-    width, height = (int(float(image.get(key) or 0)) for key in ("width", "height"))
-    return (width, height) if width and height else None
-
-
-def _check_once(said: dict[str, Any], images: dict[Any, Any], categories: dict[Any, Any]) -> None:
-    """Ids and names of files are to be there once; of categories those that have objects."""
-    used = {each["category_id"] for each in said["annotations"] if isinstance(each, dict) and "category_id" in each}
-    for what, values, distinct in (
-        ("ids of images", [each["id"] for each in said["images"]], len(images)),
-        ("names of images", [_plain(each["file_name"]) for each in images.values()], None),
-        ("ids of categories", [each["id"] for each in said["categories"]], len(categories)),
-        ("names of categories", [str(each["name"]) for number, each in categories.items() if number in used], None),
-    ):
-        twice = [value for value, count in Counter(values).items() if count > 1]
-        if twice and distinct != len(values):
-            raise ValueError(f"{what} that are there twice: {few(twice)}; expected each once")
-
-
-def _objects(
-    annotations: Sequence[Any], images: dict[Any, Any], categories: dict[Any, Any]
-) -> tuple[dict[Any, Annotation], int]:
-    """What each image shows, and how many boxes have no extent."""
-    found = {image: Annotation(boxes=[], names=[], difficult=[]) for image in images}
-    num_flat = 0
-    for each in annotations:
-        what = f"annotation {each.get('id', '')}"
-        for key, known in (("image_id", found), ("category_id", categories)):
-            if each.get(key) not in known:
-                raise ValueError(f"{what} has {key} {each.get(key)!r}, which is not in the file")
-        bbox = each.get("bbox")
-        if not isinstance(bbox, list) or len(bbox) != 4:
-            raise ValueError(f"{what} has bbox {bbox}, expected [x, y, width, height]")
-        x, y, width, height = map(float, bbox)
-        if width <= 0 or height <= 0:
-            num_flat += 1
-            continue
-        there = found[each["image_id"]]
-        there.boxes.append([x, y, x + width, y + height])
-        there.names.append(str(categories[each["category_id"]]["name"]))
-        there.difficult.append(int(each.get("iscrowd") or 0) != 0)
-    return found, num_flat
-
-
-def _headings(read: Sequence[_Read]) -> set[str]:
+def _headings(read: Sequence[CocoFile]) -> set[str]:
     """Categories without an object that others call their supercategory: Roboflow's name of the whole set is one."""
     shown = {name for each in read for annotation in each.images.values() for name in annotation.names}
     return {name for each in read for name in each.names if name in each.supercategories and name not in shown}
 
 
-def _images(root: Path, part: str, read: _Read, class_names: tuple[str, ...]) -> BoxedImages:
+def _images(root: Path, part: str, read: CocoFile, class_names: tuple[str, ...]) -> BoxedImages:
     if not read.images:
         raise ValueError(f"{read.file} has no images")
     names = _located(root, part, read)
@@ -203,7 +103,7 @@ def _images(root: Path, part: str, read: _Read, class_names: tuple[str, ...]) ->
     )
 
 
-def _located(root: Path, part: str, read: _Read) -> list[str]:
+def _located(root: Path, part: str, read: CocoFile) -> list[str]:
     """The files from `root` on: in the first of the usual places that has the first of them.
 
     As they are named, else by their last part alone: some programs write where they keep the images themselves.
