@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from understudy.data import load
 from understudy.engine import execute
-from understudy.engine.networks import build_network, build_teacher, student_metadata
+from understudy.engine.networks import build_network, build_teacher, locate, student_metadata
 from understudy.engine.plan import make_plan
 from understudy.models import build, save_weights
 from understudy.spec import TeacherSettings, read_settings
@@ -156,3 +156,18 @@ def test_a_student_of_other_classes_keeps_all_but_its_classifier(written, settin
 def test_a_student_that_differs_in_more_than_classes_is_refused(settings, teacher_file):
     with pytest.raises(ValueError, match="does not fit DigitsNet: 15 unexpected"):
         make_plan(settings("none", **{"student.weights": str(teacher_file)}))
+
+
+@pytest.mark.parametrize("model", ["os:abort", "mine.module:net", "os:abort@layer1"])
+def test_a_file_from_elsewhere_does_not_decide_which_code_runs(tmp_path, model):
+    file = tmp_path / "model.safetensors"
+    save_weights(build("digits-1x4", num_classes=10, in_channels=1), file, {"model": model})
+    with pytest.raises(ValueError, match=f"made by {model}, code that is not run on a file's word; .*--model {model}"):
+        locate(str(file), None)
+    # The folder of a run says what the user gave it.
+    (tmp_path / "settings.yaml").touch()
+    assert locate(str(file), None).model == model
+    for known in ("timm:resnet18", "torchvision:resnet18@layer4.0", "wrn16-2"):
+        save_weights(build("digits-1x4", num_classes=10, in_channels=1), file, {"model": known})
+        (tmp_path / "settings.yaml").unlink(missing_ok=True)
+        assert locate(str(file), None).model == known

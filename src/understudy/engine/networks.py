@@ -11,7 +11,17 @@ from torch import Tensor, nn
 
 from understudy.data import Crops, Dataset, Loading
 from understudy.engine.refusal import check_size
-from understudy.models import Form, build, classifier, embed, end_of, load_weights, read_metadata, select_weights
+from understudy.models import (
+    Form,
+    build,
+    classifier,
+    embed,
+    end_of,
+    load_weights,
+    model_said,
+    read_metadata,
+    select_weights,
+)
 from understudy.spec import NetworkSettings, StudentSettings, TeacherSettings, did_you_mean, few, nearest, run_files
 from understudy.teachers import Member, Teachers
 
@@ -223,7 +233,7 @@ def locate(name: str, weights: Path | None) -> NetworkSettings:
         raise ValueError(f"there is no file {path}{did_you_mean(path)}")
     if weights is not None:
         raise ValueError(f"{name} brings its own weights; leave out {weights}")
-    model = read_metadata(path).get("model")
+    model = model_said(path, read_metadata(path))
     if model is None:
         raise ValueError(f"{path} does not say which model it is; give the model's name and the file as its weights")
     return NetworkSettings(model=model, weights=path)

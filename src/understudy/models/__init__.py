@@ -6,6 +6,7 @@ from understudy.models.cut import cut_of
 from understudy.models.embed import embed
 from understudy.models.embedding import Form, Head, Unit, classifier, end_of
 from understudy.models.hdhe import HeadsOnTrunk, ensemble
+from understudy.models.said import model_said
 from understudy.models.selection import select_weights
 from understudy.models.weights import load_weights, read_metadata, save_weights
 
@@ -25,6 +26,7 @@ __all__ = [
     "ensemble",
     "is_for_32_pixels",
     "load_weights",
+    "model_said",
     "read_metadata",
     "save_weights",
     "select_weights",

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
-from understudy.models import build, load_weights, read_metadata
+from understudy.models import build, load_weights, model_said, read_metadata
 from understudy.spec import DetectionSettings
 from understudy.spec.run_files import STUDENT
 from understudy.tasks.detection.backbone import Backbone
@@ -38,7 +38,8 @@ def load_detector(path: str | Path, model: str | None = None) -> GeneralizedRCNN
     wanted = DetectionSettings.model_validate_json(said[KEY])
     size, names = int(said["height"]), json.loads(said["class_names"])
     with torch.random.fork_rng(devices=[]):  # the random weights are overwritten
-        network = build(model or said["model"], num_classes=len(names), in_channels=int(said["in_channels"]))
+        name = model or model_said(path, said) or ""
+        network = build(name, num_classes=len(names), in_channels=int(said["in_channels"]))
         backbone = Backbone(
             network,
             torch.zeros(2, int(said["in_channels"]), size, size),
