@@ -243,6 +243,7 @@ def test_a_long_epoch_shows_a_view_again_and_again():
     assert len(looks) == 1
 
 
+@pytest.mark.slow  # it starts processes
 def test_a_program_that_fails_between_two_batches_ends(tmp_path):
     for index in range(4):
         path = tmp_path / f"photos/class{index % 2}/{index}.png"

@@ -93,6 +93,7 @@ with folder.held(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slow  # it starts processes
 def test_two_processes_do_not_carry_out_one_run(settings, tmp_path):
     command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:

@@ -26,6 +26,7 @@ def page_faults(word):
     return int(done.stdout)
 
 
+@pytest.mark.slow  # it starts processes
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's settings")
 def test_a_step_finds_the_memory_that_the_step_before_it_freed():
     """Blocks of 48 MiB, above any size up to which glibc keeps them by itself."""
