@@ -2,6 +2,7 @@
 
 import contextlib
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,8 @@ def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> 
             display.say(shared)
         if batches.batch_size < plan.settings.batch_size:
             display.say(f"batches of {batches.batch_size}, which is all images: batch_size={plan.settings.batch_size}")
-        return _train(plan, out, precision, batches, memory, display, until)
+        with _attached(plan, precision) as (distiller, agreement):
+            return _train(plan, out, distiller, agreement, precision, batches, memory, display, until)
 
 
 def _precision(plan: Plan, out: Path) -> Precision:
@@ -149,28 +151,21 @@ def _precision(plan: Plan, out: Path) -> Precision:
     )
 
 
-def _train(
-    plan: Plan,
-    out: Path,
-    precision: Precision,
-    batches: TrainingBatches,
-    memory: dict[str, int],
-    display: Display,
-    until: float | None,
-) -> dict[str, Any]:
+@contextlib.contextmanager
+def _attached(plan: Plan, precision: Precision) -> Iterator[tuple[Distiller, Agreement | None]]:
+    """What reads the networks, in the block: they may go on to another run, however this one ends."""
     example = torch.zeros(2, *plan.data.image_shape, device=precision.device)
     distiller, agreement = plan.make_distiller(precision), None
     try:
         agreement = make_agreement(plan.student, plan.teacher, distiller, example)
-        return _learn(plan, out, distiller, agreement, precision, batches, memory, display, until)
+        yield distiller, agreement
     finally:
-        # The networks may go on to another run.
         distiller.remove_readers()
         if agreement is not None:
             agreement.remove()
 
 
-def _learn(
+def _train(
     plan: Plan,
     out: Path,
     distiller: Distiller,

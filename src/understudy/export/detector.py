@@ -1,7 +1,7 @@
 """A run's detector as an ONNX file: pixels in, boxes out."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -51,13 +51,12 @@ def export_detector(
         )
     require_onnx("export to ONNX")
     out.mkdir(parents=True, exist_ok=True)
-    path, images = out / NAME, _Pixels(opened)
-    example = images[0]
+    path, example = out / NAME, next(_pixels(opened))
     network = _FromPixels(load_detector(file, model)).eval()
     with whole_path(path) as partial, told(opened.found.model, path):
         _write(network, example, partial, _metadata(opened, network))
         other = _read(partial)
-        comparison = compare_boxes(network, other, images, tolerance=tolerance)
+        comparison = compare_boxes(network, other, _pixels(opened), tolerance=tolerance)
     exported = Exported(
         format=FORMAT, file=path, num_bytes=path.stat().st_size, sha256=facts.sha256(path), comparison=comparison
     )
@@ -81,20 +80,11 @@ class _FromPixels(nn.Module):
         return found["boxes"], found["labels"] - 1, found["scores"]
 
 
-class _Pixels(Sequence[Tensor]):
-    """The first test images as they are, in any sizes; read when they are asked for, since photographs are large."""
-
-    def __init__(self, opened: Opened):
-        assert isinstance(opened.data.test, BoxedImages)
-        self.images = opened.data.test
-
-    def __len__(self) -> int:
-        return min(NUM_IMAGES, len(self.images))
-
-    def __getitem__(self, index: int) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if index >= len(self):
-            raise IndexError(index)
-        return pil_to_tensor(self.images.read(index))
+def _pixels(opened: Opened) -> Iterator[Tensor]:
+    """The first test images as they are, in any sizes; one at a time, since photographs are large."""
+    images = opened.data.test
+    assert isinstance(images, BoxedImages)
+    return (pil_to_tensor(images.read(index)) for index in range(min(NUM_IMAGES, len(images))))
 
 
 def _metadata(opened: Opened, network: nn.Module) -> dict[str, str]:

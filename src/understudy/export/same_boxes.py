@@ -1,6 +1,6 @@
 """Whether an exported detector finds what the detector finds that it was made from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,25 +32,24 @@ class SameBoxes:
 
 
 @torch.no_grad()
-def compare_boxes(network: Detect, other: Detect, images: Sequence[Tensor], *, tolerance: float) -> SameBoxes:
+def compare_boxes(network: Detect, other: Detect, images: Iterable[Tensor], *, tolerance: float) -> SameBoxes:
     """Both detectors' answers to the same images, whichever order they are in.
 
     Raises ExportError where more than one detection in a hundred of either is not found by the other: a box of the same
     class, with an overlap of 0.99 and a score within `tolerance`. Likewise where there is none to compare.
     """
-    # One image at a time: photographs are large.
     pairs = [(network(pixels), other(pixels)) for pixels in images]
     num_detections, num_equal = _counted(pairs, tolerance)
     num_there, num_equal_there = _counted([(theirs, ours) for ours, theirs in pairs], tolerance)
     if not num_detections and not num_there:
-        raise ExportError(f"the detector finds nothing in {len(images)} test images, so there is nothing to compare")
+        raise ExportError(f"the detector finds nothing in {len(pairs)} test images, so there is nothing to compare")
     for whose, count, found in (("the detector's", num_detections, num_equal), ("its own", num_there, num_equal_there)):
         if count - found > MOST_OTHERS * count:
             raise ExportError(
                 f"{count - found} of {whose} {count} detections are not found on the other side (the same class, an "
                 f"overlap of {OVERLAP}, a score within {tolerance:g})"
             )
-    return SameBoxes(num_images=len(images), num_detections=num_detections, num_equal=num_equal)
+    return SameBoxes(num_images=len(pairs), num_detections=num_detections, num_equal=num_equal)
 
 
 def _counted(pairs: Sequence[tuple[Detections, Detections]], tolerance: float) -> tuple[int, int]:
