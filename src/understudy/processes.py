@@ -71,6 +71,12 @@ def own_part(size: int) -> slice:
     return slice(first, first + share)
 
 
+def own_range(size: int) -> range:
+    """Which of `size` images are this process's to measure: all are somebody's, the parts may differ by one."""
+    rank = dist.get_rank() if num_processes() > 1 else 0
+    return range(size * rank // num_processes(), size * (rank + 1) // num_processes())
+
+
 def _device() -> torch.device:
     """Where what processes tell each other has to lie."""
     if "cpu:" in dist.get_backend_config():
@@ -121,6 +127,27 @@ def share_of_all(count: int) -> float | Tensor:
     in_the_mean = mean_of_all(torch.tensor(count, dtype=torch.float64, device=_device()))
     # None at all: the mean of nothing is nobody's.
     return count / in_the_mean.clamp(min=1.0 / num_processes())
+
+
+def mean_over_parts(means: Sequence[float], count: int) -> list[float]:
+    """Of numbers that are means over this process's `count` images: those over the images of all processes."""
+    if num_processes() == 1:
+        return [*means]
+    here = torch.tensor(means, dtype=torch.float64, device=_device())
+    # What dividing and multiplying again has left in the last digits goes: 91.62 is not 91.62000000000002.
+    return [round(mean, 10) for mean in mean_of_all(here * share_of_all(count)).tolist()]
+
+
+@torch.no_grad()
+def like_first(network: torch.nn.Module) -> None:
+    """Give the network the first process's statistics, such as BatchNorm's; its weights are alike in all."""
+    if num_processes() == 1:
+        return
+    for buffer in network.buffers():
+        if buffer.is_floating_point():
+            firsts = buffer.contiguous()
+            dist.broadcast(firsts, 0)
+            buffer.copy_(firsts)
 
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:

@@ -9,7 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from understudy.engine import distributed, execute
+from understudy import processes
+from understudy.engine import distributed, execute, scores
+from understudy.engine.plan import make_plan
 from understudy.models import build, save_weights
 from understudy.spec import read_settings
 from understudy.tasks import choose_task
@@ -104,6 +106,11 @@ def test_two_processes_learn_what_one_does(launch, tmp_path, monkeypatch):
         assert first["terms"] == pytest.approx(second["terms"], rel=1e-4)
     summary = json.loads((tmp_path / "both" / "summary.json").read_text())
     assert summary["scores"]["loss"] == pytest.approx(alone.scores["loss"], rel=1e-3)
+    # Each process has measured a part of the test images.
+    alone.student.load_state_dict(both)
+    plan = make_plan(read_settings(options={**options, "optim.lr": 0.02}))
+    exact = plan.choose_precision().exact()
+    assert summary["scores"] == pytest.approx(plan.task.measure(alone.student, plan.data.test, plan.data, exact))
     assert json.loads((tmp_path / "both" / "run.json").read_text())["processes"] == 2
 
 
@@ -136,3 +143,23 @@ def test_what_two_processes_would_learn_otherwise_is_refused(settings, monkeypat
         distributed.check_processes(choose_task(wanted), batch_size)
     said = str(distributed.check_processes(choose_task(settings("none")), 32))
     assert "16 images of each batch" in said and "mixup, dropout, margins" in said
+
+
+@pytest.mark.parametrize(("num_images", "shares"), [(7, [2, 2, 3]), (2, [])])
+def test_processes_share_what_is_measured_where_each_has_an_image(settings, monkeypatch, num_images, shares):
+    """The mean of the parts' numbers, by how many images each part has, is that of all of them."""
+    plan = make_plan(settings("none"))
+    images, exact = plan.data.test.subset(range(num_images)), plan.choose_precision().exact()
+    wanted, parts = plan.task.measure(plan.assembled, images, plan.data, exact), []
+    for module in (processes, scores):
+        monkeypatch.setattr(module, "num_processes", lambda: 3)
+    monkeypatch.setattr(scores, "like_first", lambda network: None)
+    monkeypatch.setattr(scores, "mean_over_parts", lambda means, count: parts.append((count, means)) or means)
+    for rank in range(3):
+        monkeypatch.setattr(processes.dist, "get_rank", lambda rank=rank: rank)
+        found = scores.scores_on(plan.task, plan.assembled, images, plan.data, exact)
+        assert parts or found == wanted
+    assert [count for count, _ in parts] == shares
+    if shares:
+        mean = sum(count * torch.tensor(means) for count, means in parts) / num_images
+        assert mean.tolist() == pytest.approx([*wanted.values()])

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from understudy.engine.networks import student_metadata
 from understudy.engine.plan import Plan
 from understudy.engine.record import read_lines
+from understudy.engine.scores import scores_on
 from understudy.models import read_metadata, save_weights
 from understudy.precision import Precision
 from understudy.spec import run_files
@@ -63,6 +64,6 @@ def measure_best(plan: Plan, out: Path, precision: Precision) -> dict[str, float
     last = {name: value.clone() for name, value in student.state_dict().items()}
     try:
         student.load_state_dict(load_file(out / run_files.BEST))
-        return plan.task.measure(student, plan.data.test, plan.data, precision)
+        return scores_on(plan.task, student, plan.data.test, plan.data, precision)
     finally:
         student.load_state_dict(last)

@@ -10,6 +10,7 @@ from understudy.engine.best import best_epoch, is_kept, measure_best, write_stud
 from understudy.engine.measure import agree
 from understudy.engine.plan import Plan
 from understudy.engine.record import read_lines
+from understudy.engine.scores import scores_on
 from understudy.engine.state import Place
 from understudy.precision import Precision
 from understudy.spec import run_files
@@ -28,12 +29,12 @@ def finish(
     data, student = plan.data, plan.assembled
     # Before anything is measured: what was learnt is not lost to a measurement that fails.
     write_student(plan, out / run_files.STUDENT)
-    scores = plan.task.measure(student, data.test, data, exact)
+    scores = scores_on(plan.task, student, data.test, data, exact)
     plan.task.draw(student, data, exact, out)
     lines = read_lines(out)
     summary = {
         "scores": scores,
-        "validation_scores": plan.task.measure(student, data.validation, data, exact) if data.validation else None,
+        "validation_scores": scores_on(plan.task, student, data.validation, data, exact) if data.validation else None,
         "headline": plan.task.headline,
         "split": "test",
         "epoch": sum(phase["epochs"] for phase in run_facts["method"]["phases"]),

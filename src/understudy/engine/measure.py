@@ -10,6 +10,7 @@ from understudy.data import Dataset, Images, batches_in_order
 from understudy.distiller import Distiller
 from understudy.engine.agreement import Agreement
 from understudy.engine.plan import Plan
+from understudy.engine.scores import scores_on
 from understudy.precision import Precision
 
 # On which the agreement is measured, in one batch: as many images of 64x64, fewer larger ones.
@@ -37,7 +38,7 @@ def measure_epoch(
     data, scores = plan.data, None
     split, images = ("test", data.test) if data.validation is None else ("validation", data.validation)
     if distiller.phase.labels or any(term.tap == plan.task.output for term in distiller.phase.terms):
-        scores = {split: plan.task.measure(plan.assembled, images, data, precision)}
+        scores = {split: scores_on(plan.task, plan.assembled, images, data, precision)}
     return {"scores": scores, "agreement": agree(agreement, images, data, precision)}
 
 

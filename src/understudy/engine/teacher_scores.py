@@ -4,6 +4,7 @@ import json
 
 from understudy.engine import facts
 from understudy.engine.plan import Plan
+from understudy.engine.scores import scores_on
 from understudy.precision import Precision
 
 # What was measured in this process: all that the numbers depend on -> the numbers.
@@ -20,7 +21,7 @@ def teacher_scores(plan: Plan, precision: Precision) -> dict[str, float] | None:
     key = _key(plan, precision)
     if key in _measured:
         return dict(_measured[key])
-    scores = plan.task.measure(plan.whole_teacher, plan.data.test, plan.data, precision)
+    scores = scores_on(plan.task, plan.whole_teacher, plan.data.test, plan.data, precision)
     if key is not None:
         _measured[key] = dict(scores)
     return scores

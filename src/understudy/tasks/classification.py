@@ -80,4 +80,5 @@ CLASSIFICATION = Task(
     can_measure=_can_measure,
     make_objective=_make_objective,
     measure=evaluate,
+    is_mean=True,
 )

@@ -41,6 +41,7 @@ class Task:
     - `rates(student)` are factors of the learning rate by the names of layers, as in optim.rates, which come after them
     - `answers_classes` says that a network's output is one number for each class
     - `output` is the role of what a network answers: a term at this position trains what is measured
+    - `is_mean` says that each of the measured numbers is a mean over images
     - `images_per_class` of each of its classes are in a batch; 0: as they come
     - `tied` says what loss ties the images of a batch together, in words; empty where the loss is a mean over images
     - `make_batches` takes what `data.training_batches` takes
@@ -64,6 +65,7 @@ class Task:
     rates: Callable[[nn.Module], dict[str, float]] = lambda student: {}
     answers_classes: bool = True
     output: str = LOGITS
+    is_mean: bool = False
     images_per_class: int = 0
     tied: str = ""
     make_batches: Callable[..., TrainingBatches] = training_batches
