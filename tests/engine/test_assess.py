@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from onnx import TensorProto
 
-from understudy.data import load
+from understudy.data import Loading, load
 from understudy.engine import assess as assess_module
 from understudy.engine import execute
 from understudy.engine.assess import assess
@@ -130,6 +130,22 @@ def test_an_onnx_file_for_other_images_or_with_too_few_logits_is_told(write_sums
         assess(str(file), data="digits")
     with pytest.raises(ValueError, match=r"answers \(8,\) to an image, expected 10 logits"):
         assess(str(write_sums(tmp_path / "few.onnx")), data="digits")
+
+
+def test_what_an_onnx_file_of_others_does_not_say_is_told(write_sums, tmp_path):
+    """Normalisation and size; what it says itself, and what nothing can be done with, are refused."""
+    file = write_sums(tmp_path / "theirs.onnx", shape=("batch", 1, 10, 10))
+    found = assess(str(file), data="digits", words=["data.size=10", "data.mean=[0.5]", "data.std=[0.25]"])
+    pixels = load("digits", loading=Loading(size=10)).test
+    answered = ((pixels.images.float() / 255 - 0.5) / 0.25).sum(dim=(1, 2))
+    assert found["nll"] == pytest.approx(F.cross_entropy(answered, pixels.labels).item(), rel=1e-5)
+    with pytest.raises(ValueError, match="whose network is as it is; leave out rename"):
+        assess(str(file), data="digits", words=["data.size=10", "student.rename.fc=head"])
+    said = write_sums(tmp_path / "said.onnx", shape=("batch", 1, 10, 10), metadata={"mean": "[100.0]", "std": "[50.0]"})
+    with pytest.raises(ValueError, match="says itself how images are normalised; leave out mean"):
+        assess(str(said), data="digits", words=["data.size=10", "data.mean=[0.5]"])
+    with pytest.raises(ValueError, match="leave out size"):
+        assess(str(file), data="digits", words=["data.size=10", "teacher.size=10"], teacher=str(file))
 
 
 def test_other_classes_and_broken_weights_are_told(tmp_path):

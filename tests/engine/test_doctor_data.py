@@ -1,7 +1,7 @@
 """The doctor on images and labels: diseases are made, and found; healthy ones have no finding."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -177,6 +177,12 @@ def test_with_a_picture_that_cannot_be_read_the_examination_ends_with_it():
     found = examined(pictures(broken=7))
     assert [one.check for one in problems(found)] == ["images"] and "drawn/7.png is broken" in problems(found)[0].found
     assert "memory" not in {one.check for one in found}
+
+
+@pytest.mark.parametrize("part", ["validation", "gallery"])
+def test_a_broken_picture_is_found_in_every_part(part):
+    found = examined(replace(pictures(), **{part: pictures(broken=7).train}))
+    assert [one.check for one in problems(found)] == ["images"] and "drawn/7.png is broken" in problems(found)[0].found
 
 
 def test_a_sample_of_files_has_the_bytes_that_networks_see():

@@ -8,6 +8,7 @@ from torch import nn
 
 from understudy.connectors import Conv1x1BN
 from understudy.data import load
+from understudy.distiller import Distiller
 from understudy.engine.doctor import problems
 from understudy.engine.doctor.examine import make_case
 from understudy.engine.doctor.memory import free_bytes, line, memory
@@ -247,6 +248,23 @@ def test_a_batch_that_is_too_large_is_an_error_with_the_largest_that_fits(case):
     assert finding.severity == "error" and finding.do == "--batch-size 1024"
     (finding,) = memory(found, lambda device: 1)
     assert "smaller images" in finding.do
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 4])
+def test_no_step_is_measured_on_one_image_of_which_batchnorm_has_no_variance(case, batch_size):
+    """As an embedding's head has it: large images leave two to four for the step that is tried."""
+    found = case("none")
+    student = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(1), nn.Linear(1, 10))
+    distiller = Distiller(student, None, "none", found.images)
+    few = replace(
+        found,
+        distiller=distiller,
+        images=found.images[:batch_size],
+        labels=found.labels[:batch_size],
+        batch_size=batch_size,
+    )
+    (fits,) = memory(few, lambda device: 2**33)
+    assert fits.severity == "fine"
 
 
 def test_what_is_free_is_less_than_the_machine_has():

@@ -119,8 +119,15 @@ def test_a_broken_image_is_named_before_anything_is_trained(tmp_path):
     run(tmp_path / "run", data=pictures(0))
 
 
+def test_test_images_among_the_training_images_are_told_at_the_start(tmp_path):
+    data = pictures(0)
+    run(tmp_path / "run", data=replace(data, test=data.train.subset(range(20))))
+    found = json.loads((tmp_path / "run" / "run.json").read_text())["findings"]
+    assert [(one["check"], one["severity"]) for one in found] == [("duplicates", "error")]
+
+
 def test_a_broken_image_that_was_not_looked_at_ends_the_run_with_its_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(start, "refuse_unreadable", lambda data: None)
+    monkeypatch.setattr(start, "look_at_files", lambda data: [])
     for workers in (0, 2):
         with pytest.raises(RunFailedError, match=r"^the run failed after step \d: drawn/17.png is broken$"):
             run(tmp_path / f"run{workers}", data=pictures(workers, broken=17))

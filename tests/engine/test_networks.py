@@ -11,7 +11,7 @@ from understudy.engine import execute
 from understudy.engine.networks import build_network, build_teacher, locate, student_metadata
 from understudy.engine.plan import make_plan
 from understudy.models import build, save_weights
-from understudy.spec import TeacherSettings, read_settings
+from understudy.spec import StudentSettings, TeacherSettings, read_settings
 from understudy.teachers import Teachers
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -102,8 +102,28 @@ def test_a_teacher_of_other_classes_teaches_by_dtl(written, settings, tmp_path):
     other = settings("dtl").model_copy(update={"teacher": wanted})
     result = execute(other, tmp_path / "run")
     assert result.summary["teacher_scores"] is None
-    with pytest.raises(ValueError, match="10 classes, the teacher 7; dtl gives the student a head"):
+    with pytest.raises(ValueError, match="the teacher knows a, b, c .* but not 0, 1, 2 .* of digits; dtl gives"):
         execute(settings("kd").model_copy(update={"teacher": wanted}), tmp_path / "kd")
+    _, nameless = written("nameless.safetensors", num_classes=7, class_names=[])
+    nameless = nameless.model_copy(update={"num_classes": 7})
+    with pytest.raises(ValueError, match="10 classes, the teacher 7; dtl gives the student a head"):
+        execute(settings("kd").model_copy(update={"teacher": nameless}), tmp_path / "kd")
+
+
+def test_as_many_other_classes_are_others(written, settings):
+    """What the teacher calls a bird is no fish, and is not measured as if it were."""
+    names = [*"012345678", "bird"]
+    _, wanted = written("teacher.safetensors", num_classes=10, class_names=names)
+    taught = {"teacher": wanted, "student": StudentSettings(model="digits-1x4", from_teacher=True)}
+    plan = make_plan(settings("dtl").model_copy(update=taught))
+    assert plan.whole_teacher is None and {"fc.weight", "fc.bias"} <= set(plan.left_random)
+    with pytest.raises(ValueError, match="the teacher knows 0, 1, 2 .* but not 9 of digits; .* teacher.class_names"):
+        make_plan(settings("kd+dtl").model_copy(update=taught))
+    called = {"teacher": wanted.model_copy(update={"class_names": (*"0123456789",)})}
+    assert make_plan(settings("kd").model_copy(update=called)).whole_teacher is not None
+    _, other = written("other.safetensors", num_classes=10, class_names=[*"abcdefghij"])
+    with pytest.raises(ValueError, match="the teachers know different classes"):
+        make_plan(settings("dtl").model_copy(update={**taught, "more_teachers": (other,)}))
 
 
 @pytest.mark.parametrize("section", ["student", "teacher"])

@@ -17,7 +17,7 @@ from understudy.engine.measurement import measure, measure_alike
 from understudy.engine.networks import loading_as_trained
 from understudy.engine.plan import load_data, loading_of
 from understudy.engine.searching import measure_search
-from understudy.engine.subject import Found, Subject, ask, find, is_embedding, make_ready, settings_beside
+from understudy.engine.subject import Found, Subject, ask, check_told, find, is_embedding, make_ready, settings_beside
 from understudy.engine.words_of_evaluate import Told, told_by
 from understudy.spec import read_object, run_files
 
@@ -44,11 +44,13 @@ def assess(
     """
     told = told_by(words, has_teacher=teacher is not None)
     found = replace(find(checkpoint, model), told=told.network)
-    if found.onnx and told.network:
-        raise ValueError(f"{found.file} holds its own preparation; leave out {', '.join(told.network)}")
+    # The images are made as large as they are told, for whatever network.
+    check_told(found, {key: value for key, value in told.network.items() if key != "size"})
     if needs_classes and (is_detector(found) or is_embedding(found)):
         raise ValueError(f"--confusion: {found.model} does not answer classes; leave it out")
     source = _find_teacher(teacher, teacher_weights, told)
+    if source is not None:
+        check_told(source, told.teacher)
     images = data if isinstance(data, Dataset) else load_beside(found, data, data_folder, told)
     for one in (found, source):
         if precision == "bfloat16" and one is not None and (one.onnx or is_detector(one)):

@@ -81,10 +81,13 @@ def build_student(wanted: StudentSettings, data: Dataset, adapt: Adapt) -> tuple
     return network, kept if end_of(network) is None else []
 
 
-def begin_with_parts(student: nn.Module, teacher: nn.Module | None, data: Dataset, teacher_classes: int) -> list[str]:
-    """Fill the student with parts of the first teacher's weights; the names of what stays random."""
+def begin_with_parts(student: nn.Module, teacher: nn.Module | None, data: Dataset, *, knows_others: bool) -> list[str]:
+    """Fill the student with parts of the first teacher's weights; the names of what stays random.
+
+    `knows_others` says that the teacher's classes are not the data's.
+    """
     assert teacher is not None
-    first, knows_others = teacher, teacher_classes != data.num_classes
+    first = teacher
     if isinstance(teacher, Teachers):
         first, knows_others = teacher.first, knows_others or teacher.first_has_other_classes
     return select_weights(student, first, leave=_of_classes(student, data) if knows_others else ())
@@ -108,10 +111,33 @@ def build_teacher(wanted: Sequence[TeacherSettings], data: Dataset) -> nn.Module
     return Teachers(members, mean=data.mean, std=data.std, example=torch.zeros(2, *data.image_shape))
 
 
+def other_classes(wanted: Sequence[TeacherSettings], data: Dataset) -> tuple[str, ...]:
+    """The names of the teachers' classes where some of the data's are not among them; empty where none says so.
+
+    Raises ValueError for several teachers of different classes: the mean of their logits would mean nothing.
+    """
+    known = {_class_names(one, _said(one)): one.model for one in wanted if form_in(one.weights) is None}
+    others = [names for names in known if names and not set(data.train.class_names) <= set(names)]
+    if others and len(known) > 1:
+        told = "; ".join(f"{known[names]} {few(names, 3) if names else 'does not say which'}" for names in known)
+        raise ValueError(f"the teachers know different classes ({told}), and {data.name} others; give one of them")
+    return others[0] if others else ()
+
+
+def _said(wanted: TeacherSettings) -> dict[str, str]:
+    """What the teacher's file says of itself."""
+    return read_metadata(wanted.weights) if wanted.weights is not None and wanted.weights.is_file() else {}
+
+
+def _class_names(wanted: TeacherSettings, said: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of a teacher's classes, by the settings or its file; empty where they are not known."""
+    return wanted.class_names or tuple(json.loads(said.get("class_names", "null")) or ())
+
+
 def _member(wanted: TeacherSettings, data: Dataset) -> Member:
     """A teacher as its file and the settings describe it; the settings win."""
-    said = read_metadata(wanted.weights) if wanted.weights is not None and wanted.weights.is_file() else {}
-    names = wanted.class_names or tuple(json.loads(said.get("class_names", "null")) or ())
+    said = _said(wanted)
+    names = _class_names(wanted, said)
     if wanted.num_classes is not None and names and wanted.num_classes != len(names):
         raise ValueError(
             f"teacher {wanted.model}: found num_classes={wanted.num_classes} and {len(names)} class names; give one"
@@ -128,7 +154,7 @@ def _member(wanted: TeacherSettings, data: Dataset) -> Member:
     network = make() if form is None else embed(make, form, seen)
     if wanted.weights is not None:
         load_weights(network, wanted.weights, wanted.rename)
-    mean, std = _constants(wanted.mean, said, "mean"), _constants(wanted.std, said, "std")
+    mean, std = constants(wanted.mean, said, "mean"), constants(wanted.std, said, "std")
     return Member(
         network=network,
         mean=None if mean == data.mean else mean,
@@ -139,7 +165,7 @@ def _member(wanted: TeacherSettings, data: Dataset) -> Member:
     )
 
 
-def _constants(wanted: tuple[float, ...] | None, said: Mapping[str, str], key: str) -> tuple[float, ...] | None:
+def constants(wanted: tuple[float, ...] | None, said: Mapping[str, str], key: str) -> tuple[float, ...] | None:
     """One value a channel in units of 0..255, from the settings (0 to 1) or from the file."""
     if wanted is not None:
         return tuple(255.0 * value for value in wanted)
@@ -195,8 +221,8 @@ def loading_as_trained(metadata: Mapping[str, str], name: str) -> Loading:
     size = _size(metadata)
     loading = Loading(
         size=size[0] if size is not None and size[0] == size[1] else None,
-        mean=_constants(None, metadata, "mean"),
-        std=_constants(None, metadata, "std"),
+        mean=constants(None, metadata, "mean"),
+        std=constants(None, metadata, "std"),
     )
     if "crop_pct" in metadata:
         loading = replace(loading, crop_pct=json.loads(metadata["crop_pct"]))

@@ -11,12 +11,12 @@ from understudy.data import Dataset, Loading, TrainingBatches, load
 from understudy.distiller import Distiller
 from understudy.engine import facts, rates
 from understudy.engine.narrow import find_narrow_convolution
-from understudy.engine.networks import begin_with_parts, build_student, build_teacher
+from understudy.engine.networks import begin_with_parts, build_student, build_teacher, other_classes
 from understudy.engine.refusal import check_batch_of_one, check_size
-from understudy.methods import Method, chosen
+from understudy.methods import LOGITS, Method, chosen
 from understudy.precision import Precision, choose
 from understudy.processes import num_processes
-from understudy.spec import DataSettings, Settings, did_you_mean
+from understudy.spec import DataSettings, Settings, did_you_mean, few
 from understudy.tasks import Objective, Task, choose_task
 
 
@@ -155,6 +155,7 @@ def make_plan(
     left_random: list[str] = []
     if student is None:
         student, left_random = build_student(settings.student, data, task.adapt)
+    is_given = teacher is not None
     teacher, whole_teacher = _find_teacher(settings, teacher, data, task)
     shapes = _shapes(settings, data)
     outputs = {
@@ -164,8 +165,12 @@ def make_plan(
         check_batch_of_one(student, torch.zeros(1, *shapes["student"]))
     if whole_teacher is not None and not task.can_measure(outputs["teacher"][0], data):
         whole_teacher = None
+    others = _other_classes(settings, method, data, task) if teacher is not None and not is_given else ()
+    if others:
+        whole_teacher = None
     if settings.student.from_teacher:
-        left_random = begin_with_parts(student, teacher, data, outputs["teacher"][1]["classes"])
+        knows_others = bool(others) or outputs["teacher"][1]["classes"] != data.num_classes
+        left_random = begin_with_parts(student, teacher, data, knows_others=knows_others)
     torch.manual_seed(settings.run.seed + 2)
     objective = task.make_objective(student, torch.zeros(2, *shapes["student"]), data)
     torch.manual_seed(settings.run.seed + 1)
@@ -227,6 +232,25 @@ def _find_teacher(
         return task.build_teacher(teachers, data)
     network = build_teacher(teachers, data)
     return network, network
+
+
+def _other_classes(settings: Settings, method: Method, data: Dataset, task: Task) -> tuple[str, ...]:
+    """The names of the teacher's classes where they are not the data's. ValueError where a term takes them for these.
+
+    As many may be others: numbers alone do not tell a bird from a fish.
+    """
+    if not task.answers_classes or settings.teacher is None:
+        return ()
+    others = other_classes([settings.teacher, *settings.more_teachers], data)
+    for term in method.terms:
+        if others and (term.tap, term.teacher_tap) == (LOGITS, None):
+            lacking = [name for name in data.train.class_names if name not in others]
+            raise ValueError(
+                f"{term.name} compares logits, and the teacher knows {few(others, 3)}, but not {few(lacking, 3)} of "
+                f"{data.name}; dtl gives the student a head for the teacher's classes. If they are the same by other "
+                f"names, say with teacher.class_names=[...] what {data.name} calls each of the teacher's, in its order"
+            )
+    return others
 
 
 def _check_mixing(settings: Settings, method: Method) -> None:

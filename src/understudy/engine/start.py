@@ -8,7 +8,7 @@ from understudy.distiller import Distiller
 from understudy.engine import folder, rates
 from understudy.engine.describe import beginning, describe, list_mislabelled, teacher_sha256
 from understudy.engine.display import Display
-from understudy.engine.doctor.quick import look_quickly, refuse_unreadable, tell
+from understudy.engine.doctor.quick import look_at_files, look_quickly, tell
 from understudy.engine.plan import Plan
 from understudy.engine.student_memory import in_words as memory_in_words
 from understudy.engine.teacher_scores import is_known
@@ -31,13 +31,13 @@ def find_facts(
 
     Raises ValueError for images that cannot be decoded, as far as they are looked at.
     """
-    refuse_unreadable(plan.data)
+    of_files = look_at_files(plan.data)
     if not is_known(plan, precision):
         display.say("measuring the teacher ...")
     run_facts = describe(plan, distiller, batches, precision)
     run_facts["student"]["memory"] = memory
     run_facts["processes"] = num_processes()
-    run_facts["findings"] = look_quickly(plan, distiller, precision, run_facts["teacher"])
+    run_facts["findings"] = of_files + look_quickly(plan, distiller, precision, run_facts["teacher"])
     folder.write_json(out / run_files.FACTS, run_facts)
     if plan.data.mislabelled:
         folder.write_json(out / run_files.MISLABELLED, list_mislabelled(plan.data))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from understudy.data import Dataset, Images, batches_in_order
 from understudy.engine import facts
-from understudy.engine.networks import EMBEDDING, build_teacher, locate
+from understudy.engine.networks import EMBEDDING, build_teacher, constants, locate
 from understudy.engine.onnx_file import OnnxFile, open_onnx
 from understudy.models import read_metadata
 from understudy.precision import Precision, choose
@@ -130,6 +130,17 @@ def _with_torch(found: Found, data: Dataset, precision: str) -> Subject:
     )
 
 
+def check_told(found: Found, told: dict[str, Any]) -> None:
+    """ValueError for settings of an ONNX file's network that nothing can be done with, or that the file says itself."""
+    if found.onnx is None:
+        return
+    for key in told:
+        if key not in ("mean", "std"):
+            raise ValueError(f"{found.file} is an ONNX file, whose network is as it is; leave out {key}")
+        if key in found.metadata or found.onnx.takes_pixels:
+            raise ValueError(f"{found.file} says itself how images are normalised; leave out {key}")
+
+
 def _with_onnx(found: Found, onnx: OnnxFile, data: Dataset) -> Subject:
     pairs = zip(onnx.image_shape, data.image_shape, strict=True)
     if any(wanted is not None and wanted != size for wanted, size in pairs):
@@ -137,15 +148,14 @@ def _with_onnx(found: Found, onnx: OnnxFile, data: Dataset) -> Subject:
             f"{found.file} takes images of {_shape(onnx.image_shape)}, {data.name} has {_shape(data.image_shape)}"
         )
     said, channels = found.metadata, data.image_shape[0]
-    mean = tuple(json.loads(said["mean"])) if "mean" in said else data.mean
-    std = tuple(json.loads(said["std"])) if "std" in said else data.std
+    own_mean, own_std = (constants(found.told.get(key), said, key) for key in ("mean", "std"))
     return Subject(
         found=found,
         answer=onnx,
         precision=Precision(device=torch.device("cpu"), dtype=torch.float32, channels_last=False, compile=False),
         parameters=int(said["parameters"]) if "parameters" in said else None,
-        mean=(0.0,) * channels if onnx.takes_pixels else mean,
-        std=(1.0,) * channels if onnx.takes_pixels else std,
+        mean=(0.0,) * channels if onnx.takes_pixels else own_mean or data.mean,
+        std=(1.0,) * channels if onnx.takes_pixels else own_std or data.std,
         takes_pixels=onnx.takes_pixels,
     )
 

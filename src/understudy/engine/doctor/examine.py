@@ -9,7 +9,7 @@ from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.duplicates import conflicts, leaks
 from understudy.engine.doctor.finding import Finding, problems
 from understudy.engine.doctor.labels import labels
-from understudy.engine.doctor.memory import free_bytes, memory
+from understudy.engine.doctor.memory import FEW, free_bytes, memory
 from understudy.engine.doctor.objects import objects
 from understudy.engine.doctor.pair import enlarged, meant_for, shared, sizes
 from understudy.engine.doctor.pictures import blank, unreadable
@@ -17,7 +17,7 @@ from understudy.engine.doctor.positions import positions
 from understudy.engine.doctor.reach import reach
 from understudy.engine.doctor.recipe import recipe
 from understudy.engine.doctor.sample import sample
-from understudy.engine.doctor.scan import scan
+from understudy.engine.doctor.scan import parts_of, scan
 from understudy.engine.doctor.several import several
 from understudy.engine.doctor.steps import try_steps
 from understudy.engine.doctor.teacher import teacher
@@ -53,7 +53,7 @@ def examine(plan: Plan, out: Path | None = None) -> list[Finding]:
 
 def data_findings(plan: Plan) -> list[Finding]:
     """What is wrong with the images and labels."""
-    scans = {"training": scan(plan.data.train), "test": scan(plan.data.test)}
+    scans = {name: scan(part) for name, part in parts_of(plan.data).items()}
     found = [
         *label_findings(plan.data),
         *unreadable(scans),
@@ -98,7 +98,7 @@ def make_case(plan: Plan, precision: Precision) -> Case:
     """What the checks of the networks look at. ValueError where the two cannot be compared."""
     settings, shape = plan.settings, plan.data.image_shape
     distiller = plan.make_distiller(precision)
-    few = min(settings.batch_size, STEP_IMAGES, max(2, STEP_PIXELS // (shape[1] * shape[2])))
+    few = min(settings.batch_size, STEP_IMAGES, max(2 * FEW, STEP_PIXELS // (shape[1] * shape[2])))
     if plan.task.images_per_class:
         few = max(2, few // plan.task.images_per_class) * plan.task.images_per_class
     images, labels = plan.make_batches(precision, batch_size=few, workers=0).batch(1, 0)

@@ -12,6 +12,7 @@ from understudy.engine.live_bytes import peak_bytes
 from understudy.spec.sizes import size_in_words
 
 CHECK = "memory"
+FEW = 2  # the fewest images that BatchNorm learns from
 # Kept free: what kernels take within an operator, and what the allocator cannot join.
 MARGIN = 0.9
 # Numbers that the optimiser keeps for each parameter.
@@ -26,8 +27,6 @@ def memory(case: Case, available: Callable[[torch.device], int]) -> list[Finding
     is too much. Terms whose memory grows with the square of the batch take a little more than that.
     """
     few = len(case.images)
-    if few < 2:
-        return []
     kept = _kept(case)
     lines = [line(case, few) for _ in case.phases()]
     there = MARGIN * available(case.precision.device)
@@ -63,6 +62,9 @@ def _kept(case: Case) -> int:
 def line(case: Case, few: int) -> tuple[float, float]:
     """Bytes of a step that do not depend on the batch, and bytes for each image."""
     _peak(case, few)  # what is made once, on the first call, is no part of it
+    if few < 2 * FEW:
+        # As many are the whole batch. Half of them might be one image, from which BatchNorm learns nothing.
+        return 0.0, _peak(case, few) / few
     half, whole = (_peak(case, count) for count in (few // 2, few))
     slope = max(0.0, (whole - half) / (few - few // 2))
     return whole - slope * few, slope

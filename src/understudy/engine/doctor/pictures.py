@@ -6,6 +6,7 @@ from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.scan import Scan
 from understudy.spec import few
 
+UNREADABLE = "images"
 # A line for each image; more are cut.
 MOST_LISTED = 50
 
@@ -14,11 +15,11 @@ def unreadable(scans: Mapping[str, Scan]) -> list[Finding]:
     """An error that lists all images, of those looked at, that cannot be decoded."""
     troubles = [trouble for one in scans.values() for trouble in one.troubles]
     if not troubles:
-        return [Finding(check="images", severity="fine", found=f"readable: {_parts(scans)}")]
+        return [Finding(check=UNREADABLE, severity="fine", found=f"readable: {_parts(scans)}")]
     count = "1 image" if len(troubles) == 1 else f"{len(troubles):,} images"
     return [
         Finding(
-            check="images",
+            check=UNREADABLE,
             severity="error",
             found=f"{count} cannot be read, looking at {_parts(scans)}: {few(troubles, MOST_LISTED)}",
             why="The run would stop at the first of them.",
@@ -48,7 +49,8 @@ def blank(scans: Mapping[str, Scan]) -> list[Finding]:
 
 
 def _parts(scans: Mapping[str, Scan]) -> str:
-    return " and ".join(f"{one.how_many()} {part} images" for part, one in scans.items())
+    *others, last = [f"{one.how_many()} {part} images" for part, one in scans.items()]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _numbers(indices: list[int]) -> str:

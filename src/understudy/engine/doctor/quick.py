@@ -5,13 +5,14 @@ from typing import Any
 from understudy.data import BoxedImages, Dataset, ImageSet
 from understudy.distiller import Distiller
 from understudy.engine.display import Display
+from understudy.engine.doctor.duplicates import leaks
 from understudy.engine.doctor.examine import data_findings, label_findings, pair_findings
 from understudy.engine.doctor.finding import Finding, problems
 from understudy.engine.doctor.guessing import guessing_by_accuracy
-from understudy.engine.doctor.pictures import unreadable
+from understudy.engine.doctor.pictures import UNREADABLE, unreadable
 from understudy.engine.doctor.positions import named_after
 from understudy.engine.doctor.sample import sample
-from understudy.engine.doctor.scan import scan
+from understudy.engine.doctor.scan import parts_of, scan
 from understudy.engine.doctor.teacher import teacher
 from understudy.engine.plan import Plan
 from understudy.precision import Precision
@@ -49,22 +50,26 @@ def _some(plan: Plan) -> ImageSet | None:
     return sample(plan.data, TEST_IMAGES) if is_asked and not isinstance(plan.data.train, BoxedImages) else None
 
 
-def refuse_unreadable(data: Dataset) -> None:
-    """ValueError that lists the images which cannot be decoded, of those that a few seconds are enough for.
+def look_at_files(data: Dataset) -> list[dict[str, Any]]:
+    """The problems of images in files, of those that a few seconds are enough for, as JSON knows them.
 
-    Images in memory were decoded when they were loaded. Of several processes the first one looks, for all.
+    Images in memory were decoded when they were loaded. Of several processes the first one looks, for all. Raises a
+    ValueError that lists the images which cannot be decoded.
     """
-    (trouble, *_) = of_each(_unreadable(data) if is_first() else "")
-    if trouble:
-        raise ValueError(trouble)
+    (found, *_) = of_each(_of_files(data) if is_first() else [])
+    for one in found:
+        if one["check"] == UNREADABLE:
+            raise ValueError(f"{one['found']}; {one['do']}")
+    return found
 
 
-def _unreadable(data: Dataset) -> str:
-    """What is wrong, and what to do; empty where nothing is."""
-    parts = {"training": data.train, "held-out": data.validation, "test": data.test, "gallery": data.gallery}
-    files = {name: part for name, part in parts.items() if part is not None and not isinstance(part, ImageSet)}
+def _of_files(data: Dataset) -> list[dict[str, Any]]:
+    files = {name: part for name, part in parts_of(data).items() if not isinstance(part, ImageSet)}
     scans = {name: scan(part, seconds=LOOK_AT_FILES_S / len(files)) for name, part in files.items()}
-    return "".join(f"{one.found}; {one.do}" for one in unreadable(scans) if one.severity == "error")
+    found = unreadable(scans) if scans else []
+    if {"training", "test"} <= set(scans):
+        found += leaks(scans["training"], scans["test"])
+    return [one.as_plain() for one in problems(found)]
 
 
 def tell(display: Display, found: list[dict[str, Any]]) -> None:

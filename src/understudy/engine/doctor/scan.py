@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from understudy.data import BoxedImages, ImageFiles, Images, ImageSet
+from understudy.data import BoxedImages, Dataset, ImageFiles, Images, ImageSet
 from understudy.engine.doctor.sample import drawn, shuffled
 
 # Of images that have to be decoded, as many of each part are looked at.
@@ -33,6 +33,12 @@ class Scan:
         """'50,000', or '10,000 of 1,281,167'."""
         seen = len(self.indices)
         return f"{seen:,}" if seen == self.num_images else f"{seen:,} of {self.num_images:,}"
+
+
+def parts_of(data: Dataset) -> dict[str, Images]:
+    """The parts that there are, by what they are called."""
+    parts = {"training": data.train, "held-out": data.validation, "test": data.test, "gallery": data.gallery}
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def scan(images: Images, most_files: int = MOST_FILES, seconds: float = math.inf) -> Scan:
