@@ -437,3 +437,18 @@ def test_one_pair_is_too_few_where_two_are_compared_together():
     student, teacher = Declared((4, 6), (1, 2)), Declared((5, 7), (1, 2))
     with pytest.raises(ValueError, match="fsp compares 2 positions .* there is 1 .*terms.fsp.positions="):
         find_sites(with_positions("fsp", "convs.0=convs.0"), student, teacher, IMAGES)
+
+
+def test_what_a_relation_of_images_needs_of_them_comes_from_all_processes():
+    seen = []
+
+    def distance(own, wanted, labels):
+        seen.append((own.shape[0], wanted.shape[0], labels.tolist()))
+        return own.sum()
+
+    term = Term(name="relation", tap="embedding", distance=distance, needs=("labels",), across_images=True)
+    student, teacher = (Declared((4,), (2,)) for _ in range(2))
+    comparison = Comparison(term, student, teacher, torch.zeros(2, 3, 8, 8))
+    features = {"before:fc": torch.ones(2, 4)}
+    comparison(features, [torch.ones(2, 4)], {"labels": torch.tensor([1, 3])}, lambda own: torch.cat([own, own]))
+    assert seen == [(4, 4, [1, 3, 1, 3])]

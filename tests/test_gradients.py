@@ -46,6 +46,17 @@ def test_gradients_taken_inside_autocast_are_those_taken_outside():
     torch.testing.assert_close(inside, outside)
 
 
+def test_gradients_too_small_for_float16_are_not_lost():
+    """As in a loop with a loss scaler, which scales after these are taken."""
+    torch.manual_seed(0)
+    weight, values = nn.Parameter(torch.randn(16, 4)), torch.randn(8, 16)
+    with torch.autocast("cpu", torch.float16):
+        loss = 1e-8 * (values @ weight).sum()
+        (found,) = gradients_of(loss, [weight])
+    expected = 1e-8 * values.sum(dim=0)[:, None].expand(16, 4)
+    torch.testing.assert_close(found, expected, rtol=2e-2, atol=0.0)
+
+
 def test_the_norm_is_that_of_all_gradients_as_one_vector():
     gradients = [torch.tensor([[1.0, -2.0]]), None, torch.tensor(4.0), torch.tensor([2.0])]
     assert norm_of(gradients).item() == pytest.approx(5.0)
@@ -178,9 +189,10 @@ def test_a_layer_that_only_the_clipped_term_reaches_learns_nothing():
 
 
 def test_with_nothing_to_clip_to_the_way_out_is_named():
-    distiller = make(adjust(find("kd_only"), terms={"kd": {"clip": True}}))
-    with pytest.raises(ValueError, match=r"nothing to clip kd to; add labels or another term, or set .*clip=false"):
-        distiller(*batch())
+    told = r"phase 'train' has nothing to clip kd to; add labels or another term, or set .*clip=false"
+    for name in ("kd_only", "ab+kd"):  # before a phase that comes earlier has learnt anything
+        with pytest.raises(ValueError, match=told):
+            adjust(find(name), terms={"kd": {"clip": True}})
 
 
 def test_a_clipped_distiller_answers_the_plain_loss_where_no_gradients_are_taken():

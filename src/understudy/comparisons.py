@@ -148,6 +148,8 @@ class Comparison(nn.Module):
         own = [self._student(index, site, student) for index, site in enumerate(self.sites)]
         if term.across_images:
             own, wanted = [share(tensor) for tensor in own], [share(tensor) for tensor in wanted]
+            of_images = {name: extras[name] for name in term.needs if isinstance(extras.get(name), Tensor)}
+            extras = {**extras, **{name: share(tensor) for name, tensor in of_images.items()}}
         options = chosen_options(term.distance, term)
         total = 0.0
         for number, (window, weight) in enumerate(

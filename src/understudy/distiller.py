@@ -106,17 +106,27 @@ class Distiller(nn.Module):
         """Keep these parameters, named as in `named_parameters`, as they are in every phase: they get no gradient.
 
         A BatchNorm all of whose parameters are frozen keeps its running statistics as well and uses them: it stays in
-        evaluation mode. Call this before `compile`.
+        evaluation mode. So does one without parameters in a frozen module. Call this before `compile`.
         """
         chosen = [parameter for name, parameter in self.named_parameters() if name in names]
         self._frozen += chosen
         self._learnt_before += [parameter for parameter in chosen if parameter.requires_grad]
         frozen = {id(parameter) for parameter in self._frozen}
-        for module in self.modules():
-            own = [id(parameter) for parameter in module.parameters(recurse=False)]
-            if isinstance(module, BATCH_NORMS) and own and frozen.issuperset(own):
-                self._resting.append(module)
+        for name, module in self.named_modules():
+            if isinstance(module, BATCH_NORMS):
+                own = [id(parameter) for parameter in self._parameters_around(name)]
+                if own and frozen.issuperset(own):
+                    self._resting.append(module)
         self.enter(self.phase_index)
+
+    def _parameters_around(self, name: str) -> list[nn.Parameter]:
+        """Those of the module of this name, or else of the innermost one around it that has some."""
+        while name:
+            found = [*self.get_submodule(name).parameters()]
+            if found:
+                return found
+            name = name.rpartition(".")[0]
+        return []
 
     def at(self, progress: float, epochs: float) -> None:
         """Where the phase stands: the share of its steps that is done, and the epochs. Weights that move follow it."""
@@ -266,11 +276,6 @@ class Distiller(nn.Module):
         if not clipped:
             return torch.stack(list(terms.values())).sum()
         main = [value for name, value in terms.items() if name not in clipped]
-        if not main:
-            raise ValueError(
-                f"phase {self.phase.name!r} has nothing to clip {', '.join(sorted(clipped))} to; "
-                f"add labels or another term, or set terms.NAME.clip=false"
-            )
         student = [p for p in self.student.parameters() if p.requires_grad]
         own = {id(parameter) for parameter in student}
         others = [p for p in self.phase_parameters() if id(p) not in own]

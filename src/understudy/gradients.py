@@ -10,15 +10,23 @@ from understudy.ops import full_precision
 from understudy.processes import mean_over_processes
 
 Gradients = Sequence[Tensor | None]
+# A power of two, which changes no digit: gradients of a mean over images are below float16's smallest numbers, and far
+# from its largest.
+HALF_SCALE = 2.0**12
 
 
 def gradients_of(loss: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor | None]:
     """The gradient at each parameter, None where the loss does not reach it; the graph is kept."""
     if not loss.requires_grad:
         return [None] * len(parameters)
+    device = loss.device.type
+    is_half = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
+    # A loss scaler scales what comes after this; here small gradients would be lost on their way through float16.
+    scale = HALF_SCALE if is_half else 1.0
     # Backward belongs outside autocast, which would lower its products once more.
     with full_precision(loss):
-        return list(torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True))
+        found = torch.autograd.grad(loss * scale, parameters, retain_graph=True, allow_unused=True)
+    return [one if one is None else one / scale for one in found] if is_half else list(found)
 
 
 def norm_of(gradients: Gradients) -> Tensor:

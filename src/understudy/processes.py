@@ -139,15 +139,15 @@ def mean_over_parts(means: Sequence[float], count: int) -> list[float]:
 
 
 @torch.no_grad()
-def like_first(network: torch.nn.Module) -> None:
-    """Give the network the first process's statistics, such as BatchNorm's; its weights are alike in all."""
+def like_first(tensors: Iterable[Tensor]) -> None:
+    """Give these the first process's values, where they are numbers with a point: parameters and statistics."""
     if num_processes() == 1:
         return
-    for buffer in network.buffers():
-        if buffer.is_floating_point():
-            firsts = buffer.contiguous()
+    for tensor in tensors:
+        if tensor.is_floating_point():
+            firsts = tensor.contiguous()
             dist.broadcast(firsts, 0)
-            buffer.copy_(firsts)
+            tensor.copy_(firsts)
 
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:

@@ -1,6 +1,7 @@
 """Batches of files: what is shown depends on seed, epoch and image, and on nothing else."""
 
 import multiprocessing
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -9,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from understudy.data import Crops, FileBatches, ImageFiles
+from understudy.data import Crops, FileBatches, ImageFiles, decoding
 from understudy.data.file_batches import files_in_order
+from understudy.spec import RunFailedError
 
 MEAN, STD = (120.0, 110.0, 100.0), (60.0, 70.0, 80.0)
 CROPS = Crops(size=8)
@@ -189,6 +191,32 @@ def test_a_broken_image_is_one_message_that_names_it(workers):
     with pytest.raises(ValueError) as caught:
         list(made.epoch(1)) + list(made.epoch(2))
     assert str(caught.value) == "noise/111.png is broken"
+    made.close()
+
+
+@pytest.mark.parametrize(("room", "left"), [(3 + 2 * 2, 2), (3 + 2, 1), (4, 0)])
+def test_no_more_processes_than_shared_memory_has_room_for(monkeypatch, tmp_path, room, left):
+    """Room for so many batches; a process without it would wait for ever."""
+    usage = shutil.disk_usage(tmp_path)._replace(free=room * 4 * 3 * 8 * 8)
+    monkeypatch.setattr(decoding, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(decoding.shutil, "disk_usage", lambda path: usage)
+    made = batches(workers=3)
+    with pytest.warns(UserWarning, match=f"{left} of 3 worker processes .* --shm-size"):
+        images, _ = joined(made.epoch(1))
+    assert len(multiprocessing.active_children()) == left
+    made.close()
+    assert torch.equal(images, joined(batches().epoch(1))[0])
+
+
+def test_a_process_that_is_ended_from_outside_ends_the_run_with_what_to_do():
+    made = batches(noise(400), workers=2)
+    epoch = made.epoch(1)
+    next(epoch)
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join()
+    with pytest.raises(RunFailedError, match=r"a process that decodes images was ended.*data.workers=0"):
+        list(epoch)
     made.close()
 
 

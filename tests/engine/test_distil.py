@@ -71,6 +71,15 @@ def test_a_network_with_another_number_of_classes_is_an_error(teacher, tmp_path)
         distil(MyStudent(7), teacher, "digits", folder=tmp_path / "run")
 
 
+def test_a_student_with_nothing_to_train_is_told(teacher, tmp_path):
+    data = load_data("digits", per_class=5)
+    with pytest.raises(ValueError, match="nothing to train: its parameters are the teacher's"):
+        distil(teacher, teacher, data, folder=tmp_path / "same", quiet=True)
+    resting = build("digits-1x4", num_classes=10, in_channels=1).requires_grad_(False)
+    with pytest.raises(ValueError, match=r"none of its parameters requires a gradient; .*requires_grad_\(True\)"):
+        distil(resting, teacher, data, folder=tmp_path / "resting", quiet=True)
+
+
 def test_a_misspelt_setting_is_an_error(teacher, tmp_path):
     with pytest.raises(ValueError, match="nearest: optim.lr"):
         distil(MyStudent(), teacher, "digits", folder=tmp_path / "run", optim__lrr=0.1)

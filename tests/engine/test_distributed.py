@@ -17,7 +17,8 @@ from understudy.spec import read_settings
 from understudy.tasks import choose_task
 
 # `plain` has no BatchNorm, which would see half a batch, and draws nothing: two processes are to learn the same but for
-# rounding. While there is a file `stop`, the second process is asked to stop in its 14th step.
+# rounding, though each of them builds other weights. While there is a file `stop`, the second process is asked to stop
+# in its 14th step.
 NETWORK = """
 import os, pathlib, signal
 import torch
@@ -30,7 +31,7 @@ class Net(nn.Sequential):
             os.kill(os.getpid(), signal.SIGTERM)
         return super().forward(images)
 def plain(num_classes, in_channels=1, drop=0.0):
-    torch.manual_seed(3)
+    torch.manual_seed(3 + int(os.environ.get("RANK", "0")))
     return Net(nn.Conv2d(in_channels, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 16, 3, stride=2, padding=1),
         nn.ReLU(), nn.Dropout(drop), nn.Flatten(), nn.Linear(256, num_classes))
 def dropping(num_classes, in_channels=1):
@@ -153,7 +154,7 @@ def test_processes_share_what_is_measured_where_each_has_an_image(settings, monk
     wanted, parts = plan.task.measure(plan.assembled, images, plan.data, exact), []
     for module in (processes, scores):
         monkeypatch.setattr(module, "num_processes", lambda: 3)
-    monkeypatch.setattr(scores, "like_first", lambda network: None)
+    monkeypatch.setattr(scores, "like_first", lambda tensors: None)
     monkeypatch.setattr(scores, "mean_over_parts", lambda means, count: parts.append((count, means)) or means)
     for rank in range(3):
         monkeypatch.setattr(processes.dist, "get_rank", lambda rank=rank: rank)

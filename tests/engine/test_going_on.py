@@ -93,6 +93,15 @@ with folder.held(Path(sys.argv[1])):
 """
 
 
+def test_a_student_that_is_built_otherwise_by_now_is_told(digits, tmp_path):
+    common = {"data": digits, "method": "kd", "epochs": 2, "folder": tmp_path / "run", "batch_size": 25}
+    with pytest.raises(StoppedError):
+        distil(student(), teacher(0), **common, display=stops_after(2))
+    wider = build("digits-1x6", num_classes=10, in_channels=1)
+    with pytest.raises(ValueError, match=r"another network of the same name: stage1.* there, .* give another folder"):
+        distil(wider, teacher(0), **common, quiet=True)
+
+
 @pytest.mark.slow  # it starts processes
 def test_two_processes_do_not_carry_out_one_run(settings, tmp_path):
     command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]

@@ -1,7 +1,12 @@
 """Runs with other optimisers and schedules than the default."""
 
+import copy
+import random
+
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from tests.engine.stopping import stops_after
 from understudy.engine import execute
@@ -52,3 +57,36 @@ def test_adamw_with_cosine_learns(tmp_path):
     result = run(tmp_path / "run", "epochs=30", "optim.opt=adamw", "optim.lr=0.01", "optim.sched=cosine")
     # Sixty steps; one in ten is right by chance.
     assert result.accuracy_pct > 40.0
+
+
+class Skipping(nn.Module):
+    """Some blocks are left out at random in training, which Python and numpy draw; each has its part of the answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)) for _ in range(3))
+
+    def forward(self, images):
+        draws = random.random(), np.random.rand(), 1.0
+        kept = [block for block, draw in zip(self.blocks, draws, strict=True) if draw > 0.5 or not self.training]
+        return torch.stack([block(images) for block in kept]).sum(dim=0)
+
+
+def test_layers_that_are_reached_later_than_others_learn_and_a_run_goes_on_with_their_draws(tmp_path):
+    """The fused SGD of torch takes no gradient of a parameter that was left out of its first step."""
+
+    def skip(out, display=None):
+        torch.manual_seed(0)
+        student = Skipping()
+        before = copy.deepcopy(student.state_dict())
+        found = execute(
+            read_settings(options=BASE, words=[*WORDS, "run.seed=0"]), out, student=student, display=display
+        )
+        assert all(not torch.equal(before[name], value) for name, value in found.student.state_dict().items())
+        return weights(found)
+
+    whole = skip(tmp_path / "whole")
+    for last in (1, 2, 4):
+        with pytest.raises(StoppedError):
+            skip(tmp_path / str(last), display=stops_after(last))
+        assert torch.equal(skip(tmp_path / str(last)), whole)

@@ -121,6 +121,15 @@ def test_what_is_frozen_gets_no_gradient_and_its_batchnorms_keep_their_statistic
     assert not torch.equal(after["stage2.1.running_mean"], before["stage2.1.running_mean"])
 
 
+def test_a_batchnorm_without_parameters_rests_with_the_layers_around_it():
+    student = build("digits-2x4", num_classes=10, in_channels=1)
+    for stage in (student.stage1, student.stage2):
+        stage[1] = torch.nn.BatchNorm2d(stage[1].num_features, affine=False)
+    made = Distiller(student, None, find("none"), IMAGES)
+    rates.freeze(made, {"stage1": 0.0}, IMAGES)
+    assert not student.stage1[1].training and student.stage2[1].training
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -139,6 +139,15 @@ def test_margin_relu_without_weights_takes_a_standard_normal():
     torch.testing.assert_close(module.margin_C, torch.full((5,), -math.sqrt(2 / math.pi)))
 
 
+def test_margin_relu_of_a_batchnorm_without_bias_has_its_numbers_where_the_weight_is(generator):
+    norm = nn.BatchNorm2d(5, bias=False, dtype=torch.float64)
+    norm.weight.data.uniform_(0.5, 2.0, generator=generator)
+    centred = nn.BatchNorm2d(5, dtype=torch.float64)
+    centred.load_state_dict({**norm.state_dict(), "bias": torch.zeros(5, dtype=torch.float64)})
+    module, expected = (MarginReLU((2, 5, 3, 4), one) for one in (norm, centred))
+    assert module.margin_C.dtype == torch.float64 and torch.equal(module.margin_C, expected.margin_C)
+
+
 def test_margin_relu_of_minus_infinity_changes_nothing_and_of_zero_is_a_relu(norm, generator):
     feature = torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.float64)
     module = MarginReLU(feature.shape, norm)

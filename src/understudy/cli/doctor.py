@@ -17,6 +17,7 @@ from understudy.cli.options import (
     Out,
     PrecisionOption,
     Seed,
+    Seeds,
     Student,
     Teacher,
     TeacherCacheOption,
@@ -24,7 +25,7 @@ from understudy.cli.options import (
     Weights,
     Words,
 )
-from understudy.cli.run import check_method_is_named, default_name, distill_options, print_settings
+from understudy.cli.run import check_method_is_named, default_name, distill_options, print_settings, resolved
 from understudy.spec import Settings, check_file, read_settings
 
 
@@ -42,6 +43,7 @@ def doctor(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     seed: Seed = None,
+    seeds: Seeds = 1,
     precision: PrecisionOption = None,
     out: Out = None,
     config: Config = None,
@@ -54,7 +56,8 @@ def doctor(
 
     Looks at the teacher (its accuracy, the order of its classes, its normalisation), at what is compared (positions,
     the length of each term's gradient, what gradients reach), at memory, and at the images (unreadable, blank, in train
-    and test alike) and their labels. Exit status 1 where something would fail or teach nonsense, else 0.
+    and test alike) and their labels. Of several seeds the first one's run is looked at. Exit status 1 where something
+    would fail or teach nonsense, else 0.
 
     Example: understudy doctor --teacher runs/teacher --student wrn16-2 --method ab+kd --data cifar10 --epochs 1+5
     """
@@ -75,7 +78,7 @@ def doctor(
     settings = read_settings(file=config, options=options, words=words or [])
     check_method_is_named(settings)
     if dry_run:
-        print_settings(settings)
+        print_settings(resolved(settings))
         return
     if _examine(settings, out or Path("runs") / default_name(settings), json_file):
         raise typer.Exit(1)

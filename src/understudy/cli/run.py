@@ -187,7 +187,7 @@ def _run(
     settings = read_settings(file=config, options=options, words=words or [])
     check_method_is_named(settings)
     if dry_run:
-        print_settings(_resolved(settings))
+        print_settings(resolved(settings))
         return
     out = out and out.expanduser()
     if seeds == 1:
@@ -253,7 +253,7 @@ def check_method_is_named(settings: Settings) -> None:
         )
 
 
-def _resolved(settings: Settings) -> Settings:
+def resolved(settings: Settings) -> Settings:
     """With its epochs divided between the method's phases. ValueError for what the method does not have."""
     from understudy.methods import chosen
 

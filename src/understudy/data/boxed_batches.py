@@ -82,6 +82,7 @@ class BoxedDecoder:
         fit.prepare()
         self.files = files
         self.fit = fit
+        self.side = fit.size
         self.keeps_difficult = keeps_difficult
 
     def __getitem__(self, key: Key) -> tuple[Tensor, list[Target]] | str:

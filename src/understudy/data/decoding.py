@@ -1,11 +1,16 @@
 """Worker processes that decode and crop batches of images ahead of time."""
 
 import atexit
+import contextlib
 import functools
 import os
+import shutil
 import signal
+import sys
+import warnings
 import weakref
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -17,12 +22,16 @@ from understudy.data.crops import Crops
 from understudy.data.image_files import ImageFiles
 from understudy.data.seeds import seed_of
 from understudy.processes import processes_here
+from understudy.spec import RunFailedError
 
 # A batch of the set: the images' indices, and the words from which what is drawn for each of them follows; None for
 # the middle of the images. An index of N more is the same image of the N, for which something else is drawn.
 Key = tuple[Tensor, str | None]
 
 MOST_WORKERS = 16
+AHEAD = 2  # batches that each process has decoded before they are asked for
+CHANNELS = 3
+SHARED_MEMORY = Path("/dev/shm")
 
 
 def usable_cores() -> int:
@@ -48,20 +57,11 @@ class Decoding:
 
     def __init__(self, decoder: Any, *, workers: int, pin: bool):
         self._decoder = decoder
+        self._workers = workers
+        self._pin = pin
         self._keys: list[Key] = []
         self._turn = 0
-        self._loader: Any = DataLoader(
-            self._decoder,
-            batch_size=None,  # a key is a whole batch
-            sampler=self._keys,
-            num_workers=workers,
-            prefetch_factor=2 if workers else None,
-            persistent_workers=workers > 0,
-            pin_memory=pin,
-            worker_init_fn=_leave_signals_to_the_run,
-            # Otherwise every epoch draws a number from torch's own generator, which a run that goes on would notice.
-            generator=torch.Generator(),
-        )
+        self._loader: Any = None
         self._at_exit = functools.partial(_close, weakref.ref(self))
 
     def read(self, keys: Sequence[Key]) -> Iterator[Any]:
@@ -69,14 +69,16 @@ class Decoding:
         self._turn += 1
         turn = self._turn
         self._keys[:] = keys
-        if self._loader._iterator is None:
+        if self._loader is None:
+            self._loader = self._started(max((len(indices) for indices, _ in keys), default=0))
             # A program that ends without `close` would wait for ever: multiprocessing ends what is left with a signal,
             # and the processes leave the first one to the run.
             atexit.register(self._at_exit)
-        for found in self._loader:
-            yield _checked(found)
-            if turn != self._turn:
-                raise RuntimeError("these images are no longer decoded: another epoch was begun since")
+        with _told_of_ended_workers():
+            for found in self._loader:
+                yield _checked(found)
+                if turn != self._turn:
+                    raise RuntimeError("these images are no longer decoded: another epoch was begun since")
 
     def one(self, key: Key) -> Any:
         """A single batch, decoded in this process; a `read` goes on undisturbed."""
@@ -86,10 +88,61 @@ class Decoding:
         """The processes end; the next `read` would start others."""
         atexit.unregister(self._at_exit)
         self._turn += 1
-        processes, self._loader._iterator = self._loader._iterator, None
-        if processes is not None:
+        loader, self._loader = self._loader, None
+        if loader is not None and loader._iterator is not None and self._workers:
             # torch has no other name for it; without, they would end with the last reference to the loader.
-            processes._shutdown_workers()
+            loader._iterator._shutdown_workers()
+
+    def _started(self, batch_size: int) -> Any:
+        """torch's loader; its processes start when it is asked first."""
+        self._workers = _fitting(self._workers, batch_size * CHANNELS * self._decoder.side**2)
+        return DataLoader(
+            self._decoder,
+            batch_size=None,  # a key is a whole batch
+            sampler=self._keys,
+            num_workers=self._workers,
+            prefetch_factor=AHEAD if self._workers else None,
+            persistent_workers=self._workers > 0,
+            pin_memory=self._pin,
+            worker_init_fn=_leave_signals_to_the_run,
+            # Python 3.14 no longer does that by itself: each process would import the user's program anew.
+            multiprocessing_context="fork" if self._workers and sys.platform == "linux" else None,
+            # Otherwise every epoch draws a number from torch's own generator, which a run that goes on would notice.
+            generator=torch.Generator(),
+        )
+
+
+def _fitting(workers: int, batch_bytes: int) -> int:
+    """As many processes as have room for their batches in the memory through which they hand them over.
+
+    A container has 64 MiB of it where nobody says more; without room a process would wait for ever, or be ended.
+    """
+    if not workers or not SHARED_MEMORY.is_dir():
+        return workers
+    free = shutil.disk_usage(SHARED_MEMORY).free // processes_here()
+    # Two ahead for each process, and those that are looked at and copied.
+    fitting = max(0, min(workers, (free // max(1, batch_bytes) - 3) // AHEAD))
+    if fitting < workers:
+        warnings.warn(
+            f"{fitting} of {workers} worker processes decode images: {SHARED_MEMORY} has {free / 2**20:,.0f} MiB for "
+            f"batches of {batch_bytes / 2**20:,.0f} MiB (docker run --shm-size=8g gives a container more)",
+            stacklevel=2,
+        )
+    return fitting
+
+
+@contextlib.contextmanager
+def _told_of_ended_workers() -> Iterator[None]:
+    """A RunFailedError where a process that decodes was ended from outside."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise RunFailedError(
+            f"a process that decodes images was ended, most likely for want of memory ({error}); with fewer "
+            f"(data.workers=2) or none (data.workers=0) the same run goes on"
+        ) from error
 
 
 def _close(decoding: "weakref.ref[Decoding]") -> None:
@@ -105,6 +158,7 @@ class CropDecoder:
         crops.prepare()
         self.files = files
         self.crops = crops
+        self.side = crops.size
 
     def __getitem__(self, key: Key) -> Tensor | str:
         """The batch, or what is wrong: an exception would come back with the process's traceback in its message."""

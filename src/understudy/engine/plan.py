@@ -10,6 +10,7 @@ from torch import nn
 from understudy.data import Dataset, Loading, TrainingBatches, load
 from understudy.distiller import Distiller
 from understudy.engine import facts, rates
+from understudy.engine.checkpoint import seed_everything
 from understudy.engine.narrow import find_narrow_convolution
 from understudy.engine.networks import begin_with_parts, build_student, build_teacher, other_classes
 from understudy.engine.refusal import check_batch_of_one, check_size
@@ -151,7 +152,7 @@ def make_plan(
     data = data or load_data(settings)
     task.check_data(data)
     # The student's random weights depend on the seed alone, so that runs of different methods can be paired.
-    torch.manual_seed(settings.run.seed)
+    seed_everything(settings.run.seed)
     left_random: list[str] = []
     if student is None:
         student, left_random = build_student(settings.student, data, task.adapt)
@@ -171,9 +172,9 @@ def make_plan(
     if settings.student.from_teacher:
         knows_others = bool(others) or outputs["teacher"][1]["classes"] != data.num_classes
         left_random = begin_with_parts(student, teacher, data, knows_others=knows_others)
-    torch.manual_seed(settings.run.seed + 2)
+    seed_everything(settings.run.seed + 2)
     objective = task.make_objective(student, torch.zeros(2, *shapes["student"]), data)
-    torch.manual_seed(settings.run.seed + 1)
+    seed_everything(settings.run.seed + 1)
     return Plan(
         settings=_with_rates(settings, _of_parameters(task.rates(student), objective)),
         method=method,

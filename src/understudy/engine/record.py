@@ -92,8 +92,12 @@ class Record:
     def write(self, kind: str, **values: Any) -> None:
         """Append one line."""
         line = {"kind": kind, **values}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            # A full disk's own error names no file.
+            raise OSError(error.errno or 0, error.strerror or str(error), str(self.path)) from error
         self.send(line)
 
     def state(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A run from its settings to the student in its folder."""
 
 import contextlib
+import itertools
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -29,7 +30,6 @@ from understudy.engine.record import Record
 from understudy.engine.seen import keep_seen
 from understudy.engine.selection import select_images
 from understudy.engine.start import announce, find_facts, read_facts
-from understudy.engine.state import Place
 from understudy.engine.student_memory import student_memory
 from understudy.engine.student_size import images_scaled
 from understudy.engine.teacher_cache import TeacherCache
@@ -38,7 +38,7 @@ from understudy.engine.variation import Variation
 from understudy.methods import Method
 from understudy.models import load_weights
 from understudy.precision import Precision, can_compile, threads_for
-from understudy.processes import is_first, joined, num_processes
+from understudy.processes import is_first, joined, like_first, num_processes
 from understudy.spec import RunFailedError, Settings, check_folder, read_object, run_files
 from understudy.spec.scores import in_words
 
@@ -121,6 +121,7 @@ def _execute(
 
 def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> dict[str, Any]:
     """Train, from the folder's checkpoint where there is one, and measure; the summary."""
+    _check_learns(plan)
     precision = _precision(plan, out)
     # Before anything goes to the device, and before anything reads the networks.
     memory = student_memory(plan.student, plan.shapes["student"])
@@ -135,6 +136,18 @@ def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> 
             display.say(f"batches of {batches.batch_size}, which is all images: batch_size={plan.settings.batch_size}")
         with _attached(plan, precision) as (distiller, agreement):
             return _train(plan, out, distiller, agreement, precision, batches, memory, display, until)
+
+
+def _check_learns(plan: Plan) -> None:
+    """ValueError for a student that has nothing to train, before anything is computed; the teacher rests."""
+    taught_by = {id(parameter) for parameter in plan.teacher.parameters()} if plan.teacher is not None else set()
+    own = [parameter for parameter in plan.student.parameters() if parameter.requires_grad]
+    if not any(id(parameter) not in taught_by for parameter in own):
+        why = "its parameters are the teacher's" if own else "none of its parameters requires a gradient"
+        raise ValueError(
+            f"the student has nothing to train: {why}; give another network, "
+            "or student.requires_grad_(True) where it taught an earlier run"
+        )
 
 
 def _precision(plan: Plan, out: Path) -> Precision:
@@ -177,6 +190,9 @@ def _train(
     until: float | None,
 ) -> dict[str, Any]:
     record, saved = Record(out), checkpoint.load(out)
+    # Networks of one's own may begin elsewhere in each process.
+    networks = [network for network in (distiller, plan.assembled, plan.whole_teacher) if network is not None]
+    like_first(tensor for network in networks for tensor in itertools.chain(network.parameters(), network.buffers()))
     if saved is None:
         record.start()
         run_facts = find_facts(plan, out, distiller, batches, precision, memory, display)
@@ -221,22 +237,25 @@ def _train(
     with open_trackers(names, plan.settings, out, first_step, display.say) as trackers:
         record.send = trackers.send
         try:
-            place = _told(loop, saved)
+            with _told(loop, first_step):
+                place = loop.run(saved)
         finally:
             display.stop()
     # Before the summary: a run that has one is finished, and nothing of it is made any more.
     _keep_seen(plan, precision, out, display)
-    return finish(out, plan, precision, place, run_facts, agreement)
+    with _told(loop, first_step=-1):
+        return finish(out, plan, precision, place, run_facts, agreement)
 
 
-def _told(loop: Loop, saved: dict[str, Any] | None) -> Place:
-    """Train. A ValueError that is not ours is a mistake in a network, method or library, and keeps its traceback.
+@contextlib.contextmanager
+def _told(loop: Loop, first_step: int) -> Iterator[None]:
+    """Training and measuring. A ValueError that is not ours is a mistake in a network, method or library.
 
-    Ours is a mistake in what was asked before the first step, such as an image that cannot be read after it.
+    It keeps its traceback. Ours is a mistake in what was asked before the first step, such as an image that cannot be
+    read after it.
     """
-    first_step = saved["place"]["step"] if saved is not None else 0
     try:
-        return loop.run(saved)
+        yield
     except ValueError as error:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         is_ours = str(frame.f_globals.get("__name__")).partition(".")[0] == "understudy"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR
@@ -14,7 +15,7 @@ def make_optimizer(parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]]
     """The optimiser of the phase's parameters or groups of them (`engine.rates`), a step in one kernel for each."""
     if settings.opt == "adamw":
         return AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
-    return SGD(
+    optimizer = SGD(
         parameters,
         lr=settings.lr,
         momentum=settings.momentum,
@@ -22,6 +23,22 @@ def make_optimizer(parameters: Sequence[nn.Parameter] | Sequence[dict[str, Any]]
         weight_decay=settings.weight_decay,
         fused=True,
     )
+    if settings.momentum > 0:
+        optimizer.register_step_pre_hook(_begin_momentum)
+    return optimizer
+
+
+def _begin_momentum(optimizer: Optimizer, *given: Any) -> None:
+    """Of parameters that are reached for the first time after others, as layers that are left out at random are.
+
+    torch's fused SGD knows no such ones; no momentum is what the others set out from as well.
+    """
+    for group in optimizer.param_groups:
+        reached = [parameter for parameter in group["params"] if parameter.grad is not None]
+        fresh = [one for one in reached if optimizer.state[one].get("momentum_buffer") is None]
+        if 0 < len(fresh) < len(reached):
+            for parameter in fresh:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter.grad)
 
 
 def make_schedule(optimizer: Optimizer, settings: OptimSettings, num_steps: int) -> LRScheduler:

@@ -13,7 +13,7 @@ def scores_on(task: Task, network: nn.Module, images: Images, data: Dataset, pre
     if num_processes() == 1 or not task.is_mean or len(images) < num_processes():
         return task.measure(network, images, data, precision)
     # It is the first process's statistics of BatchNorm that are kept.
-    like_first(network)
+    like_first(network.buffers())
     part = images.subset(own_range(len(images)))
     found = task.measure(network, part, data, precision)
     return dict(zip(found, mean_over_parts([*found.values()], len(part)), strict=True))

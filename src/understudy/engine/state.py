@@ -13,6 +13,7 @@ from understudy.engine import checkpoint
 from understudy.engine.auto_rates import AutoRates
 from understudy.engine.record import Record
 from understudy.engine.variation import Variation
+from understudy.spec import few
 
 
 @dataclass
@@ -66,6 +67,7 @@ class State:
     def put_back(self, saved: dict[str, Any]) -> Place:
         """Networks, log and rates as they were; where the run was."""
         distiller = self.distiller
+        _check_same(distiller.student, saved["student"])
         distiller.student.load_state_dict(saved["student"])
         if isinstance(distiller.objective, nn.Module):
             distiller.objective.load_state_dict(saved["objective"])
@@ -87,3 +89,16 @@ class State:
         """The teacher's state where the method moves its statistics; nothing elsewhere."""
         teacher = self.distiller.teacher
         return teacher.state_dict() if teacher is not None and self.distiller.method.teacher_mode == "train" else {}
+
+
+def _check_same(student: nn.Module, saved: dict[str, Tensor]) -> None:
+    """ValueError where the student is built otherwise than the one whose run is to go on."""
+    own = {name: tuple(value.shape) for name, value in student.state_dict().items()}
+    there = {name: tuple(value.shape) for name, value in saved.items()}
+    other = [name for name in {**own, **there} if own.get(name) != there.get(name)]
+    if other:
+        told = [f"{name} is {there.get(name, 'not')} there, {own.get(name, 'not')} here" for name in other]
+        raise ValueError(
+            f"the run that is to go on trained another network of the same name: {few(told, 3)}; "
+            f"give another folder with --out"
+        )

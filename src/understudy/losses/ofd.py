@@ -82,8 +82,8 @@ def moments(norm: nn.Module, num_channels: int) -> tuple[Tensor, Tensor]:
 
     Raises ValueError where it has not C = `num_channels` of them.
     """
-    mean_C = norm.bias.detach() if isinstance(norm.bias, Tensor) else torch.zeros(num_channels)
-    std_C = norm.weight.detach() if isinstance(norm.weight, Tensor) else torch.ones_like(mean_C)
+    std_C = norm.weight.detach() if isinstance(norm.weight, Tensor) else torch.ones(num_channels)
+    mean_C = norm.bias.detach() if isinstance(norm.bias, Tensor) else torch.zeros_like(std_C)
     for values_C in (mean_C, std_C):
         if values_C.shape != (num_channels,):
             raise ValueError(

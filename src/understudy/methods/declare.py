@@ -119,12 +119,23 @@ class Method:
     notes: str = ""
 
     def __post_init__(self) -> None:
-        """ValueError where terms of one name differ: what is built for a term serves all phases that it is in."""
+        """ValueError where terms of one name differ: what is built for a term serves all phases that it is in.
+
+        And for a phase whose terms are all to be no longer than something else, which is not there.
+        """
         for name, term in ((one.name, one) for phase in self.phases for one in phase.guides + phase.terms):
             if term != self._term(name):
                 raise ValueError(
                     f"{self.title} has two terms {name!r} that are not the same; give one of them another name, as in "
                     f"replace(term, name={name + '_later'!r})"
+                )
+
+        for phase in self.phases:
+            others = phase.guides or phase.labels or not all(term.clip for term in phase.terms)
+            if phase.terms and not others:
+                raise ValueError(
+                    f"phase {phase.name!r} has nothing to clip {', '.join(term.name for term in phase.terms)} to; "
+                    f"add labels or another term, or set terms.NAME.clip=false"
                 )
 
     def _term(self, name: str) -> "Term":
