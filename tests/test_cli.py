@@ -272,6 +272,17 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(call, tmp_path, 
     assert not list(tmp_path.rglob("metrics.jsonl"))
 
 
+def test_tilde_is_the_home_folder_wherever_a_path_is_given(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    words = ("--model", "digits-1x4", "--epochs", 1, "data.per_class=5")
+    status, _, error = call("train", *words, "--out=~/runs/one")
+    assert status == 0 and (tmp_path / "home/runs/one/summary.json").exists(), error
+    status, _, error = call("report", "~/runs/one", "--out=~/page.html")
+    assert (tmp_path / "home/page.html").exists() or "~/runs/one" in error
+    status, _, error = call("train", *words, "data.folder=~nobody_of_this_name", "data.name=cifar10")
+    assert status == 2 and "Traceback" not in error and "~nobody_of_this_name" in error
+
+
 def test_square_brackets_in_a_path_are_printed_as_they_are(call, tmp_path):
     status, out, error = call("train", "--model", "digits-1x4", "--epochs", 1, "--out", "a [/b] c", "data.per_class=5")
     assert status == 0, error

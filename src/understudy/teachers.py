@@ -88,7 +88,7 @@ class Teachers(nn.Module):
     def _logits(self, index: int, images: Tensor) -> Tensor:
         logits = self.networks[index](self.seen(index, images))
         classes = getattr(self, f"classes{index}")
-        return logits if classes is None else logits[:, classes]
+        return logits if classes is None or not isinstance(logits, Tensor) else logits[:, classes]
 
     def seen(self, index: int, images: Tensor) -> Tensor:
         """The student's images as this member saw its own: normalised and sized."""
@@ -103,7 +103,15 @@ class Teachers(nn.Module):
 
     def _check_classes(self, example: Tensor) -> None:
         with evaluating(self), torch.no_grad():
-            counts = [self._logits(index, example).shape[1] for index in range(len(self.networks))]
+            answers = [self._logits(index, example) for index in range(len(self.networks))]
+        for answer in answers:
+            if not isinstance(answer, Tensor) or answer.ndim != 2:
+                found = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+                raise ValueError(
+                    f"a teacher answers {found} to {len(example)} images, expected one logit for each class; wrap a "
+                    f"network that answers anything else so that it answers these alone"
+                )
+        counts = [answer.shape[1] for answer in answers]
         if len(set(counts)) > 1:
             raise ValueError(
                 f"the teachers answer {', '.join(map(str, counts))} classes, expected one number for all; "

@@ -34,6 +34,10 @@ def test_what_is_not_there_is_named(folder):
     savemat(folder / "cars196" / "cars_annos.mat", {"annotations": 1})
     with pytest.raises(ValueError, match="cars_annos.mat has no class_names"):
         cars196(folder)
+    for broken in (b"", b"version https://git-lfs.github.com/spec/v1\n" * 9):
+        (folder / "cars196" / "cars_annos.mat").write_bytes(broken)
+        with pytest.raises(ValueError, match=r"cars_annos.mat cannot be read \(.*; fetch it again"):
+            cars196(folder)
     (folder / "cars196" / "cars_annos.mat").unlink()
     with pytest.raises(ValueError, match="has no cars_annos.mat; expected there car_ims, cars_annos.mat"):
         cars196(folder)

@@ -114,6 +114,19 @@ def test_images_that_cannot_be_decoded_are_listed_once():
         decode_files(pictures(broken=(9, 4)), (16, 16))
 
 
+def test_broken_images_of_all_parts_are_listed_at_once():
+    found = Parts(name="drawn", train=pictures(broken=(4,)), test=pictures(broken=(9,)), note="")
+    with pytest.raises(ValueError, match="1 of 30 .*picture 4 is broken; 1 of 30 .*picture 9 is broken"):
+        read_files(found, Loading(how="memory", size=16))
+
+
+def test_a_set_that_is_larger_than_the_memory_is_refused_before_it_is_read(monkeypatch):
+    found = Parts(name="drawn", train=pictures(), test=pictures(), note="")
+    monkeypatch.setattr(choose.os, "sysconf", lambda name: {"SC_PHYS_PAGES": 9, "SC_PAGE_SIZE": 4096}[name])
+    with pytest.raises(ValueError, match=r"drawn: 60 images of 16x16 would take 4.61e-05 GB.*data.loading=workers"):
+        read_files(found, Loading(how="memory", size=16))
+
+
 def test_a_set_in_memory_is_scaled_and_its_shifts_with_it():
     digits, larger = load("digits"), load("digits", loading=Loading(size=32, hflip=True))
     assert digits.loading == "1,797 of 8x8 held in memory, 0.000345 GB" and digits.augment == Augment(pad=1, flip=False)

@@ -116,7 +116,7 @@ def test_another_folder_changes_no_name_of_an_image(tmp_path, write):
     assert prints[0] == prints[1] and prints[0][0] != prints[0][1]
 
 
-def test_addresses_elsewhere_are_read_through_fsspec(cifar_folder, pixels):
+def test_addresses_elsewhere_are_read_through_fsspec(cifar_folder, pixels, monkeypatch):
     import fsspec
 
     elsewhere = fsspec.filesystem("memory")
@@ -134,6 +134,12 @@ def test_addresses_elsewhere_are_read_through_fsspec(cifar_folder, pixels):
             parquet_parts("memory://sets", seed=0)
         with pytest.raises(ValueError, match="parquet:memory://sets/x-.* matches no file$"):
             parquet_parts("memory://sets/x-*", seed=0)
+        # As a store does without credentials.
+        for call, told in (("glob", "parquet:memory://sets cannot be listed"), ("_open", "cannot be opened")):
+            with monkeypatch.context() as refused:
+                refused.setattr(type(elsewhere), call, lambda *_, **__: {}["no credentials"])
+                with pytest.raises(ValueError, match=rf"{told} \(KeyError: 'no credentials'\)"):
+                    parquet_parts("memory://sets", seed=0)
     finally:
         elsewhere.rm("/sets", recursive=True)
 

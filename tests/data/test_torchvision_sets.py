@@ -189,6 +189,10 @@ def test_the_family_of_mnist(name, tmp_path):
     assert (reds(parts.train), reds(parts.test)) == ([0, 1, 2], [0, 1])
     assert parts.train.labels.tolist() == [9, 8, 7] and len(parts.train.class_names) == 10
     assert parts.train.read(2).mode == "RGB" and parts.train.name(2) == f"{name} train image 2"
+    cut = raw / "train-images-idx3-ubyte"
+    cut.write_bytes(cut.read_bytes()[:100])
+    with pytest.raises(ValueError, match=f"{name} was not found whole in .*torchvision: \\w+"):
+        read(name, tmp_path)
 
 
 def test_stl10(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Schedule, checkpoint, record, precision, evaluation and agreement, each by itself."""
 
+import contextlib
 import copy
 import json
 import math
@@ -114,9 +115,10 @@ def test_a_checkpoint_that_cannot_be_finished_leaves_the_old_one(tmp_path, monke
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_is_told_as_one(tmp_path, monkeypatch):
     """torch ends its archive on it too, with an error of its own that says nothing of the disk."""
-    monkeypatch.setattr(checkpoint, "whole_file", lambda path: Path("/dev/full").open("wb", buffering=0))
-    with pytest.raises(OSError, match="No space left on device"):
-        checkpoint.save(tmp_path, {"student": torch.zeros(100_000)})
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr(checkpoint, "whole_file", lambda path: contextlib.nullcontext(full))
+        with pytest.raises(OSError, match="No space left on device"):
+            checkpoint.save(tmp_path, {"student": torch.zeros(100_000)})
     record = Record(tmp_path)
     record.path = Path("/dev/full")
     with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):

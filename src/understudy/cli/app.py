@@ -32,7 +32,7 @@ def console() -> Console:
 def main() -> None:
     """Exit status 0 when done, 2 for a mistake in what was asked, 1 for a run that failed or was stopped."""
     try:
-        app(standalone_mode=True)
+        app(standalone_mode=True, args=[_at_home(word) for word in sys.argv[1:]])
     except ValueError as error:
         _fail(error, 2)
     except RunFailedError as error:
@@ -47,6 +47,12 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         _fail(error, 1)
+
+
+def _at_home(word: str) -> str:
+    """--out=~/runs as shells have `--out ~/runs`: ~ is the home folder there too."""
+    option, equals, value = word.partition("=")
+    return f"{option}={os.path.expanduser(value)}" if equals and option.startswith("--") else word
 
 
 def _fail(error: Exception, status: int) -> None:

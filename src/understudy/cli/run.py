@@ -189,7 +189,6 @@ def _run(
     if dry_run:
         print_settings(resolved(settings))
         return
-    out = out and out.expanduser()
     if seeds == 1:
         _carry_out(settings, out or Path("runs") / default_name(settings))
         return

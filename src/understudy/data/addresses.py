@@ -32,7 +32,7 @@ def opened(address: str) -> Iterator[pq.ParquetFile]:
             with pq.ParquetFile(address) as file:
                 yield file
             return
-        with _fsspec().open(address, "rb") as stream, pq.ParquetFile(stream) as file:
+        with _stream(address) as stream, pq.ParquetFile(stream) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{address} is not a whole Parquet file ({error}); fetch it again") from error
@@ -50,9 +50,21 @@ def _find_elsewhere(pattern: str) -> list[str]:
         system, path = fsspec.core.url_to_fs(pattern)
     except (ImportError, ValueError) as error:
         raise ValueError(f"parquet:{pattern} cannot be opened: {error}") from error
-    if system.isdir(path):
-        path = f"{path.rstrip('/')}/**/*.parquet"
-    return [system.unstrip_protocol(found) for found in system.glob(path)]
+    try:
+        if system.isdir(path):
+            path = f"{path.rstrip('/')}/**/*.parquet"
+        return [system.unstrip_protocol(found) for found in system.glob(path)]
+    # Each store has errors of its own, for want of credentials as well.
+    except Exception as error:
+        raise ValueError(f"parquet:{pattern} cannot be listed ({type(error).__name__}: {error})") from error
+
+
+def _stream(address: str) -> Any:
+    """The file at an address elsewhere, open to be read."""
+    try:
+        return _fsspec().open(address, "rb").open()
+    except Exception as error:
+        raise ValueError(f"{address} cannot be opened ({type(error).__name__}: {error})") from error
 
 
 def _fsspec() -> Any:

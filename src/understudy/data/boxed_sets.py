@@ -11,6 +11,7 @@ from understudy.data.fit import Fit
 from understudy.data.image_set import Dataset
 from understudy.data.voc import SETS, voc
 from understudy.data.voc_folder import voc_folder
+from understudy.spec import expanded
 
 # The longer side of an image: of VOC's usual 500 x 375 pixels the shorter one then has the 600 of Faster R-CNN's
 # authors. Parquet files have smaller images, and are decoded here.
@@ -68,4 +69,4 @@ def _whole(name: str, folder: Path, download: bool, seed: int) -> BoxedParts:
         return boxed_parquet(name, folder=folder, seed=seed)
     if not rest:
         raise ValueError(f"{name} names nothing; expected {kind}:PATH")
-    return ADDRESSES[kind](Path(rest).expanduser(), seed=seed)
+    return ADDRESSES[kind](expanded(rest), seed=seed)

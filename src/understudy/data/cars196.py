@@ -23,7 +23,10 @@ def cars196(folder: Path) -> Parts:
 
     root = folder / PLACE
     check_layout("cars196", root, ("car_ims", LIST), origin="car_ims.tgz and cars_annos.mat")
-    found = loadmat(root / LIST, squeeze_me=True)
+    try:
+        found = loadmat(root / LIST, squeeze_me=True)
+    except Exception as error:  # a broken file ends the reading in any way
+        raise ValueError(f"{root / LIST} cannot be read ({type(error).__name__}: {error}); fetch it again") from error
     absent = [name for name in ("annotations", "class_names") if name not in found]
     if absent:
         raise ValueError(f"{root / LIST} has no {' and no '.join(absent)}")

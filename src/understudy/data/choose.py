@@ -1,5 +1,7 @@
 """How a set's images are read: all of them in memory, or by worker processes; chosen by their size."""
 
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +14,7 @@ from understudy.data.decoding import default_workers
 from understudy.data.division import Parts
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import Dataset, ImageSet
-from understudy.data.in_memory import decode_files, resized
+from understudy.data.in_memory import decode_all, resized
 
 # ImageNet's, with which pretrained networks of timm and torchvision come.
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -81,11 +83,14 @@ def read_files(found: Parts, loading: Loading) -> Dataset:
             f"data.loading=memory wants images of one size, and those of {name} go from {_words(sizes[0])} to "
             f"{_words(sizes[-1])}; add data.size=SIDE"
         )
+    _check_room(name, num_images, size)
+    train, test, held_out, gallery = decode_all((found.train, found.test, held_out, gallery), size)
+    assert train is not None and test is not None
     return make(
-        train=decode_files(found.train, size),
-        test=decode_files(found.test, size),
-        validation=None if held_out is None else decode_files(held_out, size),
-        gallery=None if gallery is None else decode_files(gallery, size),
+        train=train,
+        test=test,
+        validation=held_out,
+        gallery=gallery,
         augment=Augment(pad=min(size) // 8, flip=flip),
         loading=_said_of_memory(num_images, size),
     )
@@ -106,6 +111,7 @@ def read_tensors(dataset: Dataset, loading: Loading) -> Dataset:
                 f"data.size={loading.size}: {num_images:,} images of {_words(size)} are {_gb(num_images, size)}, "
                 f"more than data.memory_gb={loading.memory_gb:g}; data.loading=memory takes them all the same"
             )
+        _check_room(dataset.name, num_images, size)
         parts = [resized(part, loading.size) for part in parts]
         augment = replace(augment, pad=loading.size // 8)
     if loading.hflip is not None:
@@ -153,6 +159,17 @@ def _sizes(parts: Sequence[ImageFiles]) -> list[tuple[int, int]]:
     if not found:
         raise ValueError(listed(troubles, "images cannot be read, of as many that were looked at"))
     return sorted(found, key=lambda size: (size[0] * size[1], size))
+
+
+def _check_room(name: str, num_images: int, size: tuple[int, int]) -> None:
+    """ValueError where the images would take more memory than the machine has."""
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else math.inf
+    if num_images * _bytes(size) > there:
+        raise ValueError(
+            f"{name}: {num_images:,} images of {_words(size)} would take {_gb(num_images, size)} of memory, and there "
+            f"are {there / GB:.3g} GB; data.loading=workers decodes them when they are asked for, data.size makes them "
+            f"smaller"
+        )
 
 
 def _said_of_memory(num_images: int, size: tuple[int, int]) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 
-NUM_SHOWN = 10
+NUM_SHOWN = 50
 
 
 def decode(encoded: Iterable[tuple[str, bytes | None]], *, num_images: int, size: tuple[int, int]) -> np.ndarray:
     """(where, file contents) of each image -> (num_images, height, width, 3) in uint8; grey becomes RGB.
 
-    One ValueError names every image that is broken, absent or not of `size` (height, width): the first ten of
+    One ValueError names every image that is broken, absent or not of `size` (height, width): the first fifty of
     them by `where`, and how many there are.
     """
     pixels = np.empty((num_images, *size, 3), dtype=np.uint8)
@@ -27,7 +27,7 @@ def decode(encoded: Iterable[tuple[str, bytes | None]], *, num_images: int, size
 
 
 def listed(troubles: list[str], what: str) -> str:
-    """ "3 WHAT: a; b; c", with the first ten of them."""
+    """ "3 WHAT: a; b; c", with the first fifty of them."""
     more = f"; and {len(troubles) - NUM_SHOWN} more" if len(troubles) > NUM_SHOWN else ""
     return f"{len(troubles)} {what}: {'; '.join(troubles[:NUM_SHOWN])}{more}"
 

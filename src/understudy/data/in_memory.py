@@ -1,6 +1,7 @@
 """Files decoded once into an image set."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,6 +11,20 @@ from PIL import Image, ImageOps
 from understudy.data.decode import listed
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import ImageSet
+
+
+def decode_all(parts: Sequence[ImageFiles | None], size: tuple[int, int]) -> list[ImageSet | None]:
+    """The parts that there are, decoded. One ValueError lists the images of all of them that cannot be."""
+    decoded: list[ImageSet | None] = []
+    troubles = []
+    for part in parts:
+        try:
+            decoded.append(None if part is None else decode_files(part, size))
+        except ValueError as error:
+            troubles.append(str(error))
+    if troubles:
+        raise ValueError("; ".join(troubles))
+    return decoded
 
 
 def decode_files(files: ImageFiles, size: tuple[int, int]) -> ImageSet:

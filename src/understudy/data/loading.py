@@ -10,6 +10,7 @@ from understudy.data.augment import Augment
 from understudy.data.batches import Batches, in_order
 from understudy.data.boxed_batches import BoxedBatches, boxed_in_order
 from understudy.data.boxed_images import BoxedImages
+from understudy.data.choose import WORKERS_SIZE
 from understudy.data.crops import Crops
 from understudy.data.file_batches import FileBatches, files_in_order
 from understudy.data.fit import Fit
@@ -18,6 +19,7 @@ from understudy.data.image_set import Dataset, Images
 
 # Batches to train on, of images of any kind.
 TrainingBatches = Batches | FileBatches | BoxedBatches
+MEASURED_IMAGES = 128  # in a batch that is only measured
 
 
 def training_batches(
@@ -86,9 +88,20 @@ def training_batches(
 
 
 def batches_in_order(
-    images: Images, data: Dataset, *, batch_size: int, device: torch.device | str, channels_last: bool = False
+    images: Images,
+    data: Dataset,
+    *,
+    batch_size: int | None = None,
+    device: torch.device | str,
+    channels_last: bool = False,
 ) -> Iterator[tuple[Tensor, Any]]:
-    """Images of the set once, in order and as they are measured: images (B, C, H, W) and labels (B,), or targets."""
+    """Images of the set once, in order and as they are measured: images (B, C, H, W) and labels (B,), or targets.
+
+    Without a `batch_size` of 128, or as many fewer as they are larger than 224x224.
+    """
+    if batch_size is None:
+        _, height, width = data.image_shape
+        batch_size = max(1, min(MEASURED_IMAGES, MEASURED_IMAGES * WORKERS_SIZE**2 // (height * width)))
     if isinstance(images, BoxedImages):
         assert isinstance(data.augment, Fit)
         return boxed_in_order(

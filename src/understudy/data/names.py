@@ -10,6 +10,7 @@ from pathlib import Path
 from understudy.data import cars196, cub200, imagenet, inshop, mit67, sop, tiny_imagenet, voc
 from understudy.data.division import Parts
 from understudy.data.torchvision_table import TORCHVISION
+from understudy.spec import expanded
 
 IN_MEMORY = {
     "digits": "1,797 handwritten digits of 8x8, part of scikit-learn",
@@ -68,7 +69,7 @@ def is_there(place: str, folder: Path) -> bool:
 
 def data_folder() -> Path:
     """Where data sets are looked for unless told otherwise: $UNDERSTUDY_DATA, or else ./data."""
-    return Path(os.environ.get("UNDERSTUDY_DATA") or "data").expanduser()
+    return expanded(os.environ.get("UNDERSTUDY_DATA") or "data")
 
 
 def found_in(folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from understudy.data.names import IN_MEMORY, OFFICIAL, unknown
 from understudy.data.parquet_parts import has_parquet, named_parquet_parts, parquet_parts
 from understudy.data.torchvision_sets import torchvision_parts
 from understudy.data.torchvision_table import TORCHVISION
+from understudy.spec import expanded
 
 __all__ = ["Parts", "parts"]
 
@@ -21,16 +22,16 @@ def parts(name: str, *, folder: Path, seed: int, download: bool) -> Parts:
     are not read here, for they are held in memory whole. NAME-disjoint pools all images of NAME and divides them by
     class.
     """
-    folder = folder.expanduser()
+    folder = expanded(folder)
     kind, colon, rest = name.partition(":")
     base = name.removesuffix(SUFFIX)
-    is_its_own = Path(rest).expanduser().exists() if colon else has_parquet(name, folder)
+    is_its_own = expanded(rest).exists() if colon else has_parquet(name, folder)
     if base != name and not is_its_own:
         return _by_class(parts(base, folder=folder, seed=seed, download=download))
     if colon and not rest and kind in ("folder", "parquet"):
         raise ValueError(f"{name} names nothing; expected {kind}:{'PATH' if kind == 'folder' else 'PATTERN'}")
     if kind == "folder" and colon:
-        return class_folders(Path(rest).expanduser(), seed=seed)
+        return class_folders(expanded(rest), seed=seed)
     if kind == "parquet" and colon:
         return parquet_parts(rest, seed=seed)
     if has_parquet(name, folder):

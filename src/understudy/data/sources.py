@@ -17,6 +17,7 @@ from understudy.data.mislabel import mislabelled
 from understudy.data.names import IN_MEMORY, data_folder
 from understudy.data.parts import parts
 from understudy.data.subsets import per_class_subset, percent_subset, validation_split
+from understudy.spec import expanded
 
 # What comes undivided is always divided alike: a student must not be tested on what its teacher was trained on.
 SPLIT_SEED = 0
@@ -28,7 +29,7 @@ Part = TypeVar("Part", ImageSet, ImageFiles)
 def load(
     name: str,
     *,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     percent: float | None = None,
     per_class: int | None = None,
     validation: float = 0.0,
@@ -57,7 +58,7 @@ def load(
     if percent is not None and per_class is not None:
         raise ValueError(f"percent ({percent:g}) and per_class ({per_class}) are both given; give one")
     loading = loading or Loading()
-    folder = (folder or data_folder()).expanduser()
+    folder = expanded(folder or data_folder())
     if is_boxed(name, folder):
         if per_class is not None or classes is not None or mislabel:
             raise ValueError(

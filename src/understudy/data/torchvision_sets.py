@@ -40,13 +40,17 @@ def _made(name: str, arguments: Part, folder: Path, download: bool) -> Any:
     which = TORCHVISION[name]
     try:
         return getattr(datasets, which.make)(root=str(folder), download=download and which.can_be_fetched, **arguments)
-    # torchvision says RuntimeError where its check finds nothing, and a missing list is found when it is opened.
-    except (RuntimeError, FileNotFoundError) as error:
+    # torchvision says RuntimeError where its check finds nothing, and a missing list is found when it is opened. A file
+    # that was cut off ends its reading in any way.
+    except Exception as error:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise
         way = "fetch it with data.download=true (in Python: download=True)"
         if not which.can_be_fetched:
             way = f"put the official files there as torchvision's {which.make} expects them: they cannot be fetched"
+        said = str(error) or type(error).__name__
         raise ValueError(
-            f"{name} was not found whole in {folder.absolute()} (expected {which.place}; torchvision: {error}); "
+            f"{name} was not found whole in {folder.absolute()} (expected {which.place}; torchvision: {said}); "
             f"name the folder that has it with the environment variable UNDERSTUDY_DATA, or {way}"
         ) from error
 

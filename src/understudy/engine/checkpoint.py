@@ -54,11 +54,10 @@ def seed_everything(seed: int) -> None:
 def random_state(device: torch.device) -> list[dict[str, Any]]:
     """The generators that a network's own layers (dropout, ...) draw from, for each process those of its device."""
     cuda = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    # As plain numbers, which are read without running a pickle.
     kind, keys, *rest = np.random.get_state(legacy=True)
-    numpy = [kind, keys.tolist(), *rest]
-    return of_each(
-        {"cpu": torch.get_rng_state().clone(), "cuda": cuda, "python": random.getstate(), "numpy": numpy},
-    )
+    numpy = [kind, np.asarray(keys).tolist(), *rest]
+    return of_each({"cpu": torch.get_rng_state().clone(), "cuda": cuda, "python": random.getstate(), "numpy": numpy})
 
 
 def restore_random_state(state: list[dict[str, Any]] | dict[str, Any], device: torch.device) -> None:

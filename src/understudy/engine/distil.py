@@ -16,7 +16,7 @@ from understudy.engine.networks import locate
 from understudy.engine.plan import make_plan
 from understudy.engine.run import Result, execute
 from understudy.methods import Method
-from understudy.spec import Settings, read_settings
+from understudy.spec import Settings, expanded, read_settings
 
 # What training reads of the settings whatever is given; the rest says how an object is made.
 READ_OF_OBJECTS = {
@@ -59,7 +59,7 @@ def distil(
     """
     settings = _settings_of(student, teacher, data, method, epochs, words, options)
     shown = display or (silent() if quiet else Display(Console(stderr=True)))
-    return execute(settings, Path(folder).expanduser(), **_objects(student, teacher, data, method), display=shown)
+    return execute(settings, expanded(folder), **_objects(student, teacher, data, method), display=shown)
 
 
 def doctor(
@@ -114,7 +114,7 @@ def _settings_of(
         wanted |= {"teacher.model": found.model, "teacher.weights": found.weights and str(found.weights)}
     elif teacher is not None:
         wanted["teacher.model"] = type(teacher).__name__
-    settings = read_settings(options=wanted, words=words)
+    settings = read_settings(options=wanted, words=[words] if isinstance(words, str) else words)
     _refuse_ignored(settings, student, teacher, data)
     return settings
 

@@ -22,7 +22,16 @@ from understudy.models import (
     read_metadata,
     select_weights,
 )
-from understudy.spec import NetworkSettings, StudentSettings, TeacherSettings, did_you_mean, few, nearest, run_files
+from understudy.spec import (
+    NetworkSettings,
+    StudentSettings,
+    TeacherSettings,
+    did_you_mean,
+    expanded,
+    few,
+    nearest,
+    run_files,
+)
 from understudy.teachers import Member, Teachers
 
 # What makes a network of a classifier: (a function that answers the classifier anew, example images) -> the network.
@@ -236,7 +245,7 @@ def locate(name: str, weights: Path | None) -> NetworkSettings:
 
     Raises ValueError where a folder holds no finished run, or a file does not say which model it is.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         path = path / run_files.STUDENT
         if not path.exists():

@@ -35,7 +35,11 @@ class OnnxFile:
         missing = size - len(images)
         filled = torch.cat([images, images.new_zeros(missing, *images.shape[1:])]) if missing else images
         (name,) = (found.name for found in self.session.get_inputs())
-        answers = self.session.run(None, {name: filled.contiguous().numpy()})
+        try:
+            answers = self.session.run(None, {name: filled.contiguous().numpy()})
+        # onnxruntime's errors have no base of their own.
+        except Exception as error:
+            raise ValueError(f"the ONNX file cannot answer images of {tuple(images.shape[1:])}: {error}") from error
         return torch.from_numpy(answers[0])[: len(images)]
 
 

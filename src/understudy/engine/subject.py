@@ -172,7 +172,7 @@ def part_of(data: Dataset, split: str) -> Images:
 
 
 @torch.no_grad()
-def ask(subject: Subject, data: Dataset, split: str, batch_size: int = 128) -> tuple[Tensor, Tensor]:
+def ask(subject: Subject, data: Dataset, split: str) -> tuple[Tensor, Tensor]:
     """The logits (N, K) of a split's images in order, in float32 on the processor, and the labels (N,).
 
     Raises ValueError for a split that is not there, and for answers that are not one finite logit for each class.
@@ -183,12 +183,17 @@ def ask(subject: Subject, data: Dataset, split: str, batch_size: int = 128) -> t
     for batch, batch_labels in batches_in_order(
         images,
         replace(data, mean=subject.mean, std=subject.std),
-        batch_size=batch_size,
         device=precision.device,
         channels_last=precision.channels_last,
     ):
         with precision.autocast():
-            logits.append(subject.answer(batch.round().byte() if subject.takes_pixels else batch).float().cpu())
+            answer = subject.answer(batch.round().byte() if subject.takes_pixels else batch)
+        if not isinstance(answer, Tensor):
+            raise ValueError(
+                f"{subject.found.file} answers a {type(answer).__name__} to images, expected logits; wrap a network "
+                f"that answers anything else so that it answers these alone"
+            )
+        logits.append(answer.float().cpu())
         labels.append(batch_labels.cpu())
     answers = torch.cat(logits)
     _check(answers, subject, data)

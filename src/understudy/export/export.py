@@ -37,10 +37,10 @@ class Asked:
 
 
 def export_run(
-    run: Path,
+    run: str | Path,
     formats: Sequence[str],
     *,
-    out: Path | None = None,
+    out: str | Path | None = None,
     with_normalisation: bool = False,
     model: str | None = None,
     data_folder: Path | None = None,
@@ -60,6 +60,7 @@ def export_run(
     """
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance={tolerance}: expected a number from 0 on, as in --tolerance 1e-3")
+    run, out = Path(run), None if out is None else Path(out)
     check_folder(out or run)
     formats = _check(formats, with_normalisation)
     opened = open_run(run, model=model, data_folder=data_folder, data=data, best=best)

@@ -4,7 +4,7 @@ from understudy.spec.errors import RunFailedError
 from understudy.spec.files import read_object, whole_file, whole_path, write_whole
 from understudy.spec.imports import user_module
 from understudy.spec.near import did_you_mean, nearest
-from understudy.spec.places import check_file, check_folder
+from understudy.spec.places import check_file, check_folder, expanded
 from understudy.spec.reading import SettingsError, known_choices, known_keys, read_settings
 from understudy.spec.retrieval import RetrievalSettings
 from understudy.spec.settings import (
@@ -38,6 +38,7 @@ __all__ = [
     "check_file",
     "check_folder",
     "did_you_mean",
+    "expanded",
     "epochs_per_phase",
     "few",
     "known_choices",

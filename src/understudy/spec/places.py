@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 
+def expanded(path: str | Path) -> Path:
+    """The path, with ~ as the home folder; of a user that there is not, a file of that name."""
+    return Path(os.path.expanduser(path))
+
+
 def check_folder(folder: Path) -> Path:
     """The folder, which is there or can be made. Raises ValueError where a file is in its way or it is read-only."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from understudy.spec.places import expanded
 from understudy.spec.retrieval import RetrievalSettings
 from understudy.spec.section import Section
 
@@ -19,7 +20,7 @@ Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Gigabytes = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 # A shell leaves the ~ of --option=~/place and of a word as it is.
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+UserPath = Annotated[Path, AfterValidator(expanded)]
 Count = Annotated[int, Field(ge=1)]
 # As torch's generators take them.
 Seed = Annotated[int, Field(ge=0, lt=2**63)]

@@ -15,7 +15,7 @@ from understudy.tasks.task import Objective, Task, refuse_boxes
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, images: Images, data: Dataset, precision: Precision, batch_size: int = 128
+    network: nn.Module, images: Images, data: Dataset, precision: Precision, batch_size: int | None = None
 ) -> dict[str, float]:
     """Top-1 accuracy, both errors (in per cent) and the mean cross-entropy (in nats) over all of `images`.
 

@@ -151,7 +151,6 @@ def embeddings_of(
     precision: Precision,
     flip: bool,
     as_input: Callable[[Tensor], Tensor],
-    batch_size: int = 128,
 ) -> tuple[Tensor, Tensor]:
     """(N, d) in float32 and the labels (N,), in order; with `flip` the sum of an image's and its mirror's.
 
@@ -159,7 +158,7 @@ def embeddings_of(
     """
     vectors, labels = [], []
     for batch, batch_labels in batches_in_order(
-        images, data, batch_size=batch_size, device=precision.device, channels_last=precision.channels_last
+        images, data, device=precision.device, channels_last=precision.channels_last
     ):
         views = (batch, batch.flip(3)) if flip else (batch,)
         with precision.autocast():
