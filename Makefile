@@ -45,16 +45,21 @@ bench: $(STAMP)
 # For a machine whose sessions are cut short: when the time is up the runs save, and the same command goes on with them.
 # It succeeds when nothing is left. Several small runs share one GPU.
 TABLES ?= ab_table1 ab_table2 ab_table3 ab_table6 ab_table7 ab_table8
-MINUTES ?= 9
+ROWS ?=
+MINUTES ?= 8
 WORKERS ?= 4
 SEEDS ?= 3
+# More of reproduce's options: OPTIONS="--teacher-weights t.safetensors --teacher-cache answers".
+OPTIONS ?=
+# Where nothing can be installed: UNDERSTUDY="python -m understudy.cli", with src in PYTHONPATH.
+UNDERSTUDY ?= $(BIN)/understudy
 
-gpu-tables: $(STAMP)
+gpu-tables: $(if $(findstring $(BIN),$(UNDERSTUDY)),$(STAMP))
 	@end=$$(($$(date +%s) + 60 * $(MINUTES))); status=0; \
 	for table in $(TABLES); do \
 	  left=$$((($$end - $$(date +%s)) / 60)); \
 	  if [ $$left -lt 1 ]; then echo "the time is up before $$table"; exit 1; fi; \
-	  $(BIN)/understudy reproduce $$table --seeds $(SEEDS) --workers $(WORKERS) --minutes $$left || status=1; \
+	  $(UNDERSTUDY) reproduce $$table $(ROWS) --seeds $(SEEDS) --workers $(WORKERS) --minutes $$left $(OPTIONS) || status=1; \
 	done; exit $$status
 
 # The stamp appears only after everything is installed: an interrupted set-up starts again, a finished one costs nothing.

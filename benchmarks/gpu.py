@@ -1,4 +1,4 @@
-"""KD on a CUDA device: images/s at several batch sizes, and several students trained at once on one device.
+"""Training on a CUDA device: images/s at several batch sizes, and several students trained at once on one device.
 
 Needs a CUDA device of compute capability 7.0 or more (bfloat16 units from 8.0 on) and Triton, which comes with torch;
 no data set. Everything lies on the device: random uint8 images of CIFAR's shape, augmented there. After `--minutes` no
@@ -7,10 +7,11 @@ further part is started, and those left out are named.
     python -m benchmarks.gpu [--out benchmarks/gpu.json]
     python -m benchmarks.gpu --device cpu --quick
 
-Each batch size is measured in alternating blocks with the floor (the two networks alone on a resident batch, compiled
-alike): compiled as the engine does, compiled into CUDA graphs, and once not compiled. `waiting_share` is the
+KD at each batch size is measured in alternating blocks with the floor (the two networks alone on a resident batch,
+compiled alike): compiled as the engine does, compiled into CUDA graphs, and once not compiled. `waiting_share` is the
 part of a block that was left when the processor had handed over the last step: near 0, the device waits for the
-processor, and a graph or a larger batch helps; near 1 it does not.
+processor, and a graph or a larger batch helps; near 1 it does not. OFD, AB's first phase and the student
+alone follow at the first batch size.
 
 Several students share one teacher, one batch and one program: their weights are stacked, and vmap makes one operation
 of theirs. Each learns exactly what it would have learnt alone.
@@ -18,9 +19,11 @@ of theirs. Each learns exactly what it would have learnt alone.
 
 import argparse
 import copy
+import gc
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,6 +34,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._dynamo.utils import counters
 from torch.func import functional_call, stack_module_state
 
 from benchmarks.pair import PAPER, QUICK, Pair, floor, network, plan_for, random_data, settings_for
@@ -43,13 +47,24 @@ from understudy.precision import Precision, can_compile, has_fast_bfloat16
 from understudy.spec import OptimSettings
 
 BATCH_SIZES, NUM_STUDENTS = (512, 128, 2048), (4, 8)
+OTHERS = ("ofd", "ab", "none")
 NUM_IMAGES, BLOCKS, STEPS, WARM_UP = 50_000, 5, 20, 5
 # torch.compile's options for each way; the first batch size is measured uncompiled too.
 WAYS: dict[str, dict[str, Any]] = {"graphs": {"mode": "reduce-overhead"}, "compiled": {}}
 
 
-def measure(device: torch.device, *, quick: bool = False, minutes: float = 9.0) -> dict[str, Any]:
-    """Everything, on this device; `quick` with tiny networks and one block, nothing compiled."""
+def measure(
+    device: torch.device,
+    *,
+    quick: bool = False,
+    minutes: float = 9.0,
+    keep: Callable[[dict[str, Any]], None] = lambda found: None,
+) -> dict[str, Any]:
+    """Everything, on this device; `quick` with tiny networks and one block, nothing compiled.
+
+    A part that fails has its error in place of numbers. `keep` has what there is after each part: a machine may be
+    taken back at any moment.
+    """
     started = time.perf_counter()
     precision = Precision(
         device=device,
@@ -57,24 +72,29 @@ def measure(device: torch.device, *, quick: bool = False, minutes: float = 9.0) 
         channels_last=True,
         compile=not quick and can_compile(device),
     )
-    done: dict[str, dict[str, Any]] = {}
-    left_out = []
-    for name, part in _parts(precision, quick).items():
-        if time.perf_counter() - started > 60 * minutes:
-            left_out.append(name)
-            continue
-        print(name, "...", file=sys.stderr, flush=True)
-        done[name] = part()
-    return {
+    parts = _parts(precision, quick)
+    found: dict[str, Any] = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "precision": precision.facts(),
         "hardware": facts.hardware(device),
         "versions": facts.versions(),
         "cuda": torch.version.cuda,
-        "parts": done,
-        "not_run": left_out,
-        "wall_s": figures(time.perf_counter() - started),
+        "parts": {},
+        "not_run": [*parts],
     }
+    for name, part in parts.items():
+        if time.perf_counter() - started > 60 * minutes:
+            break
+        print(name, "...", file=sys.stderr, flush=True)
+        found["not_run"].remove(name)
+        try:
+            found["parts"][name] = part()
+        except Exception as error:
+            traceback.print_exc()
+            found["parts"][name] = {"error": f"{type(error).__name__}: {error}"}
+        found["wall_s"] = figures(time.perf_counter() - started)
+        keep(found)
+    return found
 
 
 def _parts(precision: Precision, quick: bool) -> dict[str, Callable[[], dict[str, Any]]]:
@@ -93,20 +113,30 @@ def _parts(precision: Precision, quick: bool) -> dict[str, Callable[[], dict[str
                 parts[f"kd {count} students at once, batch {size}"] = partial(
                     several_students, pair, precision, count, quick
                 )
+    first = replace(QUICK if quick else PAPER, batch_size=sizes[0])
+    for method in OTHERS:
+        parts[f"{method}, batch {sizes[0]}"] = partial(one_student, first, precision, {}, quick, method)
     return parts
 
 
 # One student --------------------------------------------------------------------------------------------------------
 
 
-def one_student(pair: Pair, precision: Precision, options: dict[str, Any], quick: bool) -> dict[str, Any]:
-    """Images/s of whole KD steps, and how many times the floor's time each takes."""
+def one_student(
+    pair: Pair, precision: Precision, options: dict[str, Any], quick: bool, method: str = "kd"
+) -> dict[str, Any]:
+    """Images/s of whole steps of the method's first phase, and how many times the floor's time each takes.
+
+    `first_step_s` is what the first step took, nearly all of it compiling. Graphs that torch left out, for which it
+    gives no error, are counted in `graphs_skipped`.
+    """
     # One part after the other: graphs of several would each hold the memory of a step.
     _forget_compiled(precision.device)
     data = random_data(pair, 4 * pair.batch_size if quick else NUM_IMAGES)
-    settings = settings_for(pair, "kd", compiles=precision.compile)
+    settings = settings_for(pair, method, compiles=precision.compile)
     own = whole_step(plan_for(pair, settings, data), precision, **options)
-    bare = floor(pair, precision, **options)
+    bare = floor(pair, precision, with_teacher=method != "none", **options)
+    first_step_s = block(own, 1, precision.device)
     for step in (own, bare):
         block(step, WARM_UP, precision.device)
     times: dict[str, list[float]] = {"own": [], "floor": [], "waiting": []}
@@ -120,6 +150,8 @@ def one_student(pair: Pair, precision: Precision, options: dict[str, Any], quick
         "floor_images_per_s": spread([pair.batch_size / one for one in times["floor"]]),
         "over_floor": ratios(times["own"], times["floor"]),
         "waiting_share": spread(times["waiting"]),
+        "first_step_s": figures(first_step_s),
+        "graphs_skipped": counters["inductor"]["cudagraph_skips"],
         "peak_memory_mib": _peak_memory(precision.device),
     }
 
@@ -200,6 +232,9 @@ def several_students(pair: Pair, precision: Precision, num_students: int, quick:
 
 def _forget_compiled(device: torch.device) -> None:
     torch.compiler.reset()
+    counters.clear()
+    # What reads the networks refers to itself, and would hold their memory.
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
@@ -223,11 +258,14 @@ def main() -> None:
             "--device cpu --quick shows that it runs, on the processor and with tiny networks"
         )
     keep_freed_memory()
-    text = json.dumps(measure(device, quick=wanted.quick, minutes=wanted.minutes), indent=1) + "\n"
+
+    def keep(found: dict[str, Any]) -> None:
+        if wanted.out is not None:
+            wanted.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+    found = measure(device, quick=wanted.quick, minutes=wanted.minutes, keep=keep)
     if wanted.out is None:
-        print(text, end="")
-    else:
-        wanted.out.write_text(text, encoding="utf-8")
+        print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -345,7 +345,9 @@ def _gpu(folder: Path) -> str:
     found = json.loads(file.read_text(encoding="utf-8"))
     where = f"{found['started']}: {found['hardware']['gpu'] or found['hardware']['cpu']}, CUDA {found['cuda']}"
     left_out = f" Not run: {', '.join(found['not_run'])}." if found["not_run"] else ""
-    return f"## On a CUDA device\n\n{where}, goal 40,000 images/s.{left_out}\n\n{table_of(found['parts'])}"
+    measured = {name: part for name, part in found["parts"].items() if "error" not in part}
+    sections = [f"## On a CUDA device\n\n{where}, goal 40,000 images/s with KD.{left_out}"]
+    return "\n\n".join([*sections, *([table_of(measured)] if measured else []), *filter(None, [_failed(found)])])
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -46,7 +46,8 @@ def test_the_benchmark_for_cuda_runs_on_a_processor_and_says_what_it_needs(tmp_p
     done = run("benchmarks.gpu", "--device", "cpu", "--quick", "--out", str(tmp_path / "gpu.json"))
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "gpu.json").read_text())
-    assert len(found["parts"]) == 2 and found["not_run"] == []
+    assert len(found["parts"]) == 5 and found["not_run"] == []
+    assert not any("error" in part for part in found["parts"].values())
     if not torch.cuda.is_available():
         refused = run("benchmarks.gpu")
         assert refused.returncode != 0 and "needs a CUDA device" in refused.stderr

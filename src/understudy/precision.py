@@ -63,7 +63,13 @@ class Precision:
             "channels_last": self.channels_last,
             "compile": self.compile,
             "device": str(self.device),
+            **({"tf32": torch.backends.cudnn.allow_tf32} if self._may_round else {}),
         }
+
+    @property
+    def _may_round(self) -> bool:
+        """Whether torch takes TF32's 10 bits for convolutions in float32, as it does unless told otherwise."""
+        return self.device.type == "cuda" and self.dtype == torch.float32
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Rows are run, kept, and only read the second time; what fails is told at the end."""
 
+import importlib
 import io
 import itertools
 import json
@@ -7,9 +8,11 @@ import math
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from filelock import FileLock
 from rich.console import Console
 
@@ -90,6 +93,31 @@ def test_a_run_that_fails_is_told_with_its_reason_and_the_rest_goes_on(carry_out
     (log,) = [text for name, text in logs(tmp_path / "runs").items() if name.startswith("kd-")]
     assert log.count("Traceback") == 2
     assert any("kd " in line and "not run" in line for line in said.splitlines())
+    # The same code would come to the same end: it is tried again where that has changed, or where that is asked for.
+    is_complete, said = carry_out("kd")
+    assert not is_complete and "kd, seed 0: starts" not in said
+    (line,) = [line for line in said.splitlines() if line.startswith("failed: ")]
+    note = Path(line.partition("as before; remove ")[2].partition(" to try it again")[0])
+    other = {**json.loads((tmp_path / note).read_text()), "sources": "others"}
+    for change in (lambda: (tmp_path / note).write_text(json.dumps(other)), (tmp_path / note).unlink):
+        change()
+        assert "kd, seed 0: starts" in carry_out("kd")[1]
+
+
+def test_runs_of_one_process_that_see_the_same_images_read_them_once(carry_out, monkeypatch):
+    read = []
+    whole = job.load_data
+    monkeypatch.setattr(job, "_last_data", {})
+    monkeypatch.setattr(job, "load_data", lambda settings: read.append(settings.data.name) or whole(settings))
+    assert carry_out("none", "kd", "at")[0]
+    assert len(read) == 2  # for the teacher, which has others, and for the three rows
+
+
+def test_processes_on_one_processor_do_not_divide_the_time(monkeypatch):
+    module = importlib.import_module("understudy.reproduce.reproduce")
+    assert (module._slots(None, None), module._slots(8, None), module._slots(8, "auto")) == (1, 1, 8)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert (module._slots(8, None), module._slots(2, None)) == (4, 2)
 
 
 def test_after_the_time_limit_a_run_saves_and_the_same_command_ends_in_the_same_bits(carry_out, tmp_path, monkeypatch):

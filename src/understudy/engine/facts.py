@@ -22,13 +22,16 @@ NEEDED = ("understudy", "torch", "torchvision", "numpy", "pyarrow", "pillow", "s
 USED_IF_THERE = ("timm", "pytorch-metric-learning", "faiss-cpu")
 
 
+SOURCES = "understudy sources"  # among the versions: code changes more often than the package's number
+
+
 def versions() -> dict[str, str]:
     """Of Python, of what a run's numbers come from, and of what networks and losses may come from, if it is there."""
     found = {"python": platform.python_version(), **{name: metadata.version(name) for name in NEEDED}}
     for name in USED_IF_THERE:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-    return {**found, "understudy sources": _own_sources()}
+    return {**found, SOURCES: _own_sources()}
 
 
 @functools.cache

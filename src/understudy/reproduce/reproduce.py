@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from understudy.engine import facts
@@ -60,7 +61,7 @@ def reproduce(
         raise ValueError(f"none of these rows of {table.name} can be run yet: {lacking}")
     measured = Measured(table, results, is_quick=is_quick)
     console.print(plan_grid(table, planned, measured.estimate))
-    console.print(plan_sum(table, planned, measured.estimate, num_workers or 1), highlight=False)
+    console.print(plan_sum(table, planned, measured.estimate, _slots(num_workers, ray)), highlight=False)
     if is_dry_run:
         return True
     news = News(planned, measured, console)
@@ -73,6 +74,12 @@ def reproduce(
     console.print(measured.show(_fingerprints(planned)))
     news.tell(f"table: {measured.write(form)}")
     return news.tell_what_is_missing(outcomes)
+
+
+def _slots(num_workers: int | None, ray: str | None) -> int:
+    """Through how many the time is divided: machines, or devices. Processes on one processor share what it can do."""
+    wanted = num_workers or 1
+    return wanted if ray is not None else max(1, min(wanted, torch.cuda.device_count()))
 
 
 def _pool(console: Console, num_workers: int | None, ray: str | None) -> contextlib.AbstractContextManager[Pool]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 
-from understudy.reproduce.job import Job, Outcome
+from understudy.reproduce.job import Job, Outcome, failed_before
 from understudy.reproduce.plan import Run
 from understudy.reproduce.pool import Pool
 
@@ -18,7 +18,8 @@ class Schedule:
     """Runs that wait, are under way, and have ended, by their folders.
 
     A run waits for those that it needs, and to its end where another process holds it. One that fails is tried once
-    more, after the others. `tell` hears of each attempt's start (None) and end.
+    more, after the others; one whose loss became infinite the last time is not. `tell` hears of each attempt's start
+    (None) and end.
     """
 
     def __init__(
@@ -30,8 +31,10 @@ class Schedule:
         until: float | None,
         tell: Callable[[Run, Outcome | None], None],
     ):
-        self.waiting = [run for run in runs if not run.is_finished]
+        failed = {run.folder: failed_before(run.folder) for run in runs if not run.is_finished}
+        self.waiting = [run for run in runs if failed.get(run.folder) == ""]
         self.ended = {run.folder: Outcome(kind="done") for run in runs if run.is_finished}
+        self.ended |= {place: Outcome(kind="failed", reason=reason) for place, reason in failed.items() if reason}
         self.under_way: dict[Future[Outcome], Run] = {}
         self.attempts: Counter[Path] = Counter()
         self.not_before: dict[Path, float] = {}
