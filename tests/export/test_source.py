@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from understudy.export.loading import how_to_load
 from understudy.export.source import NAME, has_source, is_ours, source_of
@@ -42,6 +43,23 @@ def test_a_network_that_is_cut_has_no_source_of_its_own_and_is_not_loaded_by_one
     assert "model" in how_to_load(whole, "safetensors", with_normalisation=False)
     assert how_to_load(cut, "safetensors", with_normalisation=False) == ""
     assert "onnxruntime" in how_to_load(cut, "onnx", with_normalisation=False)
+
+
+def test_the_card_builds_a_network_as_it_was_built(tmp_path, monkeypatch):
+    """With what torchvision's and the user's are built with beside their classes."""
+    (tmp_path / "grey_nets.py").write_text(
+        "from torch import nn\n\ndef net(num_classes, in_channels):\n"
+        "    return nn.Sequential(nn.Conv2d(in_channels, 2, 1), nn.Flatten(), nn.Linear(128, num_classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, shape, expected in (
+        ("grey_nets:net", (1, 8, 8), "net(num_classes=10, in_channels=1)"),
+        ("torchvision:googlenet", (3, 64, 64), "num_classes=10, aux_logits=False, init_weights=True)"),
+    ):
+        network = nn.Linear(1, 1)
+        data = SimpleNamespace(num_classes=10, image_shape=shape)
+        student = SimpleNamespace(model=name, data=data, network=network, image_shape=shape)
+        assert expected in how_to_load(student, "safetensors", with_normalisation=False)
 
 
 @pytest.mark.slow

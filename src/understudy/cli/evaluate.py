@@ -85,7 +85,8 @@ def evaluate(
 ) -> None:
     """Measure a network: accuracy by class, calibration, what is taken for what, agreement with a teacher.
 
-    Of a detector the average precision of each class, and their mean, as VOC 2007 and as VOC 2010 define it.
+    Of a detector the average precision of each class, and their mean, as VOC 2007 and as VOC 2010 define it; where
+    pycocotools is installed, COCO's too.
 
     Example: understudy evaluate runs/student --teacher runs/teacher --confusion confusion.svg
 

@@ -47,6 +47,7 @@ def reproduce(
         str, typer.Option("--format", help="of the table that is written: markdown, latex, csv or html")
     ] = "markdown",
     teacher_cache: TeacherCacheOption = None,
+    download: Annotated[bool, typer.Option("--download", help="fetch the data sets that are not there")] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="a few steps on a few images, to see that the table's runs work")
     ] = False,
@@ -71,6 +72,7 @@ def reproduce(
         minutes=minutes,
         form=form,
         teacher_cache=teacher_cache,
+        is_download=download,
         is_quick=quick,
         is_dry_run=dry_run,
         runs=runs,

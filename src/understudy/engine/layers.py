@@ -15,6 +15,9 @@ from understudy.models import build
 from understudy.taps import Position, pairs, positions, roles_of
 from understudy.taps.positions import DryRun
 
+# A term that reads each role, for an example of its positions named by hand.
+TERMS = {"before_relu": "ab", "after_relu": "nst", "group_end": "at", "embedding": "selective"}
+
 
 def show_layers(model: str, shape: tuple[int, int, int], num_classes: int) -> Group:
     """Every position of the network, in the order in which it is computed for an image of `shape` (C, H, W).
@@ -77,8 +80,8 @@ def show_pairs(
             _activations(own, wanted),
             _connection(site_of(own, wanted, images)),
         )
-    term = "ab" if role == "before_relu" else "at"
-    return Group(table, "", _setting([f"{own.name}={wanted.name}" for own, wanted in found], term))
+    setting = _setting([f"{own.name}={wanted.name}" for own, wanted in found], TERMS.get(role, "at"))
+    return Group(table, "", setting)
 
 
 def _setting(given: Sequence[str], term: str = "at") -> Group:

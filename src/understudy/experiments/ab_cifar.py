@@ -6,8 +6,6 @@ falls to a fifth after 30, 60 and 80 % of the training, Nesterov momentum 0.9, w
 Differs from the authors' code: the teacher normalises by its running statistics; theirs does by each batch's while
 boundaries are learnt, which moves the running ones, and goes on with those. Momentum is kept where the rate falls.
 
-Not known to us: whether AT and Jacobian matching were learnt beside KD, as here, or before it; the weights of FitNet,
-FSP, AT and Jacobian matching, and the connectors of FitNet and FSP.
 """
 
 from collections.abc import Mapping
@@ -40,7 +38,12 @@ SHORT_TOTAL = 12
 SHORT_BATCH = 32
 SHORT_NOTE = f"Rows of {SHORT} epochs, in batches of {SHORT_BATCH} and on 10 % of the images at most, are ours."
 
+# Of every table, and of those with the other methods' rows.
 DECLARED = declared(__doc__)
+OF_OTHERS = (
+    "Not known to us: whether AT and Jacobian matching were learnt beside KD, as here, or before it; the weights of "
+    "FitNet, FSP, AT and Jacobian matching, and the connectors of FitNet and FSP."
+)
 
 
 def teacher_of(method: str, teacher: str = "wrn_22_4") -> str | None:

@@ -12,7 +12,7 @@ Differs from the paper: the rate falls after 30, 60 and 80 % of a phase's steps,
 or two epochs end at a low rate.
 """
 
-from understudy.experiments.ab_cifar import CITATION, DECLARED, LABELS, settings, teacher_of
+from understudy.experiments.ab_cifar import CITATION, DECLARED, LABELS, OF_OTHERS, settings, teacher_of
 from understudy.experiments.row import Row, Table, declared
 
 DIFFERS = declared(__doc__)
@@ -58,5 +58,6 @@ AB_TABLE1 = Table(
         for (init, train), published in zip(BUDGETS, errors, strict=True)
     },
     across=("epochs_init", "epochs_train"),
-    notes=f"Methods without an initialisation train for the sum of both numbers of epochs. {DIFFERS} {DECLARED}",
+    notes=f"Methods without an initialisation train for the sum of both numbers of epochs. {DIFFERS} {DECLARED} "
+    f"{OF_OTHERS}",
 )

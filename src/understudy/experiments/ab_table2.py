@@ -13,7 +13,16 @@ it may be one step, which makes 120 steps in all, or as many steps as the whole 
 The rows .../2+10 are a tenth of the epochs, in batches of 32.
 """
 
-from understudy.experiments.ab_cifar import CITATION, DECLARED, LABELS, SHORT_NOTE, settings, shortened, teacher_of
+from understudy.experiments.ab_cifar import (
+    CITATION,
+    DECLARED,
+    LABELS,
+    OF_OTHERS,
+    SHORT_NOTE,
+    settings,
+    shortened,
+    teacher_of,
+)
 from understudy.experiments.row import Row, Table, declared
 
 PERCENT = (0.1, 1, 5, 10, 20, 100)
@@ -71,5 +80,5 @@ AB_TABLE2 = Table(
     citation=f"{CITATION}, table 2",
     rows={**PLAIN, **LONG, **SHORTER},
     across=("percent_data",),
-    notes=f"{SHORT_NOTE} {declared(__doc__)} {DECLARED}",
+    notes=f"{SHORT_NOTE} {declared(__doc__)} {DECLARED} {OF_OTHERS}",
 )

@@ -11,7 +11,16 @@ images once, as here, or as many as the whole set has.
 The paper's headings leave out that every method is combined with KD; the pair of 22-4 and 16-2 is that of table 2.
 """
 
-from understudy.experiments.ab_cifar import CITATION, DECLARED, LABELS, NETWORKS, SHORT_NOTE, settings, shortened
+from understudy.experiments.ab_cifar import (
+    CITATION,
+    DECLARED,
+    LABELS,
+    NETWORKS,
+    OF_OTHERS,
+    SHORT_NOTE,
+    settings,
+    shortened,
+)
 from understudy.experiments.row import Row, Table, declared
 
 METHODS = ("kd", "fitnet+kd", "fsp+kd", "at+kd", "jacobian+kd", "ab+kd")
@@ -57,5 +66,5 @@ AB_TABLE3 = Table(
     citation=f"{CITATION}, table 3",
     rows=WHOLE | shortened(WHOLE),
     across=("compression_type",),
-    notes=f"10 % of the training images, 20 + 100 epochs. {SHORT_NOTE} {declared(__doc__)} {DECLARED}",
+    notes=f"10 % of the training images, 20 + 100 epochs. {SHORT_NOTE} {declared(__doc__)} {DECLARED} {OF_OTHERS}",
 )

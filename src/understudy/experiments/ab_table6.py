@@ -15,7 +15,7 @@ beginning and end, and among all layers those of the second and the third; wheth
 images once, as here, or as many as the whole set has.
 """
 
-from understudy.experiments.ab_cifar import CITATION, DECLARED, LABELS, SHORT_NOTE, settings, shortened
+from understudy.experiments.ab_cifar import CITATION, DECLARED, LABELS, OF_OTHERS, SHORT_NOTE, settings, shortened
 from understudy.experiments.row import Row, Table, declared
 
 LAYERS = ("layer1", "layer2", "layer3")
@@ -90,5 +90,5 @@ AB_TABLE6 = Table(
     rows=WHOLE | shortened(WHOLE),
     across=("layer",),
     notes=f"10 % of the training images, 20 + 100 epochs. {SHORT_NOTE} KD reads no layer. {declared(__doc__)} "
-    f"{DECLARED}",
+    f"{DECLARED} {OF_OTHERS}",
 )

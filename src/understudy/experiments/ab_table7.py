@@ -6,9 +6,10 @@ teacher, by layer, and the error.
 Run:    understudy reproduce ab_table7 --teacher-weights FILE
 Expect: 96.3, 96.4 and 92.8 % equal activations with AB, and 5.1 % error, with the paper's teacher.
 
-Not known to us: how many epochs there were, here 20 + 100; whether the numbers are from after the initialisation or
-after the training by KD, and on which images. Ours are from the end of the run: activations on 512 test images, evenly
-spaced, the error on all. The rows .../2+10 are a tenth of the epochs on a tenth of the images, in batches of 32.
+Not known to us: how many epochs there were, here 20 + 100; the weight of L2, L1 and L0.5, here AB's; whether the
+numbers are from after the initialisation or after the training by KD, and on which images. Ours are from the end of the
+run: activations on 512 test images, evenly spaced, the error on all. The rows .../2+10 are a tenth of the epochs on a
+tenth of the images, in batches of 32.
 """
 
 from understudy.experiments.ab_cifar import CITATION, DECLARED, SHORT_NOTE, settings, shortened

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from understudy.experiments.row import Table
 from understudy.spec import read_settings
 
-# Cross-entropy with WRN 16-2 in results/floors/ab_table1.json: 919 images/s on two cores with AMX, in bfloat16.
+# Cross-entropy with WRN 16-2: 919 images/s on two cores with AMX, in bfloat16 (results/floors/ab_table1.json has it of
+# another machine since).
 MULTIPLY_ADDS_PER_S = 919 * 3 * 101.1e6
 
 # How often an image costs student and teacher their products. Gradients at the images of three layers, a third, two

@@ -8,9 +8,8 @@ Differs from the authors' code: bilinear where theirs is bicubic; images longer 
 that are measured keep their proportions. An image's vector and its mirror image's are scaled to unit length before they
 are added.
 
-Not known to us: how much Ms-HDhE shares, and Tri-HDhE's third head; ours are guesses.
-
-Numbers are as printed; HDC's 82.8 on SOP at 100 is likely a misprint of 92.8.
+Not known to us: how much Ms-HDhE shares, and Tri-HDhE's third head; ours are guesses. Numbers are as printed; HDC's
+82.8 on SOP at 100 is likely a misprint of 92.8.
 """
 
 from understudy.experiments.row import Row, Table, declared

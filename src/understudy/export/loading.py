@@ -2,7 +2,7 @@
 
 from understudy.export.source import is_ours
 from understudy.export.student import Student
-from understudy.models import cut_of, end_of
+from understudy.models import cut_of, end_of, torchvision_options, user_arguments
 
 
 def how_to_load(student: Student, file_format: str, with_normalisation: bool) -> str:
@@ -49,9 +49,11 @@ def _construction(student: Student) -> tuple[str, str]:
         built = f'network = timm.create_model("{name}", num_classes={classes}, in_chans={channels})\n{weights}'
         return f"import timm\n{loader}", built
     if source == "torchvision":
-        built = f'network = get_model("{name}", weights=None, num_classes={classes})\n{weights}'
+        alone = "".join(f", {key}={value}" for key, value in torchvision_options(name).items())
+        built = f'network = get_model("{name}", weights=None, num_classes={classes}{alone})\n{weights}'
         return f"{loader}\nfrom torchvision.models import get_model", built
-    return f"{loader}\nfrom {source} import {name}", f"network = {name}(num_classes={classes})\n{weights}"
+    given = ", ".join(f"{key}={value}" for key, value in user_arguments(student.model, classes, channels).items())
+    return f"{loader}\nfrom {source} import {name}", f"network = {name}({given})\n{weights}"
 
 
 SAFETENSORS = """

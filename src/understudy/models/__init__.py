@@ -1,7 +1,7 @@
 """Networks by name: our own, timm's, torchvision's, and the user's; and embedding networks made of them."""
 
 from understudy.models.blocks import block_of, blocks, weights_by_block
-from understudy.models.build import NAMES, build, is_for_32_pixels
+from understudy.models.build import NAMES, build, is_for_32_pixels, torchvision_options, user_arguments
 from understudy.models.cut import cut_of
 from understudy.models.embed import embed
 from understudy.models.embedding import Form, Head, Unit, classifier, end_of
@@ -30,5 +30,7 @@ __all__ = [
     "read_metadata",
     "save_weights",
     "select_weights",
+    "torchvision_options",
+    "user_arguments",
     "weights_by_block",
 ]

@@ -137,12 +137,32 @@ def _from_torchvision(name: str, num_classes: int, in_channels: int) -> nn.Modul
             f"torchvision:{name} takes images of 3 channels, and these have {in_channels}; timm's networks take any "
             f"number (`pip install timm`, then timm:NAME)"
         )
-    # In training these two would answer their auxiliary classifiers' logits as well.
-    alone = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
-    return models.get_model(name, weights=None, num_classes=num_classes, **alone)
+    return models.get_model(name, weights=None, num_classes=num_classes, **torchvision_options(name))
+
+
+def torchvision_options(name: str) -> dict[str, bool]:
+    """What torchvision's network of this name is built with beside its classes.
+
+    In training two of them would answer their auxiliary classifiers' logits as well.
+    """
+    return {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+
+
+def user_arguments(name: str, num_classes: int, in_channels: int) -> dict[str, int]:
+    """What `package.module:function` is called with. Raises ValueError where it cannot be called so."""
+    return _given(name, _function(*name.split(":", 1)), num_classes, in_channels)
 
 
 def _from_user(module_name: str, function_name: str, num_classes: int, in_channels: int) -> nn.Module:
+    whole = f"{module_name}:{function_name}"
+    function = _function(module_name, function_name)
+    network = function(**_given(whole, function, num_classes, in_channels))
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"model {whole!r} returned a {type(network).__name__}, expected an nn.Module")
+    return network
+
+
+def _function(module_name: str, function_name: str) -> Callable[..., Any]:
     whole = f"{module_name}:{function_name}"
     try:
         module = user_module(module_name)
@@ -155,11 +175,7 @@ def _from_user(module_name: str, function_name: str, num_classes: int, in_channe
     if not callable(function):
         public = [known for known in vars(module) if not known.startswith("_")]
         raise ValueError(_unknown(whole, [f"{module_name}:{known}" for known in public], ""))
-    given = _given(whole, function, num_classes, in_channels)
-    network = function(**given)
-    if not isinstance(network, nn.Module):
-        raise ValueError(f"model {whole!r} returned a {type(network).__name__}, expected an nn.Module")
-    return network
+    return function
 
 
 def _given(whole: str, function: Callable[..., Any], num_classes: int, in_channels: int) -> dict[str, int]:

@@ -75,11 +75,12 @@ class Run:
         return max(planned, 1) / max(self.num_epochs, 1)
 
 
-def read_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
+def read_runs(folders: Sequence[str | Path]) -> tuple[list[Run], list[Path]]:
     """The runs among these folders, and what is none, as a pattern such as runs/* has it beside them.
 
     ValueError where there is no run at all, or a file of one is broken.
     """
+    paths = [Path(folder) for folder in folders]
     of_runs = [path for path in paths if (path / FACTS).is_file()]
     found = [read_run(path) for path in of_runs or paths[:1]]
     return found, [path for path in paths if path not in of_runs]

@@ -37,13 +37,15 @@ def reproduce(
     minutes: float | None = None,
     form: str = "markdown",
     teacher_cache: Path | None = None,
+    is_download: bool = False,
     is_quick: bool = False,
     is_dry_run: bool = False,
 ) -> bool:
     """Carry out the runs that these rows need, keeping each number as soon as it is there; True when all are there.
 
     Finished runs are only read, and those that were stopped go on. After `minutes` those under way save and stop. Runs
-    of one seed share the teacher's answers in the folder `teacher_cache`.
+    of one seed share the teacher's answers in the folder `teacher_cache`. `is_download` fetches data sets that are not
+    there.
     """
     if is_launched():
         raise ValueError("reproduce starts processes of its own: leave out torchrun, and give --workers N")
@@ -69,7 +71,8 @@ def reproduce(
         if run.is_finished:
             news.keep(run)
     with _pool(console, num_workers, ray) as pool:
-        schedule = Schedule(planned, pool, _job_maker(until, is_quick, teacher_cache), until=until, tell=news.hear)
+        make_job = _job_maker(until, is_quick, is_download, teacher_cache)
+        schedule = Schedule(planned, pool, make_job, until=until, tell=news.hear)
         outcomes = schedule.carry_out()
     console.print(measured.show(_fingerprints(planned)))
     news.tell(f"table: {measured.write(form)}")
@@ -88,11 +91,14 @@ def _pool(console: Console, num_workers: int | None, ray: str | None) -> context
     return in_processes(num_workers) if num_workers and num_workers > 1 else in_this_process(console)
 
 
-def _job_maker(until: float | None, is_quick: bool, teacher_cache: Path | None) -> Callable[[Run], Job]:
+def _job_maker(
+    until: float | None, is_quick: bool, is_download: bool, teacher_cache: Path | None
+) -> Callable[[Run], Job]:
     place = Path.cwd()
 
     def make(run: Run) -> Job:
         settings = run.settings if teacher_cache is None else _with_cache(run.settings, teacher_cache)
+        settings = {**settings, "data.download": True} if is_download else settings
         return Job(settings=settings, folder=run.folder, place=place, until=until, is_quick=is_quick)
 
     return make
