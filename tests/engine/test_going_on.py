@@ -14,7 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 from tests.engine.stopping import stops_after
 from understudy import distil, load_data
 from understudy.data import Loading
-from understudy.engine import checkpoint, execute, folder, loop, run
+from understudy.engine import checkpoint, execute, facts, folder, loop, run
 from understudy.engine.display import silent
 from understudy.engine.loop import StoppedError
 from understudy.engine.plan import Plan
@@ -91,6 +91,23 @@ with folder.held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
+
+
+def test_on_what_a_run_goes_on_is_written_down_where_it_is_something_else(digits, tmp_path, monkeypatch):
+    common = {"data": digits, "method": "kd", "epochs": 2, "folder": tmp_path / "run", "batch_size": 25}
+    machines = iter(("first", "first", "second"))
+
+    def cut(after):
+        monkeypatch.setattr(facts, "hardware", lambda device, name=next(machines): {"cpu": name})
+        with pytest.raises(StoppedError):
+            distil(student(), teacher(0), **common, display=stops_after(after))
+        return json.loads((tmp_path / "run" / "run.json").read_text())
+
+    assert "went_on" not in cut(2) and "went_on" not in cut(1)
+    found = cut(1)
+    assert found["hardware"] == {"cpu": "first"} and [one["hardware"] for one in found["went_on"]] == [
+        {"cpu": "second"}
+    ]
 
 
 def test_a_student_that_is_built_otherwise_by_now_is_told(digits, tmp_path):

@@ -101,6 +101,8 @@ def test_memory_that_does_not_suffice_is_told_with_what_can_be_done(error, setti
 def test_torchs_own_error_on_a_processor_is_one_of_memory_and_others_are_not():
     with pytest.raises(TooLargeError, match="can't allocate memory"), told_when_full(8):
         torch.empty(2**55)
+    with pytest.raises(TooLargeError, match=r"take smaller images \(data.size\)"), told_when_full():
+        torch.empty(2**55)
     with pytest.raises(RuntimeError, match="^another$"), told_when_full(8):
         raise RuntimeError("another")
 

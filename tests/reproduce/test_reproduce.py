@@ -71,6 +71,14 @@ def test_an_unknown_format_is_told_before_anything_runs(carry_out, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_data_set_that_nobody_knows_is_told_before_the_teacher_is_trained(small, tmp_path):
+    table = small(kd={"data.name": "scenes99"})
+    places = {"runs": tmp_path / "runs", "results": tmp_path / "results"}
+    with pytest.raises(ValueError, match="unknown data set 'scenes99'; known are digits"):
+        reproduce(table, console=Console(file=io.StringIO()), **places)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_rows_that_cannot_be_run_are_told_and_no_success(small, tmp_path):
     table = small()
     lacking = replace(table, rows={"kd": replace(table.rows["kd"], missing="a set of its own")})

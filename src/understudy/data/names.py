@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from understudy.data import cars196, cub200, imagenet, inshop, mit67, sop, tiny_imagenet, voc
+from understudy.data.disjoint import SUFFIX
 from understudy.data.division import Parts
 from understudy.data.torchvision_table import TORCHVISION
 from understudy.spec import expanded
@@ -84,6 +85,13 @@ def found_in(folder: Path) -> list[str]:
         if match and match["name"] in (None, own):
             names.add(own)
     return sorted(name for name in names if name)
+
+
+def is_known(name: str, folder: Path) -> bool:
+    """Whether there is a set of this name, fetched or not; of an address nothing is said."""
+    base = name.removesuffix(SUFFIX)
+    names = (*IN_MEMORY, *OFFICIAL, *TORCHVISION, *voc.SETS)
+    return ":" in name or bool({name, base}.intersection((*names, *found_in(folder))))
 
 
 def _kind_of(folder: Path) -> str:

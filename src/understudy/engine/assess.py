@@ -14,6 +14,7 @@ from understudy.data import BoxedImages, Dataset, load
 from understudy.engine import facts
 from understudy.engine.detecting import is_detector, make_detector_ready, measure_detection
 from understudy.engine.measurement import measure, measure_alike
+from understudy.engine.memory import told_when_full
 from understudy.engine.networks import loading_as_trained
 from understudy.engine.plan import load_data, loading_of
 from understudy.engine.searching import measure_search
@@ -22,6 +23,7 @@ from understudy.engine.words_of_evaluate import Told, told_by
 from understudy.spec import read_object, run_files
 
 
+@told_when_full()
 def assess(
     checkpoint: str,
     *,

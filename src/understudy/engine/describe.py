@@ -12,7 +12,7 @@ from understudy.engine.teacher_scores import teacher_scores
 from understudy.methods import LOGITS
 from understudy.models import cut_of
 from understudy.precision import Precision
-from understudy.spec import TeacherSettings, few
+from understudy.spec import TeacherSettings, few, read_object, run_files
 
 # So many names of what starts random are told; run.json has all.
 SHOWN = 8
@@ -147,8 +147,22 @@ def _teacher(plan: Plan, precision: Precision) -> dict[str, Any] | None:
         **plan.sizes["teacher"],
         "weights": " + ".join(map(str, files)) or None,
         "sha256": teacher_sha256(plan),
-        "scores": teacher_scores(plan, precision),
+        "scores": (scores := teacher_scores(plan, precision)),
+        **(_at_home(files) if scores is None else {}),
     }
+
+
+def _at_home(files: list[Path]) -> dict[str, Any]:
+    """Of a teacher of other classes, whose run is there: what it came to on its own test images."""
+    if len(files) != 1 or not (files[0].parent / run_files.SUMMARY).is_file():
+        return {}
+    own, facts_there = (
+        read_object(files[0].parent / name, *needed)
+        for name, needed in ((run_files.SUMMARY, ("scores", "student_sha256")), (run_files.FACTS, ("data",)))
+    )
+    if own["student_sha256"] != facts.sha256(files[0]):
+        return {}
+    return {"at_home": {"data": facts_there["data"]["name"], "scores": own["scores"], "headline": own["headline"]}}
 
 
 def teacher_sha256(plan: Plan) -> str:

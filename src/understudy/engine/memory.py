@@ -34,14 +34,21 @@ class TooLargeError(RunFailedError):
 
 
 @contextlib.contextmanager
-def told_when_full(batch_size: int) -> Iterator[None]:
-    """A stretch of a run in which exhausted memory ends in a TooLargeError with what can be done."""
+def told_when_full(batch_size: int | None = None) -> Iterator[None]:
+    """A stretch of a run in which exhausted memory ends in a TooLargeError with what can be done.
+
+    Without a batch size nothing is trained: what is measured has batches of its own.
+    """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not _is_of_memory(error):
             raise
         reason = next(iter(str(error).splitlines()), "")
+        if batch_size is None:
+            raise TooLargeError(
+                f"out of memory{reason and f' ({reason})'}; take smaller images (data.size), or a device with more"
+            ) from error
         raise TooLargeError(
             f"out of memory{reason and f' ({reason})'} in a run with batches of {batch_size} images; `understudy "
             "doctor` with the same options says which batch fits, and another --batch-size is a run in another folder"

@@ -29,7 +29,7 @@ from understudy.engine.plan import Plan, make_plan
 from understudy.engine.record import Record
 from understudy.engine.seen import keep_seen
 from understudy.engine.selection import select_images
-from understudy.engine.start import announce, find_facts, read_facts
+from understudy.engine.start import announce, find_facts, note_going_on, read_facts
 from understudy.engine.student_memory import student_memory
 from understudy.engine.student_size import images_scaled
 from understudy.engine.teacher_cache import TeacherCache
@@ -198,6 +198,7 @@ def _train(
         run_facts = find_facts(plan, out, distiller, batches, precision, memory, display)
     else:
         run_facts = read_facts(plan, out)
+        note_going_on(out, run_facts, precision)
         display.say(f"going on at step {saved['place']['step']}")
     announce(display, out, run_facts, plan.data)
     if saved is None:

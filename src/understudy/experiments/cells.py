@@ -17,7 +17,8 @@ HELD_OUT = "validation_"
 MEASURED = (
     "metric", "value", "test_error_percent", "best", "headline", "published", "published_budget", "seed", "command",
     "teacher_sha256", "teacher_error_percent", "start_sha256",
-    "data_sha256", "student_sha256", "precision", "phases", "agreement", "selection", "versions", "hardware", "wall_s",
+    "data_sha256", "student_sha256", "precision", "phases", "agreement", "selection", "versions", "hardware", "went_on",
+    "wall_s",
 )  # fmt: skip
 # Settings that have an option of their own on the command line.
 OPTIONS = {
@@ -65,6 +66,7 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
         **({"selection": summary["selection"]} if summary.get("selection") else {}),
         "versions": run["versions"],
         "hardware": run["hardware"],
+        **({"went_on": run["went_on"]} if run.get("went_on") else {}),
         "wall_s": summary["wall_s"],
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from understudy.data.names import data_folder, is_known, unknown
 from understudy.engine import facts
 from understudy.experiments import Table
 from understudy.experiments.grid import metric_name
@@ -61,6 +62,7 @@ def reproduce(
     if not planned:
         lacking = "; ".join(dict.fromkeys(row.missing for row in table.rows.values() if row.missing))
         raise ValueError(f"none of these rows of {table.name} can be run yet: {lacking}")
+    _check_data(planned)
     measured = Measured(table, results, is_quick=is_quick)
     console.print(plan_grid(table, planned, measured.estimate))
     console.print(plan_sum(table, planned, measured.estimate, _slots(num_workers, ray)), highlight=False)
@@ -77,6 +79,13 @@ def reproduce(
     console.print(measured.show(_fingerprints(planned)))
     news.tell(f"table: {measured.write(form)}")
     return news.tell_what_is_missing(outcomes)
+
+
+def _check_data(planned: Sequence[Run]) -> None:
+    """ValueError for a data set that nobody knows, before the teachers of its rows are trained."""
+    for name in dict.fromkeys(str(run.settings["data.name"]) for run in planned if not run.is_finished):
+        if not is_known(name, data_folder()):
+            raise unknown(name, data_folder())
 
 
 def _slots(num_workers: int | None, ray: str | None) -> int:
