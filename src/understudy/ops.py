@@ -1,4 +1,4 @@
-"""Tensor mathematics that two or more papers share."""
+"""Tensor mathematics that two or more papers share, and images at another size."""
 
 import contextlib
 

@@ -98,7 +98,8 @@ def test_on_what_a_run_goes_on_is_written_down_where_it_is_something_else(digits
     machines = iter(("first", "first", "second"))
 
     def cut(after):
-        monkeypatch.setattr(facts, "hardware", lambda device, name=next(machines): {"cpu": name})
+        machine = {"cpu": next(machines)}
+        monkeypatch.setattr(facts, "hardware", lambda device: machine)
         with pytest.raises(StoppedError):
             distil(student(), teacher(0), **common, display=stops_after(after))
         return json.loads((tmp_path / "run" / "run.json").read_text())

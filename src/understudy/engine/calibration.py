@@ -24,9 +24,9 @@ class Bin:
     accuracy_pct: float
 
 
-def bins(confidence_N: Tensor, right_N: Tensor, num_bins: int = NUM_BINS) -> list[Bin]:
+def bins(confidence_N: Tensor, right_N: Tensor) -> list[Bin]:
     """The bins that hold an image, from low to high; `confidence_N` in (0, 1], `right_N` of truth values."""
-    edges = torch.arange(1, num_bins, dtype=torch.float64) / num_bins
+    edges = torch.arange(1, NUM_BINS, dtype=torch.float64) / NUM_BINS
     # Without `right`, a confidence that lies on an edge belongs below it.
     index_N = torch.bucketize(confidence_N.double(), edges)
     found = []
@@ -34,8 +34,8 @@ def bins(confidence_N: Tensor, right_N: Tensor, num_bins: int = NUM_BINS) -> lis
         inside = index_N == index
         found.append(
             Bin(
-                low=index / num_bins,
-                high=(index + 1) / num_bins,
+                low=index / NUM_BINS,
+                high=(index + 1) / NUM_BINS,
                 num_images=int(inside.sum()),
                 confidence_pct=100.0 * confidence_N[inside].double().mean().item(),
                 accuracy_pct=100.0 * right_N[inside].double().mean().item(),

@@ -80,8 +80,7 @@ def _positions(networks: dict[str, nn.Module], images: Tensor) -> dict[str, list
 
 
 def _maps(role: str, network: nn.Module, names: list[str], images: Tensor, answers: bool) -> dict[str, np.ndarray]:
-    tapped = Tapped(network, names, images)
-    try:
+    with Tapped(network, names, images) as tapped:
         with torch.enable_grad():
             output, features = tapped(images.clone().requires_grad_())
         maps = {name: as_map(feature, images.shape[-2:]) for name, feature in features.items()}
@@ -92,8 +91,6 @@ def _maps(role: str, network: nn.Module, names: list[str], images: Tensor, answe
         }
         speaks = _speaks_for(output, features[names[-1]], images) if answers and isinstance(output, Tensor) else None
         return kept if speaks is None else kept | {f"answer {role}": _in_bytes(speaks)}
-    finally:
-        tapped.remove()
 
 
 def _speaks_for(logits: Tensor, feature: Tensor, images: Tensor) -> Tensor | None:
@@ -126,11 +123,8 @@ def _embeddings(network: nn.Module, images: list[Tensor], answers: bool) -> Tens
     """(M, C): what enters the classifier, or what a network without one answers."""
     if not answers:
         return torch.cat([network(some) for some in images])
-    tapped = Tapped(network, named_positions(network, "embedding", images[0]), images[0], stops=True)
-    try:
+    with Tapped(network, named_positions(network, "embedding", images[0]), images[0], stops=True) as tapped:
         return torch.cat([next(iter(tapped(some)[1].values())).flatten(1) for some in images])
-    finally:
-        tapped.remove()
 
 
 def _directions(found_MC: Tensor) -> np.ndarray:

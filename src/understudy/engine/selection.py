@@ -9,6 +9,7 @@ from understudy.comparisons import chosen_options
 from understudy.data import BoxedImages, Dataset, batches_in_order
 from understudy.distiller import Distiller
 from understudy.engine.record import Record
+from understudy.modes import evaluating
 from understudy.precision import Precision
 from understudy.taps import Tapped
 
@@ -57,10 +58,9 @@ def _features(distiller: Distiller, position: str, data: Dataset, precision: Pre
         data.train, data, batch_size=BATCH_SIZE, device=precision.device, channels_last=precision.channels_last
     )
     example = torch.zeros(2, *data.image_shape, device=precision.device)
-    reader = Tapped(distiller.teacher, [position], example)
-    distiller.eval()
-    with precision.autocast():
-        features = [reader(images)[1][position].float().cpu() for images, _ in batches]
-    reader.remove()
-    distiller.train()
-    return torch.cat(features)
+    with (
+        Tapped(distiller.teacher, [position], example) as reader,
+        evaluating(distiller.teacher),
+        precision.autocast(),
+    ):
+        return torch.cat([reader(images)[1][position].float().cpu() for images, _ in batches])

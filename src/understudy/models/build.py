@@ -53,8 +53,6 @@ NAMES = {
 }
 
 FAMILIES = (wide_resnet, resnet, preresnet, pyramidnet, small_inception, bn_inception, mobilenet, digits_net)
-
-
 FOR_32_PIXELS = (wide_resnet, resnet, preresnet, pyramidnet, small_inception)
 
 

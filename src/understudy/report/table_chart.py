@@ -1,7 +1,7 @@
 """The picture of a table: published numbers as hollow marks, measured ones as filled marks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import AutoLocator
 
 from .axes import style
-from .palette import LIGHT, MARKERS, NUM_SERIES, Look, looks
+from .palette import LIGHT, Look, looks
 
 WIDTH_INCHES, MOST_WORDS_ACROSS = 8.0, 60
 WORDS = {"fontsize": 8.5, "color": LIGHT["ink"]}
@@ -81,7 +81,7 @@ def _list(panel: Panel, unit: str) -> Figure:
 def _curves(panels: Sequence[Panel], unit: str, connected: bool) -> Figure:
     figure = Figure(figsize=(WIDTH_INCHES, 4.4), facecolor=LIGHT["paper"], layout="constrained")
     labels = list(dict.fromkeys(label for panel in panels for label in panel.lines))
-    line_looks = dict(zip(labels, _looks(len(labels)), strict=True))
+    line_looks = dict(zip(labels, looks(len(labels)), strict=True))
     widths = [len(panel.columns) for panel in panels]
     # squeeze=False: a row of one is a row, too.
     [row] = figure.subplots(1, len(panels), sharey=True, squeeze=False, width_ratios=widths)
@@ -123,14 +123,6 @@ def _draw(axes: Axes, panel: Panel, line_looks: Mapping[str, Look], connected: b
         range(len(columns)), list(columns), rotation=40 if turned else 0, ha="right" if turned else "center"
     )
     axes.margins(x=0.04)
-
-
-def _looks(num_lines: int) -> list[Look]:
-    """Colours begin again after seven lines, then with other markers: no two lines look alike before the 49th."""
-    return [
-        replace(look, marker=MARKERS[(index + index // NUM_SERIES) % NUM_SERIES])
-        for index, look in enumerate(looks(num_lines))
-    ]
 
 
 def _besides(num_lines: int, connected: bool) -> list[float]:

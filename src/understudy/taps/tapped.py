@@ -114,6 +114,13 @@ class Tapped(nn.Module):
             )
         return tensor
 
+    def __enter__(self) -> "Tapped":
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        """What read the network for a while is taken off it, however the block ends."""
+        self.remove()
+
     def remove(self) -> None:
         """Take the hooks off the network; the wrapper cannot be called afterwards."""
         for handle in self._handles:

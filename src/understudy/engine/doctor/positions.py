@@ -118,8 +118,5 @@ def _is_rectified(feature: Tensor | None) -> bool:
 def _read(network: nn.Module, names: list[str], case: Case) -> dict[str, Tensor]:
     """The tensors at these positions; modes are put back."""
     wanted = [name for name in dict.fromkeys(names) if name != LOGITS]
-    reader = Tapped(network, wanted, case.images)
-    with evaluating(network), case.precision.autocast():
-        _, features = reader(case.images)
-    reader.remove()
-    return features
+    with Tapped(network, wanted, case.images) as reader, evaluating(network), case.precision.autocast():
+        return reader(case.images)[1]
