@@ -44,7 +44,7 @@ from understudy.engine import facts
 from understudy.engine.memory import keep_freed_memory
 from understudy.engine.schedule import make_optimizer
 from understudy.precision import Precision, can_compile, has_fast_bfloat16
-from understudy.spec import OptimSettings
+from understudy.spec import OptimSettings, write_whole
 
 BATCH_SIZES, NUM_STUDENTS = (512, 128, 2048), (4, 8)
 OTHERS = ("ofd", "ab", "none")
@@ -261,11 +261,13 @@ def main() -> None:
 
     def keep(found: dict[str, Any]) -> None:
         if wanted.out is not None:
-            wanted.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            write_whole(wanted.out, json.dumps(found, indent=1) + "\n")
 
     found = measure(device, quick=wanted.quick, minutes=wanted.minutes, keep=keep)
     if wanted.out is None:
         print(json.dumps(found, indent=1))
+    if any("error" in part for part in found["parts"].values()):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

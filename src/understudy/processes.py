@@ -50,6 +50,21 @@ def processes_here() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if is_launched() else 1
 
 
+# How many processes there are on this machine that know nothing of each other, this one among them.
+_neighbours = 1
+
+
+def share_machine(count: int) -> None:
+    """Be one of so many processes of this machine, each with a run of its own."""
+    global _neighbours
+    _neighbours = count
+
+
+def sharing_here() -> int:
+    """Among how many processes this machine's cores and memory are divided."""
+    return processes_here() * _neighbours
+
+
 def num_processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from understudy import processes
 from understudy.data import Crops, FileBatches, ImageFiles, decoding
 from understudy.data.file_batches import files_in_order
 from understudy.spec import RunFailedError
@@ -206,6 +207,14 @@ def test_no_more_processes_than_shared_memory_has_room_for(monkeypatch, tmp_path
     assert len(multiprocessing.active_children()) == left
     made.close()
     assert torch.equal(images, joined(batches().epoch(1))[0])
+
+
+def test_processes_with_runs_of_their_own_share_cores_and_shared_memory(monkeypatch):
+    monkeypatch.setattr(decoding, "usable_cores", lambda: 8)
+    monkeypatch.setattr(processes, "_neighbours", 1)
+    assert decoding.default_workers() == 7
+    processes.share_machine(4)
+    assert (processes.sharing_here(), decoding.default_workers()) == (4, 1)
 
 
 def test_a_process_that_is_ended_from_outside_ends_the_run_with_what_to_do():

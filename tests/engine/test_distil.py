@@ -1,9 +1,11 @@
 """The Python call, with networks of one's own."""
 
 import json
+import random
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -78,6 +80,24 @@ def test_a_student_with_nothing_to_train_is_told(teacher, tmp_path):
     resting = build("digits-1x4", num_classes=10, in_channels=1).requires_grad_(False)
     with pytest.raises(ValueError, match=r"none of its parameters requires a gradient; .*requires_grad_\(True\)"):
         distil(resting, teacher, data, folder=tmp_path / "resting", quiet=True)
+
+
+def test_a_program_that_draws_goes_on_drawing_where_it_was(teacher, tmp_path):
+    """A search draws a rate before each run: they would all be the same one."""
+    data, drawn = load_data("digits", per_class=2), []
+    for trial in range(3):
+        drawn.append((random.random(), np.random.rand()))
+        distil(
+            build("digits-1x4", num_classes=10, in_channels=1),
+            teacher,
+            data,
+            epochs=1,
+            folder=tmp_path / str(trial),
+            quiet=True,
+            batch_size=10,
+        )
+        doctor(build("digits-1x4", num_classes=10, in_channels=1), teacher, data, epochs=1, batch_size=10)
+    assert len(set(drawn)) == 3
 
 
 def test_a_misspelt_setting_is_an_error(teacher, tmp_path):

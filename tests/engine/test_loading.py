@@ -126,6 +126,24 @@ def test_test_images_among_the_training_images_are_told_at_the_start(tmp_path):
     assert [(one["check"], one["severity"]) for one in found] == [("duplicates", "error")]
 
 
+@pytest.mark.parametrize("when", ["computing", "waiting"])
+def test_a_decoding_process_that_is_killed_ends_the_run_with_what_to_do(tmp_path, when):
+    """torch tells of it with a signal, wherever the program stands."""
+    display, steps = silent(), iter(range(1, 1000))
+
+    def kill():
+        if next(steps) == 2:
+            for process in multiprocessing.active_children():
+                process.kill()
+            if when == "computing":
+                time.sleep(1.0)
+
+    display.step = kill
+    with pytest.raises(RunFailedError, match=r"a process that decodes images was ended.*data.workers=0"):
+        run(tmp_path / "run", data=replace(pictures(1), train=files(0, 640)), display=display)
+    assert run(tmp_path / "run", data=replace(pictures(0), train=files(0, 640))).accuracy_pct > 0
+
+
 def test_a_broken_image_that_was_not_looked_at_ends_the_run_with_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(start, "look_at_files", lambda data: [])
     for workers in (0, 2):

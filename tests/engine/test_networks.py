@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from understudy.data import load
 from understudy.engine import execute
 from understudy.engine.networks import build_network, build_teacher, locate, student_metadata
-from understudy.engine.plan import make_plan
+from understudy.engine.plan import check_classes, make_plan
 from understudy.models import build, save_weights
 from understudy.spec import StudentSettings, TeacherSettings, read_settings
 from understudy.teachers import Teachers
@@ -118,9 +118,11 @@ def test_as_many_other_classes_are_others(written, settings):
     plan = make_plan(settings("dtl").model_copy(update=taught))
     assert plan.whole_teacher is None and {"fc.weight", "fc.bias"} <= set(plan.left_random)
     with pytest.raises(ValueError, match="the teacher knows 0, 1, 2 .* but not 9 of digits; .* teacher.class_names"):
-        make_plan(settings("kd+dtl").model_copy(update=taught))
+        check_classes(make_plan(settings("kd+dtl").model_copy(update=taught)))
     called = {"teacher": wanted.model_copy(update={"class_names": (*"0123456789",)})}
-    assert make_plan(settings("kd").model_copy(update=called)).whole_teacher is not None
+    renamed = make_plan(settings("kd").model_copy(update=called))
+    check_classes(renamed)
+    assert renamed.whole_teacher is not None
     _, other = written("other.safetensors", num_classes=10, class_names=[*"abcdefghij"])
     with pytest.raises(ValueError, match="the teachers know different classes"):
         make_plan(settings("dtl").model_copy(update={**taught, "more_teachers": (other,)}))

@@ -76,6 +76,7 @@ def test_a_data_set_that_nobody_knows_is_told_before_the_teacher_is_trained(smal
     places = {"runs": tmp_path / "runs", "results": tmp_path / "results"}
     with pytest.raises(ValueError, match="unknown data set 'scenes99'; known are digits"):
         reproduce(table, console=Console(file=io.StringIO()), **places)
+    assert reproduce(table, console=Console(file=io.StringIO()), is_dry_run=True, **places)
     assert not (tmp_path / "runs").exists()
 
 
@@ -123,6 +124,7 @@ def test_runs_of_one_process_that_see_the_same_images_read_them_once(carry_out, 
 
 def test_processes_on_one_processor_do_not_divide_the_time(monkeypatch):
     module = importlib.import_module("understudy.reproduce.reproduce")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert (module._slots(None, None), module._slots(8, None), module._slots(8, "auto")) == (1, 1, 8)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert (module._slots(8, None), module._slots(2, None)) == (4, 2)

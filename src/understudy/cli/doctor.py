@@ -80,6 +80,8 @@ def doctor(
     if dry_run:
         print_settings(resolved(settings))
         return
+    if out is not None and seeds > 1:
+        out = out / f"seed{settings.run.seed}"
     if _examine(settings, out or Path("runs") / default_name(settings), json_file):
         raise typer.Exit(1)
 

@@ -83,7 +83,7 @@ def read_files(found: Parts, loading: Loading) -> Dataset:
             f"data.loading=memory wants images of one size, and those of {name} go from {_words(sizes[0])} to "
             f"{_words(sizes[-1])}; add data.size=SIDE"
         )
-    _check_room(name, num_images, size)
+    _check_room(name, num_images, size, "data.loading=workers decodes them when they are asked for, data.size")
     train, test, held_out, gallery = decode_all((found.train, found.test, held_out, gallery), size)
     assert train is not None and test is not None
     return make(
@@ -111,7 +111,7 @@ def read_tensors(dataset: Dataset, loading: Loading) -> Dataset:
                 f"data.size={loading.size}: {num_images:,} images of {_words(size)} are {_gb(num_images, size)}, "
                 f"more than data.memory_gb={loading.memory_gb:g}; data.loading=memory takes them all the same"
             )
-        _check_room(dataset.name, num_images, size)
+        _check_room(dataset.name, num_images, size, "a smaller data.size")
         parts = [resized(part, loading.size) for part in parts]
         augment = replace(augment, pad=loading.size // 8)
     if loading.hflip is not None:
@@ -161,14 +161,13 @@ def _sizes(parts: Sequence[ImageFiles]) -> list[tuple[int, int]]:
     return sorted(found, key=lambda size: (size[0] * size[1], size))
 
 
-def _check_room(name: str, num_images: int, size: tuple[int, int]) -> None:
+def _check_room(name: str, num_images: int, size: tuple[int, int], way_out: str) -> None:
     """ValueError where the images would take more memory than the machine has."""
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else math.inf
     if num_images * _bytes(size) > there:
         raise ValueError(
             f"{name}: {num_images:,} images of {_words(size)} would take {_gb(num_images, size)} of memory, and there "
-            f"are {there / GB:.3g} GB; data.loading=workers decodes them when they are asked for, data.size makes them "
-            f"smaller"
+            f"are {there / GB:.3g} GB; {way_out} makes them smaller"
         )
 
 

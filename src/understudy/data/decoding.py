@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from understudy.data.crops import Crops
 from understudy.data.image_files import ImageFiles
 from understudy.data.seeds import seed_of
-from understudy.processes import processes_here
+from understudy.processes import sharing_here
 from understudy.spec import RunFailedError
 
 # A batch of the set: the images' indices, and the words from which what is drawn for each of them follows; None for
@@ -44,7 +44,7 @@ def default_workers() -> int:
 
     Of several processes of torchrun each has its share of the machine's cores.
     """
-    return min(max(0, usable_cores() // processes_here() - 1), MOST_WORKERS)
+    return min(max(0, usable_cores() // sharing_here() - 1), MOST_WORKERS)
 
 
 class Decoding:
@@ -74,7 +74,7 @@ class Decoding:
             # A program that ends without `close` would wait for ever: multiprocessing ends what is left with a signal,
             # and the processes leave the first one to the run.
             atexit.register(self._at_exit)
-        with _told_of_ended_workers():
+        with told_of_ended_workers(ConnectionError, EOFError):
             for found in self._loader:
                 yield _checked(found)
                 if turn != self._turn:
@@ -119,7 +119,7 @@ def _fitting(workers: int, batch_bytes: int) -> int:
     """
     if not workers or not SHARED_MEMORY.is_dir():
         return workers
-    free = shutil.disk_usage(SHARED_MEMORY).free // processes_here()
+    free = shutil.disk_usage(SHARED_MEMORY).free // sharing_here()
     # Two ahead for each process, and those that are looked at and copied.
     fitting = max(0, min(workers, (free // max(1, batch_bytes) - 3) // AHEAD))
     if fitting < workers:
@@ -132,12 +132,12 @@ def _fitting(workers: int, batch_bytes: int) -> int:
 
 
 @contextlib.contextmanager
-def _told_of_ended_workers() -> Iterator[None]:
-    """A RunFailedError where a process that decodes was ended from outside."""
+def told_of_ended_workers(*others: type[Exception]) -> Iterator[None]:
+    """A RunFailedError where a process that decodes was ended from outside; `others` are signs of that here."""
     try:
         yield
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
+    except (RuntimeError, *others) as error:
+        if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
             raise
         raise RunFailedError(
             f"a process that decodes images was ended, most likely for want of memory ({error}); with fewer "

@@ -1,6 +1,8 @@
 """A run's state on disk: whole or absent."""
 
+import contextlib
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,17 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
+
+
+@contextlib.contextmanager
+def own_draws() -> Iterator[None]:
+    """A stretch after which Python's and numpy's generators are where they were: the caller's program draws on."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 def random_state(device: torch.device) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from rich.console import Console
 from torch import nn
 
 from understudy.data import Dataset
+from understudy.engine import checkpoint
 from understudy.engine.display import Display, silent
 from understudy.engine.doctor import examine
 from understudy.engine.doctor.finding import Finding
@@ -81,7 +82,8 @@ def doctor(
     settings = _settings_of(student, teacher, data, method, epochs, words, options)
     given = _objects(student, teacher, data, method)
     given |= {name: copy.deepcopy(given[name]) for name in ("student", "teacher")}
-    return examine(make_plan(settings, **given))
+    with checkpoint.own_draws():
+        return examine(make_plan(settings, **given))
 
 
 def _objects(student: object, teacher: object, data: object, method: object) -> dict[str, Any]:

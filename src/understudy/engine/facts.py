@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from understudy.data.decoding import usable_cores
 from understudy.modes import evaluating
 
-NEEDED = ("understudy", "torch", "torchvision", "numpy", "pyarrow", "pillow", "scikit-learn", "scipy")
+NEEDED = ("torch", "torchvision", "numpy", "pyarrow", "pillow", "scikit-learn", "scipy")
 USED_IF_THERE = ("timm", "pytorch-metric-learning", "faiss-cpu")
 
 
@@ -27,11 +27,22 @@ SOURCES = "understudy sources"  # among the versions: code changes more often th
 
 def versions() -> dict[str, str]:
     """Of Python, of what a run's numbers come from, and of what networks and losses may come from, if it is there."""
-    found = {"python": platform.python_version(), **{name: metadata.version(name) for name in NEEDED}}
+    found = {
+        "python": platform.python_version(),
+        "understudy": _own_version(),
+        **{name: metadata.version(name) for name in NEEDED},
+    }
     for name in USED_IF_THERE:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return {**found, SOURCES: _own_sources()}
+
+
+def _own_version() -> str:
+    try:
+        return metadata.version("understudy")
+    except metadata.PackageNotFoundError:
+        return "not installed"  # run from its sources, as on machines where nothing can be installed
 
 
 @functools.cache

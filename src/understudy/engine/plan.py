@@ -41,6 +41,7 @@ class Plan:
     student: nn.Module
     teacher: nn.Module | None
     whole_teacher: nn.Module | None
+    other_classes: tuple[str, ...]
     left_random: list[str]
     task: Task
     objective: Objective
@@ -166,7 +167,7 @@ def make_plan(
         check_batch_of_one(student, torch.zeros(1, *shapes["student"]))
     if whole_teacher is not None and not task.can_measure(outputs["teacher"][0], data):
         whole_teacher = None
-    others = _other_classes(settings, method, data, task) if teacher is not None and not is_given else ()
+    others = _other_classes(settings, data, task) if teacher is not None and not is_given else ()
     if others:
         whole_teacher = None
     if settings.student.from_teacher:
@@ -183,6 +184,7 @@ def make_plan(
         student=student,
         teacher=teacher,
         whole_teacher=whole_teacher,
+        other_classes=others,
         left_random=left_random,
         task=task,
         objective=objective,
@@ -235,23 +237,28 @@ def _find_teacher(
     return network, network
 
 
-def _other_classes(settings: Settings, method: Method, data: Dataset, task: Task) -> tuple[str, ...]:
-    """The names of the teacher's classes where they are not the data's. ValueError where a term takes them for these.
+def _other_classes(settings: Settings, data: Dataset, task: Task) -> tuple[str, ...]:
+    """The names of the teacher's classes where they are not the data's.
 
     As many may be others: numbers alone do not tell a bird from a fish.
     """
     if not task.answers_classes or settings.teacher is None:
         return ()
-    others = other_classes([settings.teacher, *settings.more_teachers], data)
-    for term in method.terms:
-        if others and (term.tap, term.teacher_tap) == (LOGITS, None):
-            lacking = [name for name in data.train.class_names if name not in others]
+    return other_classes([settings.teacher, *settings.more_teachers], data)
+
+
+def check_classes(plan: Plan) -> None:
+    """ValueError where a term takes the teacher's classes for the data's, which have other names."""
+    for term in plan.method.terms:
+        if plan.other_classes and (term.tap, term.teacher_tap) == (LOGITS, None):
+            data = plan.data
+            lacking = [name for name in data.train.class_names if name not in plan.other_classes]
             raise ValueError(
-                f"{term.name} compares logits, and the teacher knows {few(others, 3)}, but not {few(lacking, 3)} of "
-                f"{data.name}; dtl gives the student a head for the teacher's classes. If they are the same by other "
-                f"names, say with teacher.class_names=[...] what {data.name} calls each of the teacher's, in its order"
+                f"{term.name} compares logits, and the teacher knows {few(plan.other_classes, 3)}, but not "
+                f"{few(lacking, 3)} of {data.name}; dtl gives the student a head for the teacher's classes. If they "
+                f"are the same by other names, say with teacher.class_names=[...] what {data.name} calls each of the "
+                f"teacher's, in its order"
             )
-    return others
 
 
 def _check_mixing(settings: Settings, method: Method) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from torch._functorch import config as functorch_config
 
 from understudy.data import Dataset, Mixing, TrainingBatches
+from understudy.data.decoding import told_of_ended_workers
 from understudy.distiller import Distiller
 from understudy.engine import checkpoint, folder
 from understudy.engine.agreement import Agreement
@@ -25,7 +26,7 @@ from understudy.engine.finish import finish
 from understudy.engine.loop import Loop
 from understudy.engine.measure import make_agreement, measure_epoch
 from understudy.engine.memory import keep_freed_memory, told_when_full
-from understudy.engine.plan import Plan, make_plan
+from understudy.engine.plan import Plan, check_classes, make_plan
 from understudy.engine.record import Record
 from understudy.engine.seen import keep_seen
 from understudy.engine.selection import select_images
@@ -83,7 +84,7 @@ def execute(
 
     Processes that torchrun started carry it out together, and all of them have the result.
     """
-    with joined(), own_folder(out) as place:
+    with joined(), own_folder(out) as place, checkpoint.own_draws():
         shown = display if display is not None and is_first() else silent()
         result = _execute(settings, place, student, teacher, data, method, shown, until)
     return replace(result, folder=out)
@@ -109,7 +110,8 @@ def _execute(
     else:
         keep_freed_memory()
         scaled, full = images_scaled(plan.student, settings.student.size), told_when_full(settings.batch_size)
-        with folder.held(out), threads_for(plan.batch_multiply_adds), scaled, full:
+        # A process that ends while this one computes is told of wherever that stands.
+        with folder.held(out), threads_for(plan.batch_multiply_adds), scaled, full, told_of_ended_workers():
             # Once more: another process may have carried it out while the networks were built.
             if num_processes() == 1 and folder.is_finished(out, settings):
                 summary = _read_finished(plan, out, display)
@@ -122,6 +124,8 @@ def _execute(
 def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> dict[str, Any]:
     """Train, from the folder's checkpoint where there is one, and measure; the summary."""
     _check_learns(plan)
+    if not (out / checkpoint.FILE).exists():
+        check_classes(plan)
     precision = _precision(plan, out)
     # Before anything goes to the device, and before anything reads the networks.
     memory = student_memory(plan.student, plan.shapes["student"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from understudy.spec import did_you_mean, read_object
+from understudy.spec import did_you_mean, expanded, read_object
 from understudy.spec.run_files import FACTS, LOG, MAY_DIFFER, RECORDS, SETTINGS, SUMMARY
 
 EXPECTED = f"{FACTS}, {LOG}, {SETTINGS} and, once finished, {SUMMARY}"
@@ -80,7 +80,7 @@ def read_runs(folders: Sequence[str | Path]) -> tuple[list[Run], list[Path]]:
 
     ValueError where there is no run at all, or a file of one is broken.
     """
-    paths = [Path(folder) for folder in folders]
+    paths = [expanded(folder) for folder in folders]
     of_runs = [path for path in paths if (path / FACTS).is_file()]
     found = [read_run(path) for path in of_runs or paths[:1]]
     return found, [path for path in paths if path not in of_runs]
@@ -88,7 +88,7 @@ def read_runs(folders: Sequence[str | Path]) -> tuple[list[Run], list[Path]]:
 
 def read_run(folder: str | Path) -> Run:
     """The run in `folder`, finished or not. ValueError if it is no run folder or a file in it is broken."""
-    folder = Path(folder)
+    folder = expanded(folder)
     if not (folder / FACTS).is_file():
         raise ValueError(_no_run_here(folder))
     facts = read_object(folder / FACTS, *NEEDED)

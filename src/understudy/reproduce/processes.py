@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from understudy.engine.stop import StopRequest
+from understudy.processes import share_machine
 from understudy.reproduce.job import Job, Outcome, carry_out
 from understudy.reproduce.pool import Pool
 
@@ -23,7 +24,7 @@ from understudy.reproduce.pool import Pool
 def in_processes(num_workers: int) -> Iterator[Pool]:
     """`num_workers` processes with a share of the threads each; one that dies fails its run and no other."""
     threads = max(1, torch.get_num_threads() // num_workers)
-    workers = [Worker(threads, index) for index in range(num_workers)]
+    workers = [Worker(threads, index, num_workers) for index in range(num_workers)]
     idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     for worker in workers:
         idle.put(worker)
@@ -55,9 +56,10 @@ class Worker:
     Where it has died, or a run in it has failed, the next run gets a new one.
     """
 
-    def __init__(self, threads: int, index: int):
+    def __init__(self, threads: int, index: int, num_workers: int):
         self.threads = threads
         self.index = index
+        self.num_workers = num_workers
         self.process: BaseProcess | None = None
         self.pipe: Connection | None = None
         self.is_stopped = False
@@ -89,19 +91,20 @@ class Worker:
         # A forked process could not use CUDA, and would share the threads' locks.
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(there, self.threads, self.index))
+        process = context.Process(target=_serve, args=(there, self.threads, self.index, self.num_workers))
         process.start()
         there.close()
         return process, here
 
 
-def _serve(pipe: Connection, threads: int, index: int) -> None:
+def _serve(pipe: Connection, threads: int, index: int, num_workers: int) -> None:
     """Carry out what comes through the pipe until it is closed."""
     # Ctrl-C, and what else is sent to all processes of a command, is for the one that was started by hand: it asks this
     # one, and to be asked twice is to be killed.
     os.setpgrp()
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    share_machine(num_workers)
     if torch.cuda.is_available():
         torch.cuda.set_device(index % torch.cuda.device_count())
     with contextlib.suppress(EOFError, BrokenPipeError):

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from understudy.data import load
 from understudy.data.names import data_folder, is_known, unknown
 from understudy.engine import facts
 from understudy.experiments import Table
@@ -62,18 +63,20 @@ def reproduce(
     if not planned:
         lacking = "; ".join(dict.fromkeys(row.missing for row in table.rows.values() if row.missing))
         raise ValueError(f"none of these rows of {table.name} can be run yet: {lacking}")
-    _check_data(planned)
     measured = Measured(table, results, is_quick=is_quick)
     console.print(plan_grid(table, planned, measured.estimate))
     console.print(plan_sum(table, planned, measured.estimate, _slots(num_workers, ray)), highlight=False)
     if is_dry_run:
         return True
+    _check_data(planned)
+    if is_download:
+        _fetch(planned)
     news = News(planned, measured, console)
     for run in planned:
         if run.is_finished:
             news.keep(run)
     with _pool(console, num_workers, ray) as pool:
-        make_job = _job_maker(until, is_quick, is_download, teacher_cache)
+        make_job = _job_maker(until, is_quick, teacher_cache)
         schedule = Schedule(planned, pool, make_job, until=until, tell=news.hear)
         outcomes = schedule.carry_out()
     console.print(measured.show(_fingerprints(planned)))
@@ -100,14 +103,17 @@ def _pool(console: Console, num_workers: int | None, ray: str | None) -> context
     return in_processes(num_workers) if num_workers and num_workers > 1 else in_this_process(console)
 
 
-def _job_maker(
-    until: float | None, is_quick: bool, is_download: bool, teacher_cache: Path | None
-) -> Callable[[Run], Job]:
+def _fetch(planned: Sequence[Run]) -> None:
+    """Have each data set there before the processes start, which would fetch it into one folder at once."""
+    for name in dict.fromkeys(str(run.settings["data.name"]) for run in planned if not run.is_finished):
+        load(name, download=True)
+
+
+def _job_maker(until: float | None, is_quick: bool, teacher_cache: Path | None) -> Callable[[Run], Job]:
     place = Path.cwd()
 
     def make(run: Run) -> Job:
         settings = run.settings if teacher_cache is None else _with_cache(run.settings, teacher_cache)
-        settings = {**settings, "data.download": True} if is_download else settings
         return Job(settings=settings, folder=run.folder, place=place, until=until, is_quick=is_quick)
 
     return make

@@ -22,7 +22,7 @@ from understudy.engine.doctor.several import several
 from understudy.engine.doctor.steps import try_steps
 from understudy.engine.doctor.teacher import teacher
 from understudy.engine.doctor.terms import terms
-from understudy.engine.plan import Plan
+from understudy.engine.plan import Plan, check_classes
 from understudy.engine.student_size import images_scaled
 from understudy.precision import Precision, threads_for
 
@@ -45,6 +45,7 @@ def examine(plan: Plan, out: Path | None = None) -> list[Finding]:
             if network is not None:
                 precision.place(network)
         try:
+            check_classes(plan)
             case = make_case(plan, precision)
         except ValueError as error:
             return [*found, _cannot_begin(str(error))]
