@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 
 help:
 	@echo "make demo    set up, then the whole job on data that ships with scikit-learn; prints the report's path"
-	@echo "make test    set up, then every test, with coverage at the end"
+	@echo "make test    set up, then every test; COVERAGE=1 shows at the end what they have not reached"
 	@echo "make check   set up, then format, lint, types and the fast tests"
 	@echo "make bench   set up, then every benchmark, in under 20 minutes on two cores; writes benchmarks/README.md"
 	@echo "make gpu-tables  set up, then the tables in TABLES for MINUTES, WORKERS runs at once; give it again until it succeeds"
@@ -21,9 +21,10 @@ setup: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/understudy demo
 
-# An idle process steals tests: handed out in blocks, all the slow ones would be with one.
+# An idle process steals tests: handed out in blocks, all the slow ones would be with one. Coverage makes what runs much
+# Python (compiling, counting) half as slow again: it is for continuous integration, and for who asks.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist worksteal --cov=understudy --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist worksteal $(if $(COVERAGE),--cov=understudy --cov-report=term)
 
 # Side by side: the types take one core, and the tests wait for many an import.
 check: $(STAMP)
