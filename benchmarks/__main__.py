@@ -110,6 +110,8 @@ def main() -> None:
     unknown = [name for name in wanted.part if name.partition(":")[0] not in {part.partition(":")[0] for part in PARTS}]
     if unknown:
         parser.error(f"there is no part {unknown[0]!r}; known are {', '.join(PARTS)}")
+    # Everything here is of processors, as the peers' figures are; for CUDA there is benchmarks.gpu.
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if wanted.part:
         text = json.dumps({name: run_part(name, quick=wanted.quick) for name in wanted.part}, indent=1)
         print(text) if wanted.out is None else wanted.out.write_text(text + "\n", encoding="utf-8")

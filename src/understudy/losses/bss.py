@@ -10,7 +10,8 @@ where the code fails, is read on the student's running statistics, since a batch
 expected with e counted in fractions of an epoch, where the code counts whole epochs from 1.
 
 As in the code, the moved images go through the student in a forward of their own: its BatchNorms normalise them by
-their own statistics, and move towards these as well.
+their own statistics, and move towards these as well. Which images are moved is decided while a step runs: on a GPU the
+processor waits for that.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,7 @@
 Maps behind a ReLU have one singular value that outweighs all others: their entries have one sign. Power iteration then
 finds its vector to the last digit in some ten products, and sums of squares tell for certain whether it is the first
 and the nearest. The matrices where they do not are decomposed. Which ones those are is known only while it runs, so
-both ways are one operation to a compiler.
+both ways are one operation to a compiler, and on a GPU the processor waits for each look at them.
 """
 
 # Shapes: B positive semidefinite matrices of N rows and columns in float64, L candidates.
