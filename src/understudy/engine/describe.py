@@ -142,12 +142,13 @@ def _teacher(plan: Plan, precision: Precision) -> dict[str, Any] | None:
     if plan.teacher is None:
         return None
     named, files = _named_teachers(plan)
+    scores = teacher_scores(plan, precision)
     return {
         "name": " + ".join(one.model for one in named) or type(plan.teacher).__name__,
         **plan.sizes["teacher"],
         "weights": " + ".join(map(str, files)) or None,
         "sha256": teacher_sha256(plan),
-        "scores": (scores := teacher_scores(plan, precision)),
+        "scores": scores,
         **(_at_home(files) if scores is None else {}),
     }
 
