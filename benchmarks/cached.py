@@ -22,11 +22,11 @@ from benchmarks.timing import alternate, figures, ratios, spread
 from understudy.data import Batches, training_batches
 from understudy.distiller import Distiller
 from understudy.engine.display import silent
-from understudy.engine.memory import keep_freed_memory
+from understudy.engine.memory.kept import keep_freed_memory
 from understudy.engine.plan import Plan, make_plan
-from understudy.engine.record import Record
-from understudy.engine.schedule import make_optimizer
-from understudy.engine.teacher_cache import TeacherCache
+from understudy.engine.rates.schedule import make_optimizer
+from understudy.engine.records.record import Record
+from understudy.engine.teacher_cache.cache import TeacherCache
 from understudy.precision import Precision
 
 BATCHES, VIEWS, BLOCKS, WARM_UP = 10, 2, 5, 2

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.pair import PAPER, QUICK, plan_for, random_data, settings_for
 from benchmarks.step import whole_step
 from benchmarks.timing import alternate, figures, ratios, spread
-from understudy.engine.memory import keep_freed_memory
+from understudy.engine.memory.kept import keep_freed_memory
 from understudy.engine.plan import Plan
 
 BLOCKS, STEPS, WARM_UP = 6, 5, 2

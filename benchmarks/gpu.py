@@ -41,8 +41,8 @@ from benchmarks.pair import PAPER, QUICK, Pair, floor, network, plan_for, random
 from benchmarks.step import endless, whole_step
 from benchmarks.timing import block, figures, ratios, spread, wait_for
 from understudy.engine import facts
-from understudy.engine.memory import keep_freed_memory
-from understudy.engine.schedule import make_optimizer
+from understudy.engine.memory.kept import keep_freed_memory
+from understudy.engine.rates.schedule import make_optimizer
 from understudy.precision import Precision, can_compile, has_fast_bfloat16
 from understudy.spec import OptimSettings, write_whole
 

@@ -23,7 +23,7 @@ from benchmarks import reference
 from benchmarks.timing import alternate, figures, ratios, spread
 from understudy import losses
 from understudy.connectors import Conv1x1BN
-from understudy.engine.memory import keep_freed_memory
+from understudy.engine.memory.kept import keep_freed_memory
 from understudy.losses.ab import signs
 from understudy.precision import can_compile
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from understudy.data import Augment, Dataset, ImageSet
 from understudy.engine.plan import Plan, make_plan
-from understudy.engine.schedule import make_optimizer
+from understudy.engine.rates.schedule import make_optimizer
 from understudy.methods import find
 from understudy.models import build
 from understudy.precision import Precision, can_compile, choose_device

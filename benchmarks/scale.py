@@ -23,7 +23,7 @@ from benchmarks.pair import PAPER, QUICK, Pair, network, random_data, settings_f
 from benchmarks.timing import alternate, figures, slope, spread
 from understudy.data import Dataset, Loading, TrainingBatches, load, training_batches
 from understudy.engine import execute
-from understudy.engine.memory import keep_freed_memory
+from understudy.engine.memory.kept import keep_freed_memory
 from understudy.losses.ab import activation_boundary
 from understudy.losses.at import attention
 from understudy.losses.fitnet import hint

@@ -10,7 +10,7 @@ from torch import Tensor
 from understudy.data import training_batches
 from understudy.distiller import Distiller
 from understudy.engine.plan import Plan
-from understudy.engine.schedule import make_optimizer
+from understudy.engine.rates.schedule import make_optimizer
 from understudy.precision import Precision
 
 

@@ -16,7 +16,7 @@ from benchmarks.page import number, write_page
 from benchmarks.pair import QUICK, float32, network
 from benchmarks.timing import ratios, slope, spread
 from understudy.distiller import Distiller
-from understudy.engine.schedule import make_optimizer
+from understudy.engine.rates.schedule import make_optimizer
 from understudy.methods import find
 from understudy.spec import OptimSettings
 

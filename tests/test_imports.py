@@ -16,7 +16,6 @@ LAYERS = [  # the lowest first; modules on one layer do not know each other
     {"gradients", "precision", "twice"},
     {"taps", "connectors", "losses", "models", "data"},
     {"methods", "teachers"},
-    {"comparisons", "reading"},
     {"distiller"},
     {"tasks"},
     {"engine"},

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -35,6 +36,25 @@ def running_statistics(network: nn.Module) -> Iterator[None]:
     finally:
         for module in norms:
             module.train()
+
+
+@contextmanager
+def undisturbed(network: nn.Module) -> Iterator[None]:
+    """A stretch after which the network's buffers and the random states are what they were."""
+    buffers = [
+        (module, name, buffer, buffer.clone())
+        for module in network.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
+    devices = {buffer.device for _, _, buffer, _ in buffers if buffer.is_cuda}
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        with torch.no_grad():
+            for module, name, buffer, before in buffers:
+                # A forward may have put another tensor in its place.
+                setattr(module, name, buffer.copy_(before))
 
 
 def set_teacher_mode(teacher: nn.Module, mode: str) -> None:

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from understudy.data import by_group as module
-from understudy.data.by_group import ByGroup, by_group
+from understudy.data.batches.files import FileBatches
 from understudy.data.crops import Crops
-from understudy.data.file_batches import FileBatches
-from understudy.data.parquet_parts import parquet_parts
-from understudy.data.parquet_source import ParquetSource
+from understudy.data.parquet import by_group as module
+from understudy.data.parquet.by_group import ByGroup, by_group
+from understudy.data.parquet.parts import parquet_parts
+from understudy.data.parquet.source import ParquetSource
 
 GROUPS = torch.arange(240) // 10  # 24 groups of ten images
 

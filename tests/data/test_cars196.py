@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from understudy.data.cars196 import cars196
+from understudy.data.named.cars196 import cars196
 
 # As in cars_annos.mat: a struct array, and a cell array of names.
 FIELDS = [(name, object) for name in ("relative_im_path", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "test")]

@@ -1,6 +1,6 @@
 import pytest
 
-from understudy.data.cub200 import cub200
+from understudy.data.named.cub200 import cub200
 
 IMAGES = ["1 001.Gull/a.jpg", "2 001.Gull/b.jpg", "3 002.Wren/c.jpg", "4 002.Wren/d.jpg"]
 

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from understudy import processes
-from understudy.data import Crops, FileBatches, ImageFiles, decoding
-from understudy.data.file_batches import files_in_order
+from understudy.data import Crops, FileBatches, ImageFiles
+from understudy.data.batches import decoding
+from understudy.data.batches.files import files_in_order
 from understudy.spec import RunFailedError
 
 MEAN, STD = (120.0, 110.0, 100.0), (60.0, 70.0, 80.0)

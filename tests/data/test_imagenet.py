@@ -7,8 +7,8 @@ import pytest
 from scipy.io import savemat
 from torchvision.datasets import imagenet as torchvision_imagenet
 
-from understudy.data.imagenet import DEVKIT, imagenet
-from understudy.data.imagenet import _words_of_torchvision as words_of_torchvision
+from understudy.data.named.imagenet import DEVKIT, imagenet
+from understudy.data.named.imagenet import _words_of_torchvision as words_of_torchvision
 
 NUMBERS = ("n01", "n02", "n03")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from understudy.data import load
-from understudy.data.inshop import inshop
+from understudy.data.named.inshop import inshop
 
 ROWS = [
     "img/WOMEN/Dresses/id_00000002/02_1_front.jpg                             id_00000002 train",

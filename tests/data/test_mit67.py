@@ -1,6 +1,6 @@
 import pytest
 
-from understudy.data.mit67 import mit67
+from understudy.data.named.mit67 import mit67
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from understudy.data.parquet import read_images
+from understudy.data.parquet.in_memory import read_images
 
 KNOWN = tuple("abcdefghij")
 

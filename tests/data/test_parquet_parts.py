@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from understudy.data.parquet_parts import has_parquet, named_parquet_parts, parquet_parts, summary
+from understudy.data.parquet.parts import has_parquet, named_parquet_parts, parquet_parts, summary
 
 NAMES = {"class_names": ["ant", "bee"]}
 

@@ -5,9 +5,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from understudy.data import parquet_source
-from understudy.data.parquet_parts import parquet_parts
-from understudy.data.parquet_source import ParquetSource
+from understudy.data.parquet import source as parquet_source
+from understudy.data.parquet.parts import parquet_parts
+from understudy.data.parquet.source import ParquetSource
 
 
 @pytest.fixture

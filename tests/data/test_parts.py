@@ -1,8 +1,8 @@
 import pytest
 
+from understudy.data.named.torchvision_table import TORCHVISION
 from understudy.data.names import BY_ADDRESS, IN_MEMORY, OFFICIAL, data_folder, found_in, is_there
 from understudy.data.parts import parts
-from understudy.data.torchvision_table import TORCHVISION
 
 
 def read(name, folder, **options):

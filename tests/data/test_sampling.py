@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from understudy.data import Augment, Batches, Crops, FileBatches, ImageSet
+from understudy.data.batches.sampling import ByClass
 from understudy.data.file_source import image_files
-from understudy.data.sampling import ByClass
 
 
 def order_by_class(labels, *, batch_size, per_class, num_batches, generator):

@@ -1,6 +1,6 @@
 import pytest
 
-from understudy.data.shards import find_shards
+from understudy.data.parquet.shards import find_shards
 
 
 def put(folder, *names):

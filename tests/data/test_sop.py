@@ -1,7 +1,7 @@
 import pytest
 
 from understudy.data import load
-from understudy.data.sop import sop
+from understudy.data.named.sop import sop
 
 HEADING = "image_id class_id super_class_id path"
 TRAIN = [

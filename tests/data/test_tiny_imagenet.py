@@ -1,6 +1,6 @@
 import pytest
 
-from understudy.data.tiny_imagenet import tiny_imagenet
+from understudy.data.named.tiny_imagenet import tiny_imagenet
 
 
 @pytest.fixture

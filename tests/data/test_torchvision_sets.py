@@ -9,8 +9,8 @@ import pytest
 from scipy.io import savemat
 from torchvision import datasets
 
-from understudy.data.torchvision_sets import torchvision_parts
-from understudy.data.torchvision_table import TORCHVISION
+from understudy.data.named.torchvision_sets import torchvision_parts
+from understudy.data.named.torchvision_table import TORCHVISION
 
 
 def read(name, folder):

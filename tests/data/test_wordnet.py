@@ -1,4 +1,4 @@
-from understudy.data.wordnet import first_words
+from understudy.data.named.wordnet import first_words
 
 
 def test_the_first_synonym_names_a_class_and_the_number_one_without():

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from onnx import TensorProto
 
 from understudy.data import Loading, load
-from understudy.engine import assess as assess_module
 from understudy.engine import execute
-from understudy.engine.assess import assess
 from understudy.engine.best import is_kept
+from understudy.engine.evaluate import assess as assess_module
+from understudy.engine.evaluate.assess import assess
 from understudy.export.student import open_run
 from understudy.models import build, load_weights, save_weights
 from understudy.precision import Precision

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from understudy.engine import autolr, execute
-from understudy.engine.auto_rates import STEM, AutoRates
-from understudy.engine.rates import groups
-from understudy.engine.schedule import make_optimizer, make_schedule
-from understudy.engine.variation import Variation
+from understudy.engine import execute
+from understudy.engine.measure.variation import Variation
+from understudy.engine.rates import autolr
+from understudy.engine.rates.auto import STEM, AutoRates
+from understudy.engine.rates.rates import groups
+from understudy.engine.rates.schedule import make_optimizer, make_schedule
 from understudy.models import build
 from understudy.spec import OptimSettings
 

@@ -7,8 +7,8 @@ import torch
 
 from tests.engine.stopping import stops_after
 from understudy.engine import execute
+from understudy.engine.evaluate.subject import find, settings_beside
 from understudy.engine.loop import StoppedError
-from understudy.engine.subject import find, settings_beside
 from understudy.spec import whole_file
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from understudy.engine.calibration import NUM_BINS, bins, expected_calibration_error_pct
+from understudy.engine.measure.calibration import NUM_BINS, bins, expected_calibration_error_pct
 
 
 def slow_error(confidence, right):

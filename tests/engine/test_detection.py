@@ -13,16 +13,16 @@ import torch
 from PIL import Image
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
-from understudy.data.voc import CLASSES
+from understudy.data.boxed.voc import CLASSES
 from understudy.engine import execute
-from understudy.engine.assess import assess
-from understudy.engine.detecting import make_detector_ready
 from understudy.engine.display import silent
 from understudy.engine.doctor import examine
 from understudy.engine.doctor.objects import objects as examine_objects
+from understudy.engine.evaluate.assess import assess
+from understudy.engine.evaluate.detecting import make_detector_ready
+from understudy.engine.evaluate.subject import find
 from understudy.engine.loop import StoppedError
 from understudy.engine.plan import make_plan
-from understudy.engine.subject import find
 from understudy.export import detector as detector_module
 from understudy.export.export import export_run
 from understudy.export.same_answers import ExportError

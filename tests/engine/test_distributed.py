@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from understudy import processes
-from understudy.engine import distributed, execute, scores
+from understudy.engine import distributed, execute
+from understudy.engine.measure import scores
 from understudy.engine.plan import make_plan
 from understudy.models import build, save_weights
 from understudy.spec import read_settings

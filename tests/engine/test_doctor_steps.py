@@ -16,7 +16,7 @@ from understudy.engine.doctor.positions import positions
 from understudy.engine.doctor.reach import reach
 from understudy.engine.doctor.steps import try_steps
 from understudy.engine.doctor.terms import terms
-from understudy.engine.live_bytes import peak_bytes
+from understudy.engine.memory.live_bytes import peak_bytes
 from understudy.engine.plan import make_plan
 from understudy.methods import METHODS, Method, Phase, Term
 from understudy.models import build

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from understudy.engine import checkpoint, folder
+from understudy.engine.records import checkpoint, folder
 from understudy.models import build, save_weights
 from understudy.spec import read_settings, run_files
 

@@ -14,10 +14,11 @@ from timm.models.vision_transformer import VisionTransformer
 from tests.engine.stopping import stops_after
 from understudy import distil, load_data
 from understudy.data import Loading
-from understudy.engine import checkpoint, execute, facts, folder, loop, run
+from understudy.engine import execute, facts, loop, run
 from understudy.engine.display import silent
 from understudy.engine.loop import StoppedError
 from understudy.engine.plan import Plan
+from understudy.engine.records import checkpoint, folder
 from understudy.models import build
 from understudy.precision import Precision
 from understudy.processes import own_of
@@ -86,7 +87,7 @@ def test_the_students_memory_is_measured_before_anything_goes_to_the_device(sett
 HOLD = """
 import sys, time
 from pathlib import Path
-from understudy.engine import folder
+from understudy.engine.records import folder
 with folder.held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from understudy.engine import latency
-from understudy.engine.latency import LEAST_CALLS, MOST_CALLS, WARM_UP_CALLS, measure_latency
+from understudy.engine.measure import latency
+from understudy.engine.measure.latency import LEAST_CALLS, MOST_CALLS, WARM_UP_CALLS, measure_latency
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 from rich.console import Console
 
+from understudy.data.named.torchvision_table import TORCHVISION
 from understudy.data.names import IN_MEMORY, OFFICIAL
-from understudy.data.torchvision_table import TORCHVISION
 from understudy.engine.listings import data_names, settings
 
 

@@ -17,8 +17,8 @@ from tests.engine.pictures import CLASSES, files, pictures
 from understudy.data import Crops, sources
 from understudy.data.parts import Parts
 from understudy.engine import execute, start
-from understudy.engine.assess import assess
 from understudy.engine.display import silent
+from understudy.engine.evaluate.assess import assess
 from understudy.engine.loop import StoppedError
 from understudy.models import build
 from understudy.spec import RunFailedError, read_settings

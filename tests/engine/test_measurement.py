@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
 
-from understudy.engine.measurement import measure, measure_alike
+from understudy.engine.measure.measurement import measure, measure_alike
 
 NAMES = tuple("abcdefgh")
 

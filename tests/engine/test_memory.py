@@ -6,7 +6,7 @@ import pytest
 COUNT = """
 import resource, sys
 import torch
-from understudy.engine.memory import keep_freed_memory
+from understudy.engine.memory.kept import keep_freed_memory
 if sys.argv[1] == "kept":
     keep_freed_memory()
 def step():

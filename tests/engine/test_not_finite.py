@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from understudy import distil
-from understudy.engine import checkpoint
 from understudy.engine.narrow import find_narrow_convolution
 from understudy.engine.plan import make_plan
-from understudy.engine.record import NotFiniteError, check_weights
+from understudy.engine.records import checkpoint
+from understudy.engine.records.record import NotFiniteError, check_weights
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 import torch
 from onnx import TensorProto
 
-from understudy.engine import onnx_file
-from understudy.engine.onnx_file import open_onnx
+from understudy.engine.evaluate import onnx_file
+from understudy.engine.evaluate.onnx_file import open_onnx
 
 
 def test_a_file_for_any_number_of_images_answers_each(write_sums, tmp_path, generator):

@@ -12,10 +12,11 @@ from torch import nn
 
 from understudy.data import load
 from understudy.distiller import Distiller
-from understudy.engine import checkpoint, facts
-from understudy.engine.agreement import Agreement
-from understudy.engine.record import NotFiniteError, Record
-from understudy.engine.schedule import make_optimizer, make_schedule
+from understudy.engine import facts
+from understudy.engine.measure.agreement import Agreement
+from understudy.engine.rates.schedule import make_optimizer, make_schedule
+from understudy.engine.records import checkpoint
+from understudy.engine.records.record import NotFiniteError, Record
 from understudy.losses import nst
 from understudy.methods import Method, Phase, Term, adjust, find
 from understudy.models import build

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from understudy.distiller import Distiller
-from understudy.engine import execute, rates
-from understudy.engine.schedule import make_optimizer, make_schedule
+from understudy.engine import execute
+from understudy.engine.rates import rates
+from understudy.engine.rates.schedule import make_optimizer, make_schedule
 from understudy.methods import find
 from understudy.models import build
 from understudy.spec import OptimSettings

@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 
 from understudy.data import load
 from understudy.engine import execute
-from understudy.engine.assess import assess
-from understudy.engine.auto_rates import AutoRates
 from understudy.engine.display import silent
 from understudy.engine.doctor.examine import examine
+from understudy.engine.evaluate.assess import assess
 from understudy.engine.loop import StoppedError
 from understudy.engine.plan import make_plan
+from understudy.engine.rates.auto import AutoRates
 from understudy.export.export import export_run
 from understudy.models import read_metadata
 from understudy.spec import SettingsError, read_settings
@@ -132,7 +132,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_bits(trained, tmp_path):
 
 
 def test_an_embedding_has_no_confusion_and_says_so_before_it_is_measured(trained, monkeypatch):
-    monkeypatch.setattr("understudy.engine.assess.make_ready", None)
+    monkeypatch.setattr("understudy.engine.evaluate.assess.make_ready", None)
     with pytest.raises(ValueError, match="--confusion: digits-.* does not answer classes; leave it out"):
         assess(str(trained.folder), needs_classes=True)
 

@@ -10,14 +10,15 @@ import yaml
 from rich.console import Console
 from safetensors.torch import load_file
 
-from understudy.engine import execute, measure
+from understudy.engine import execute
 from understudy.engine import loop as loop_module
 from understudy.engine import run as run_module
 from understudy.engine.display import Display, silent
-from understudy.engine.memory import TooLargeError, told_when_full
+from understudy.engine.measure import training as measure
+from understudy.engine.measure.pull import in_words
+from understudy.engine.memory.kept import TooLargeError, told_when_full
 from understudy.engine.plan import make_plan
-from understudy.engine.pull import in_words
-from understudy.engine.record import NotFiniteError
+from understudy.engine.records.record import NotFiniteError
 from understudy.models import build, read_metadata
 
 

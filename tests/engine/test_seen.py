@@ -8,7 +8,8 @@ from torch import nn
 
 from understudy import distil, load_data
 from understudy.data import batches_in_order
-from understudy.engine import execute, seen
+from understudy.engine import execute
+from understudy.engine.measure import seen
 from understudy.models import build
 from understudy.spec import read_settings
 from understudy.taps import named_positions

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from understudy.engine.stored_rows import RowFormat
+from understudy.engine.teacher_cache.rows import RowFormat
 from understudy.spec import whole_file
 
 DTYPES = (torch.bool, torch.int8, torch.bfloat16, torch.float16, torch.float32, torch.float64, torch.int64)

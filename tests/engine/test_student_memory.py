@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from understudy.engine.student_memory import in_words, student_memory
+from understudy.engine.memory.student_memory import in_words, student_memory
 from understudy.models import build
 
 

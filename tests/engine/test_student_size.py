@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 
 from understudy.distiller import Distiller
 from understudy.engine import execute
-from understudy.engine.assess import assess
 from understudy.engine.doctor import examine, problems
 from understudy.engine.doctor.examine import pair_findings
+from understudy.engine.evaluate.assess import assess
 from understudy.engine.plan import load_data, make_plan
 from understudy.engine.student_size import images_scaled
 from understudy.export import export_run
@@ -102,7 +102,7 @@ def test_the_run_and_its_file_say_what_the_student_saw_and_evaluating_it_agrees(
 
 
 def test_the_exported_network_takes_the_small_images(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr("understudy.engine.latency.ENOUGH_S", 0.0)
+    monkeypatch.setattr("understudy.engine.measure.latency.ENOUGH_S", 0.0)
     execute(settings("kd", **SIZES), tmp_path / "run")
     export_run(tmp_path / "run", ["safetensors"])
     card = (tmp_path / "run" / "export" / "README.md").read_text()

@@ -19,7 +19,7 @@ from understudy.distiller import Distiller
 from understudy.engine import execute
 from understudy.engine.display import silent
 from understudy.engine.loop import StoppedError
-from understudy.engine.teacher_cache import TeacherCache
+from understudy.engine.teacher_cache.cache import TeacherCache
 from understudy.methods import METHODS, Method, Phase, adjust, find
 from understudy.models import build
 from understudy.precision import Precision

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from understudy.engine import teacher_scores
+from understudy.engine.measure import teacher_scores
+from understudy.engine.measure.teacher_scores import is_known
 from understudy.engine.plan import make_plan
-from understudy.engine.teacher_scores import is_known
 from understudy.models import build, save_weights
 from understudy.precision import Precision
 

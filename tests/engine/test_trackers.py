@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from tests.engine.stopping import stops_after
-from understudy.engine import execute, stop, trackers
+from understudy.engine import execute, stop
 from understudy.engine.display import silent
 from understudy.engine.loop import StoppedError
+from understudy.engine.records import trackers
 
 pytest.importorskip("tensorboard")
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

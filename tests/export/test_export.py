@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from understudy.data import load
-from understudy.engine import execute, onnx_file
-from understudy.engine.assess import assess
+from understudy.engine import execute
+from understudy.engine.evaluate import onnx_file
+from understudy.engine.evaluate.assess import assess
 from understudy.export import ExportError, export_run
 from understudy.export import export as export_module
 from understudy.models import build, load_weights, read_metadata
@@ -29,7 +30,7 @@ from understudy.spec import read_settings
 @pytest.fixture(autouse=True)
 def few_calls(monkeypatch):
     """Times are not what is tested here."""
-    monkeypatch.setattr("understudy.engine.latency.ENOUGH_S", 0.0)
+    monkeypatch.setattr("understudy.engine.measure.latency.ENOUGH_S", 0.0)
 
 
 @pytest.fixture(scope="module")

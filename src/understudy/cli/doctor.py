@@ -90,8 +90,8 @@ def _examine(settings: Settings, out: Path, json_file: Path | None) -> bool:
     """Show and write the findings; whether there is an error among them."""
     from understudy.engine.doctor import examine
     from understudy.engine.doctor.show import show
-    from understudy.engine.folder import write_json
     from understudy.engine.plan import make_plan
+    from understudy.engine.records.folder import write_json
 
     if json_file is not None:
         check_file(json_file)

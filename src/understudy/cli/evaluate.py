@@ -100,7 +100,7 @@ def evaluate(
         check_file(json_file)
     if confusion is not None:
         check_picture(check_file(confusion))
-    from understudy.engine.assess import assess
+    from understudy.engine.evaluate.assess import assess
 
     found = assess(
         network,
@@ -122,7 +122,7 @@ def evaluate(
     else:
         print_measurement(found, screen, all_classes=all_classes)
     if json_file is not None:
-        from understudy.engine.folder import write_json
+        from understudy.engine.records.folder import write_json
 
         json_file.parent.mkdir(parents=True, exist_ok=True)
         write_json(json_file, found)

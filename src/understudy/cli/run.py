@@ -219,8 +219,8 @@ def _carry_out(settings: Settings, folder: Path) -> None:
 
 def _several(settings: Settings, out: Path | None, count: int) -> None:
     """A run for each seed, and a table of them. One that fails is told, and the others are carried out."""
-    from understudy.engine.folder import BusyError, is_finished
     from understudy.engine.loop import StoppedError
+    from understudy.engine.records.folder import BusyError, is_finished
     from understudy.report import comparison, print_table, read_run
 
     folders, failed, planned = [], [], {}

@@ -1,17 +1,17 @@
 """Labelled images: where they come from, which part of them, how they are read, and in what batches."""
 
 from understudy.data.augment import Augment
-from understudy.data.batches import Batches, in_order
-from understudy.data.boxed_batches import BoxedBatches, Target
+from understudy.data.batches.boxed import BoxedBatches, Target
+from understudy.data.batches.files import FileBatches
+from understudy.data.batches.mixing import Mixing
+from understudy.data.batches.resident import Batches, in_order
 from understudy.data.boxed_images import BoxedImages, Objects
 from understudy.data.choose import Loading
 from understudy.data.crops import Crops
-from understudy.data.file_batches import FileBatches
 from understudy.data.fit import Fit
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import Dataset, Images, ImageSet
 from understudy.data.loading import TrainingBatches, batches_in_order, training_batches
-from understudy.data.mixing import Mixing
 from understudy.data.sources import load
 
 __all__ = [

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Literal
 
 from understudy.data.augment import Augment
+from understudy.data.batches.decoding import default_workers
 from understudy.data.crops import Crops
 from understudy.data.decode import listed
-from understudy.data.decoding import default_workers
 from understudy.data.division import Parts
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import Dataset, ImageSet

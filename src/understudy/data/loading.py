@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from understudy.data.augment import Augment
-from understudy.data.batches import Batches, in_order
-from understudy.data.boxed_batches import BoxedBatches, boxed_in_order
+from understudy.data.batches.boxed import BoxedBatches, boxed_in_order
+from understudy.data.batches.files import FileBatches, files_in_order
+from understudy.data.batches.resident import Batches, in_order
 from understudy.data.boxed_images import BoxedImages
 from understudy.data.choose import WORKERS_SIZE
 from understudy.data.crops import Crops
-from understudy.data.file_batches import FileBatches, files_in_order
 from understudy.data.fit import Fit
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import Dataset, Images

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from understudy.data import cars196, cub200, imagenet, inshop, mit67, sop, tiny_imagenet, voc
+from understudy.data.boxed import voc
 from understudy.data.disjoint import SUFFIX
 from understudy.data.division import Parts
-from understudy.data.torchvision_table import TORCHVISION
+from understudy.data.named import cars196, cub200, imagenet, inshop, mit67, sop, tiny_imagenet
+from understudy.data.named.torchvision_table import TORCHVISION
 from understudy.spec import expanded
 
 IN_MEMORY = {

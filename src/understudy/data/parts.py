@@ -5,10 +5,10 @@ from pathlib import Path
 from understudy.data.class_folders import class_folders
 from understudy.data.disjoint import SUFFIX, divided_by_class, pooled
 from understudy.data.division import Parts
+from understudy.data.named.torchvision_sets import torchvision_parts
+from understudy.data.named.torchvision_table import TORCHVISION
 from understudy.data.names import IN_MEMORY, OFFICIAL, unknown
-from understudy.data.parquet_parts import has_parquet, named_parquet_parts, parquet_parts
-from understudy.data.torchvision_sets import torchvision_parts
-from understudy.data.torchvision_table import TORCHVISION
+from understudy.data.parquet.parts import has_parquet, named_parquet_parts, parquet_parts
 from understudy.spec import expanded
 
 __all__ = ["Parts", "parts"]

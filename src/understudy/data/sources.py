@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from understudy.data.boxed_sets import boxed, is_boxed
+from understudy.data.boxed.sets import boxed, is_boxed
 from understudy.data.choose import Loading, read_files, read_tensors
-from understudy.data.cifar import CIFAR10, CIFAR100, cifar
 from understudy.data.classes import select_classes
-from understudy.data.digits import digits
 from understudy.data.disjoint import SUFFIX, divided_by_class, held_out_classes, pooled
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import Dataset, ImageSet
 from understudy.data.mislabel import mislabelled
+from understudy.data.named.cifar import CIFAR10, CIFAR100, cifar
+from understudy.data.named.digits import digits
 from understudy.data.names import IN_MEMORY, data_folder
 from understudy.data.parts import parts
 from understudy.data.subsets import per_class_subset, percent_subset, validation_split

@@ -9,10 +9,10 @@ from typing import Any
 
 from safetensors.torch import load_file
 
+from understudy.engine.measure.scores import scores_on
 from understudy.engine.networks import student_metadata
 from understudy.engine.plan import Plan
-from understudy.engine.record import read_lines
-from understudy.engine.scores import scores_on
+from understudy.engine.records.record import read_lines
 from understudy.models import read_metadata, save_weights
 from understudy.precision import Precision
 from understudy.spec import run_files

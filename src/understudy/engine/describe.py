@@ -6,9 +6,10 @@ from typing import Any
 
 from understudy.data import BoxedImages, Dataset, TrainingBatches
 from understudy.distiller import Distiller
-from understudy.engine import facts, rates
+from understudy.engine import facts
+from understudy.engine.measure.teacher_scores import teacher_scores
 from understudy.engine.plan import Plan
-from understudy.engine.teacher_scores import teacher_scores
+from understudy.engine.rates import rates
 from understudy.methods import LOGITS
 from understudy.models import cut_of
 from understudy.precision import Precision

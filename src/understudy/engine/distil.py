@@ -9,12 +9,12 @@ from rich.console import Console
 from torch import nn
 
 from understudy.data import Dataset
-from understudy.engine import checkpoint
 from understudy.engine.display import Display, silent
 from understudy.engine.doctor import examine
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.networks import locate
 from understudy.engine.plan import make_plan
+from understudy.engine.records import checkpoint
 from understudy.engine.run import Result, execute
 from understudy.methods import Method
 from understudy.spec import Settings, expanded, read_settings

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from understudy.data.decoding import usable_cores
+from understudy.data.batches.decoding import usable_cores
 from understudy.modes import evaluating
 
 NEEDED = ("torch", "torchvision", "numpy", "pyarrow", "pillow", "scikit-learn", "scipy")

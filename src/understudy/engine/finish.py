@@ -4,14 +4,15 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from understudy.engine import facts, folder
-from understudy.engine.agreement import Agreement
+from understudy.engine import facts
 from understudy.engine.best import best_epoch, is_kept, measure_best, write_student
-from understudy.engine.measure import agree
+from understudy.engine.measure.agreement import Agreement
+from understudy.engine.measure.scores import scores_on
+from understudy.engine.measure.training import agree
 from understudy.engine.plan import Plan
-from understudy.engine.record import read_lines
-from understudy.engine.scores import scores_on
-from understudy.engine.state import Place
+from understudy.engine.records import folder
+from understudy.engine.records.record import read_lines
+from understudy.engine.records.state import Place
 from understudy.precision import Precision
 from understudy.spec import run_files
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor, nn
 
-from understudy.comparisons import Site, site_of
+from understudy.distiller.comparisons import Site, site_of
 from understudy.engine.refusal import fitting_size, refusal
 from understudy.engine.student_size import images_scaled
 from understudy.models import build

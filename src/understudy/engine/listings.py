@@ -9,11 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from understudy import models
-from understudy.data import names, voc
-from understudy.data.boxed_parquet import has_boxes
-from understudy.data.boxed_parquet import summary as boxed_summary
-from understudy.data.parquet_parts import summary
-from understudy.data.torchvision_table import TORCHVISION
+from understudy.data import names
+from understudy.data.boxed import voc
+from understudy.data.boxed.parquet import has_boxes
+from understudy.data.boxed.parquet import summary as boxed_summary
+from understudy.data.named.torchvision_table import TORCHVISION
+from understudy.data.parquet.parts import summary
 from understudy.methods import METHODS, Method
 from understudy.methods.aspects import design_aspects, phases
 from understudy.methods.combine import options_of

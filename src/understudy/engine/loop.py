@@ -11,17 +11,17 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from understudy.data import Mixing, TrainingBatches
 from understudy.distiller import Distiller, Wanted
-from understudy.engine import checkpoint
-from understudy.engine.auto_rates import AutoRates
 from understudy.engine.display import Display
-from understudy.engine.pull import BALANCE_BATCHES, Batch, in_words, look
-from understudy.engine.rates import base_rate, groups
-from understudy.engine.record import Record, check_weights
-from understudy.engine.schedule import make_optimizer, make_schedule, milestones
-from understudy.engine.state import Place, State
+from understudy.engine.measure.pull import BALANCE_BATCHES, Batch, in_words, look
+from understudy.engine.measure.variation import Variation
+from understudy.engine.rates.auto import AutoRates
+from understudy.engine.rates.rates import base_rate, groups
+from understudy.engine.rates.schedule import make_optimizer, make_schedule, milestones
+from understudy.engine.records import checkpoint
+from understudy.engine.records.record import Record, check_weights
+from understudy.engine.records.state import Place, State
 from understudy.engine.stop import StopRequest
-from understudy.engine.teacher_cache import TeacherCache
-from understudy.engine.variation import Variation
+from understudy.engine.teacher_cache.cache import TeacherCache
 from understudy.precision import Precision
 from understudy.processes import average_gradients, is_first, is_true_anywhere, num_processes
 from understudy.spec import RunFailedError, Settings

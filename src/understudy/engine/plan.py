@@ -9,10 +9,11 @@ from torch import nn
 
 from understudy.data import Dataset, Loading, TrainingBatches, load
 from understudy.distiller import Distiller
-from understudy.engine import facts, rates
-from understudy.engine.checkpoint import seed_everything
+from understudy.engine import facts
 from understudy.engine.narrow import find_narrow_convolution
 from understudy.engine.networks import begin_with_parts, build_student, build_teacher, other_classes
+from understudy.engine.rates import rates
+from understudy.engine.records.checkpoint import seed_everything
 from understudy.engine.refusal import check_batch_of_one, check_size
 from understudy.methods import LOGITS, Method, chosen
 from understudy.precision import Precision, choose

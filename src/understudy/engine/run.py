@@ -13,29 +13,29 @@ from torch import nn
 from torch._functorch import config as functorch_config
 
 from understudy.data import Dataset, Mixing, TrainingBatches
-from understudy.data.decoding import told_of_ended_workers
+from understudy.data.batches.decoding import told_of_ended_workers
 from understudy.distiller import Distiller
-from understudy.engine import checkpoint, folder
-from understudy.engine.agreement import Agreement
-from understudy.engine.auto_rates import AutoRates
 from understudy.engine.best import keep_if_best
 from understudy.engine.compile_cache import keep_compiled_code
 from understudy.engine.display import Display, silent
 from understudy.engine.distributed import check_processes, own_folder
 from understudy.engine.finish import finish
 from understudy.engine.loop import Loop
-from understudy.engine.measure import make_agreement, measure_epoch
-from understudy.engine.memory import keep_freed_memory, told_when_full
+from understudy.engine.measure.agreement import Agreement
+from understudy.engine.measure.seen import keep_seen
+from understudy.engine.measure.training import make_agreement, measure_epoch
+from understudy.engine.measure.variation import Variation
+from understudy.engine.memory.kept import keep_freed_memory, told_when_full
+from understudy.engine.memory.student_memory import student_memory
 from understudy.engine.plan import Plan, check_classes, make_plan
-from understudy.engine.record import Record
-from understudy.engine.seen import keep_seen
+from understudy.engine.rates.auto import AutoRates
+from understudy.engine.records import checkpoint, folder
+from understudy.engine.records.record import Record
+from understudy.engine.records.trackers import check_trackers, open_trackers
 from understudy.engine.selection import select_images
 from understudy.engine.start import announce, find_facts, note_going_on, read_facts
-from understudy.engine.student_memory import student_memory
 from understudy.engine.student_size import images_scaled
-from understudy.engine.teacher_cache import TeacherCache
-from understudy.engine.trackers import check_trackers, open_trackers
-from understudy.engine.variation import Variation
+from understudy.engine.teacher_cache.cache import TeacherCache
 from understudy.methods import Method
 from understudy.models import load_weights
 from understudy.precision import Precision, can_compile, threads_for

@@ -5,10 +5,10 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from understudy.comparisons import chosen_options
 from understudy.data import BoxedImages, Dataset, batches_in_order
 from understudy.distiller import Distiller
-from understudy.engine.record import Record
+from understudy.distiller.comparisons import chosen_options
+from understudy.engine.records.record import Record
 from understudy.modes import evaluating
 from understudy.precision import Precision
 from understudy.taps import Tapped

@@ -5,13 +5,15 @@ from typing import Any
 
 from understudy.data import Dataset, TrainingBatches
 from understudy.distiller import Distiller
-from understudy.engine import facts, folder, rates
+from understudy.engine import facts
 from understudy.engine.describe import beginning, describe, list_mislabelled, teacher_sha256
 from understudy.engine.display import Display
 from understudy.engine.doctor.quick import look_at_files, look_quickly, tell
+from understudy.engine.measure.teacher_scores import is_known
+from understudy.engine.memory.student_memory import in_words as memory_in_words
 from understudy.engine.plan import Plan
-from understudy.engine.student_memory import in_words as memory_in_words
-from understudy.engine.teacher_scores import is_known
+from understudy.engine.rates import rates
+from understudy.engine.records import folder
 from understudy.precision import Precision
 from understudy.processes import num_processes
 from understudy.spec import read_object, run_files

@@ -12,7 +12,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from understudy.data import Crops
 from understudy.engine import facts
-from understudy.engine.latency import Latency
+from understudy.engine.measure.latency import Latency
 from understudy.export.exported import Exported
 from understudy.export.loading import how_to_load
 from understudy.export.source import has_source

@@ -11,9 +11,9 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from understudy.data import BoxedImages
 from understudy.engine import facts
-from understudy.engine.detecting import is_detector
-from understudy.engine.latency import Latency, measure_latency
-from understudy.engine.onnx_file import require_onnx, start_session
+from understudy.engine.evaluate.detecting import is_detector
+from understudy.engine.evaluate.onnx_file import require_onnx, start_session
+from understudy.engine.measure.latency import Latency, measure_latency
 from understudy.export.card import write_detector_card
 from understudy.export.exported import Exported
 from understudy.export.onnx_file import NAME

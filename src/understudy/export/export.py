@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from understudy.data import Dataset
 from understudy.engine import facts
-from understudy.engine.latency import Latency, measure_latency
-from understudy.engine.onnx_file import require_onnx
+from understudy.engine.evaluate.onnx_file import require_onnx
+from understudy.engine.measure.latency import Latency, measure_latency
 from understudy.export import onnx_file, safetensors_file, source, torch_file
 from understudy.export.card import CARD, card
 from understudy.export.detector import export_detector, is_detector

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from understudy.engine.onnx_file import open_onnx
+from understudy.engine.evaluate.onnx_file import open_onnx
 
 NAME = "model.onnx"
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from understudy.data import Dataset, batches_in_order
 from understudy.engine import facts
-from understudy.engine.assess import load_beside
+from understudy.engine.evaluate.assess import load_beside
+from understudy.engine.evaluate.subject import Found, find, is_embedding, some
+from understudy.engine.evaluate.words import Told
 from understudy.engine.networks import build_network, form_in, student_metadata
-from understudy.engine.subject import Found, find, is_embedding, some
-from understudy.engine.words_of_evaluate import Told
 from understudy.models import load_weights, read_metadata
 from understudy.ops import scaled
 from understudy.report import Run, read_run

@@ -17,10 +17,10 @@ from rich.console import Console
 from understudy.data import Dataset
 from understudy.engine import execute, facts
 from understudy.engine.display import Display
-from understudy.engine.folder import BusyError, write_json
 from understudy.engine.loop import StoppedError
 from understudy.engine.plan import load_data
-from understudy.engine.record import NotFiniteError
+from understudy.engine.records.folder import BusyError, write_json
+from understudy.engine.records.record import NotFiniteError
 from understudy.reproduce.quick import few_images
 from understudy.spec import Settings, read_object, read_settings
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from understudy.engine import facts, folder
+from understudy.engine import facts
+from understudy.engine.records import folder
 from understudy.experiments import TABLES, TEACHERS, Row, Table
 from understudy.reproduce.quick import quick_settings
 from understudy.spec import read_settings, run_files

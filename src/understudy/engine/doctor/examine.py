@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from understudy.data import BoxedImages, Dataset
-from understudy.engine import folder
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.duplicates import conflicts, leaks
 from understudy.engine.doctor.finding import Finding, problems
@@ -23,6 +22,7 @@ from understudy.engine.doctor.steps import try_steps
 from understudy.engine.doctor.teacher import teacher
 from understudy.engine.doctor.terms import terms
 from understudy.engine.plan import Plan, check_classes
+from understudy.engine.records import folder
 from understudy.engine.student_size import images_scaled
 from understudy.precision import Precision, threads_for
 

@@ -8,7 +8,7 @@ import torch
 from understudy.data import ImageSet
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.finding import Finding
-from understudy.engine.live_bytes import peak_bytes
+from understudy.engine.memory.live_bytes import peak_bytes
 from understudy.spec.sizes import size_in_words
 
 CHECK = "memory"

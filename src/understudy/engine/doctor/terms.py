@@ -5,7 +5,7 @@ import math
 from understudy.distiller import TASK
 from understudy.engine.doctor.case import Case
 from understudy.engine.doctor.finding import Finding
-from understudy.engine.pull import DROWNING, VANISHING
+from understudy.engine.measure.pull import DROWNING, VANISHING
 from understudy.methods import Phase, Term
 from understudy.spec.sizes import ratio_in_words
 

@@ -1,0 +1,1 @@
+"""Weights on disk, measured: of classifiers, detectors and embeddings."""

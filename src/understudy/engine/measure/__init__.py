@@ -1,0 +1,1 @@
+"""What is measured of a network, and of student and teacher beside each other."""

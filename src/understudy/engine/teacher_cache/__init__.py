@@ -1,0 +1,1 @@
+"""The teacher's answers, kept on disk: planned, sized, written once and read again."""
