@@ -1,7 +1,7 @@
 """The training loop: steps of the phases in the order in which they happen."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,11 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from understudy.data import Mixing, TrainingBatches
 from understudy.distiller import Distiller, Wanted
+from understudy.engine.clock import Clock
 from understudy.engine.display import Display
-from understudy.engine.measure.pull import BALANCE_BATCHES, Batch, in_words, look
+from understudy.engine.feed import Feed
+from understudy.engine.measure.pull import BALANCE_BATCHES, in_words, look
 from understudy.engine.measure.variation import Variation
 from understudy.engine.rates.auto import AutoRates
 from understudy.engine.rates.rates import base_rate, groups
@@ -21,7 +22,6 @@ from understudy.engine.records import checkpoint
 from understudy.engine.records.record import Record, check_weights
 from understudy.engine.records.state import Place, State
 from understudy.engine.stop import StopRequest
-from understudy.engine.teacher_cache.cache import TeacherCache
 from understudy.precision import Precision
 from understudy.processes import average_gradients, is_first, is_true_anywhere, num_processes
 from understudy.spec import RunFailedError, Settings
@@ -38,24 +38,20 @@ class StoppedError(RunFailedError):
 class Loop:
     """Everything that changes while a run goes on, and the loop that changes it.
 
-    `measure` is called after each epoch and returns what the log keeps of it. `keep` (N,) says which training images
-    the terms that select look at, None for all. `cache` has the teacher's answers, where the run stores them; `mixing`
-    mixes what the batches show. `variation` knows the weights from which the student set out; `auto_rates` adjusts the
-    rates of its blocks. `until` is when to save and stop, a time of `time.time()`.
+    `feed` has what the steps are given. `measure` is called after each epoch and returns what the log keeps of it.
+    `variation` knows the weights from which the student set out; `auto_rates` adjusts the rates of its blocks. `until`
+    is when to save and stop, a time of `time.time()`.
     """
 
     settings: Settings
     distiller: Distiller
-    batches: TrainingBatches
+    feed: Feed
     epochs: tuple[int, ...]
     precision: Precision
     record: Record
     display: Display
     measure: Callable[[], dict[str, Any]]
-    mixing: Mixing
     variation: Variation
-    keep: torch.Tensor | None = None
-    cache: TeacherCache | None = None
     auto_rates: AutoRates | None = None
     until: float | None = None
 
@@ -66,15 +62,14 @@ class Loop:
             record=self.record,
             variation=self.variation,
             auto_rates=self.auto_rates,
-            keep=self.keep,
+            keep=self.feed.keep,
         )
         self.optimizer: Optimizer | None = None
         self.fresh_at: list[int] = []
         self.schedule: LRScheduler | None = None
         self.stop = StopRequest(self.until)
         self.has_to_compile = False
-        self.clock = self.wall_clock = self.saved_at = time.perf_counter()
-        self.unnoted_s = 0.0
+        self.saved_at = time.perf_counter()
 
     def run(self, saved: dict[str, Any] | None) -> Place:
         """Train all phases, from the checkpoint's place where there is one.
@@ -84,7 +79,7 @@ class Loop:
         """
         if saved is not None:
             self.place = self.state.put_back(saved)
-        self.wall_clock = time.perf_counter()
+        self.clock = Clock(self.place)
         with self.stop:
             while self.place.phase < len(self.epochs):
                 self._prepare_phase(saved)
@@ -114,43 +109,44 @@ class Loop:
         self.display.start(f"{phase.name:<10}", num_steps, self.place.phase_step)
 
     def _train_phase(self) -> None:
-        per_epoch = self.batches.steps_per_epoch
         while self.place.phase_step < self._phase_steps():
-            self._train_epoch(self._epoch(), first_step=self.place.phase_step % per_epoch)
+            self._train_epoch(self._epoch(), first_step=self.place.phase_step % self._per_epoch)
 
     def _train_epoch(self, epoch: int, first_step: int) -> None:
         """One epoch, or the rest of it."""
         every = self.settings.run
         self.distiller.train()
-        self._start_clock()
+        self.clock.start()
         self._open_view(epoch)
         if self.auto_rates is not None and first_step == 0:
             self.auto_rates.begin_epoch()
-        for step, (images, labels) in enumerate(self._mixed(epoch, first_step), first_step):
-            self._step(images, labels, self._kept(epoch, step), self._known(epoch, step))
-            epoch_ends = self.place.phase_step % self.batches.steps_per_epoch == 0
+        for images, labels, keep, known in self.feed.steps(epoch, first_step):
+            self._step(images, labels, keep, known)
+            epoch_ends = self.place.phase_step % self._per_epoch == 0
             if epoch_ends or self.place.step % every.log_every == 0:
                 self._note(epoch)
             if epoch_ends:
                 self._end_epoch(epoch)
             if every.gradients_every and self.place.phase_step % every.gradients_every == 0:
-                self._lap()
+                self.clock.lap()
                 self._look_at_gradients(None)
-                self._start_clock()
+                self.clock.start()
             self._stop_if_asked(epoch)
             if self._has_to_save():
                 self._save(epoch)
 
-    def _mixed(self, epoch: int, first_step: int) -> Iterator[tuple[torch.Tensor, Any]]:
-        """The epoch's batches from this step on, mixed where the run mixes them."""
-        for step, batch in enumerate(self.batches.epoch(epoch, first_step), first_step):
-            yield self.mixing(*batch, epoch, step)
+    def _open_view(self, epoch: int) -> None:
+        """Have the teacher's stored answers ready; the time is the epoch's, but no step's."""
+        # One process fills while others wait: they would not ask together whether to stop.
+        alone = num_processes() == 1
+        if self.feed.open(epoch, between=lambda: self._stop_if_asked(epoch) if alone else None):
+            self.clock.lap()
 
     def _step(self, images: torch.Tensor, labels: Any, keep: torch.Tensor | None, known: Wanted | None) -> None:
         assert self.optimizer is not None and self.schedule is not None
         done = self.place.phase_step
         started = time.perf_counter()
-        self.distiller.at(done / self._phase_steps(), done / self.batches.steps_per_epoch)
+        self.distiller.at(done / self._phase_steps(), done / self._per_epoch)
         with self.precision.autocast():
             losses = self.distiller(images, labels, keep, known)
         losses["loss"].backward()
@@ -184,9 +180,8 @@ class Loop:
         means = self.record.read(last_step=self.place.step, where=where)
         if not means:
             return
-        self._lap()
-        speed = num_steps * self.batches.batch_size / max(self.unnoted_s, 1e-9)
-        self.unnoted_s = 0.0
+        self.clock.lap()
+        speed = num_steps * self.feed.batches.batch_size / max(self.clock.take_unnoted_s(), 1e-9)
         self.record.write(
             "steps",
             phase=self.distiller.phase.name,
@@ -199,7 +194,7 @@ class Loop:
         self.display.status(f"loss {means['loss']:<8.4g} {speed:,.0f} images/s")
 
     def _end_epoch(self, epoch: int) -> None:
-        train_s, self.place.epoch_train_s = self.place.epoch_train_s, 0.0
+        train_s = self.clock.take_epoch_s()
         self._note_weights(epoch)
         self.record.write(
             "epoch",
@@ -208,12 +203,12 @@ class Loop:
             step=self.place.step,
             terms=self.record.end_epoch(),
             train_s=round(train_s, 2),
-            images_per_s=round(self.batches.batch_size * self.batches.steps_per_epoch / max(train_s, 1e-9), 1),
-            **({"teacher": "stored"} if self.cache and self.cache.serves() else {}),
+            images_per_s=round(self.feed.batches.batch_size * self._per_epoch / max(train_s, 1e-9), 1),
+            **({"teacher": "stored"} if self.feed.is_stored else {}),
             **(self.measure() if self._is_measured() else {"scores": None, "agreement": None}),
         )
         self.distiller.train()
-        self._start_clock()
+        self.clock.start()
 
     def _note_weights(self, epoch: int) -> None:
         """Write down how far the weights have come, and adjust the blocks' rates where the run does that."""
@@ -230,48 +225,18 @@ class Loop:
 
         To balance, several batches are looked at.
         """
-        per_epoch, done = self.batches.steps_per_epoch, self.place.phase_step
+        done = self.place.phase_step
         if not self.distiller.phase.trains_student or done >= self._phase_steps():
             return
-        self.distiller.at(done / self._phase_steps(), done / per_epoch)
+        self.distiller.at(done / self._phase_steps(), done / self._per_epoch)
         some = range(min(BALANCE_BATCHES if balance else 1, self._phase_steps() - done))
-        batches = (self._batch(self._epoch(ahead), (done + ahead) % per_epoch) for ahead in some)
+        batches = (self.feed.batch(self._epoch(ahead), (done + ahead) % self._per_epoch) for ahead in some)
         found = look(self.distiller, batches, self.precision, balance)
         self.record.write("gradients", step=self.place.step, **found)
         if done == 0:
             clipped = {term.name for term in self.distiller.phase.terms if term.clip}
             for line in in_words(found, clipped):
                 self.display.say(line)
-
-    def _batch(self, epoch: int, step: int) -> Batch:
-        """The images of a step of the epoch, their labels, and which of them the terms that select look at."""
-        images, labels = self.mixing(*self.batches.batch(epoch, step), epoch, step)
-        return images, labels, self._kept(epoch, step)
-
-    def _kept(self, epoch: int, step: int) -> torch.Tensor | None:
-        """Which images of the step's batch the terms that select look at."""
-        if self.keep is None:
-            return None
-        return self.keep[self.batches.chosen(epoch, step).to(self.keep.device, non_blocking=True)]
-
-    # The teacher's stored answers -------------------------------------------------------------------------------------
-
-    def _open_view(self, epoch: int) -> None:
-        """Have the teacher's answers to the epoch's images ready; the time is the epoch's, but no step's."""
-        view = self.batches.view(epoch)
-        if self.cache is None or view is None:
-            return
-        # One process fills while others wait: they would not ask together whether to stop.
-        alone = num_processes() == 1
-        self.cache.open(view, between=lambda: self._stop_if_asked(epoch) if alone else None)
-        self._lap()
-
-    def _known(self, epoch: int, step: int) -> Wanted | None:
-        """What the teacher answers to the step's images; None where the live teacher is to be asked."""
-        view = self.batches.view(epoch)
-        if self.cache is None or view is None:
-            return None
-        return self.cache.rows(view, self.batches.chosen(epoch, step))
 
     # Stopping and going on ------------------------------------------------------------------------------------------
 
@@ -285,14 +250,13 @@ class Loop:
         self._note(epoch)
         # What is saved can be gone on with, and what is finished was saved.
         check_weights(self.distiller, f"at step {self.place.step} (epoch {epoch}, phase {self.distiller.phase.name})")
-        self._lap()
-        now = time.perf_counter()
-        self.place.wall_s, self.wall_clock = self.place.wall_s + now - self.wall_clock, now
+        self.clock.lap()
+        self.clock.wall()
         saved = self.state.taken(self.place, self.optimizer, self.schedule, self.precision.device)
         if is_first():
             checkpoint.save(self.record.path.parent, saved)
         self.saved_at = time.perf_counter()
-        self._start_clock()
+        self.clock.start()
 
     def _stop_if_asked(self, epoch: int) -> None:
         reason = self.stop.reason
@@ -305,26 +269,19 @@ class Loop:
 
     # Counting -------------------------------------------------------------------------------------------------------
 
+    @property
+    def _per_epoch(self) -> int:
+        return self.feed.batches.steps_per_epoch
+
     def _phase_steps(self) -> int:
-        return self.epochs[self.place.phase] * self.batches.steps_per_epoch
+        return self.epochs[self.place.phase] * self._per_epoch
 
     def _epoch(self, ahead: int = 0) -> int:
         """The epoch the next step belongs to, or one that many later in the phase, from 1 over the whole run."""
         done = self.place.phase_step + ahead
-        return sum(self.epochs[: self.place.phase]) + done // self.batches.steps_per_epoch + 1
+        return sum(self.epochs[: self.place.phase]) + done // self._per_epoch + 1
 
     def _is_measured(self) -> bool:
         """Whether the epoch that has just ended is one after which the student is measured."""
-        done = self.place.phase_step // self.batches.steps_per_epoch
+        done = self.place.phase_step // self._per_epoch
         return done % self.settings.run.eval_every == 0 or done == self.epochs[self.place.phase]
-
-    def _start_clock(self) -> None:
-        self.clock = time.perf_counter()
-
-    def _lap(self) -> None:
-        """Count the seconds of training since the clock was started; looking, measuring and saving do not count."""
-        now = time.perf_counter()
-        lap, self.clock = now - self.clock, now
-        self.place.phase_train_s[self.place.phase] += lap
-        self.place.epoch_train_s += lap
-        self.unnoted_s += lap

@@ -19,6 +19,7 @@ from understudy.engine.best import keep_if_best
 from understudy.engine.compile_cache import keep_compiled_code
 from understudy.engine.display import Display, silent
 from understudy.engine.distributed import check_processes, own_folder
+from understudy.engine.feed import Feed
 from understudy.engine.finish import finish
 from understudy.engine.loop import Loop
 from understudy.engine.measure.agreement import Agreement
@@ -224,15 +225,12 @@ def _train(
     loop = Loop(
         settings=plan.settings,
         distiller=distiller,
-        batches=batches,
+        feed=Feed(batches=batches, mixing=_make_mixing(plan), keep=keep, cache=cache),
         epochs=plan.epochs,
         precision=precision,
         record=record,
         display=display,
         measure=measure,
-        keep=keep,
-        cache=cache,
-        mixing=_make_mixing(plan),
         variation=Variation(plan.student),
         auto_rates=AutoRates(plan.student) if plan.settings.optim.auto_rates else None,
         until=until,
