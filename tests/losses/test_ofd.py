@@ -140,7 +140,8 @@ def test_margin_relu_without_weights_takes_a_standard_normal():
 
 
 def test_margin_relu_of_a_batchnorm_without_bias_has_its_numbers_where_the_weight_is(generator):
-    norm = nn.BatchNorm2d(5, bias=False, dtype=torch.float64)
+    norm = nn.BatchNorm2d(5, dtype=torch.float64)
+    norm.register_parameter("bias", None)
     norm.weight.data.uniform_(0.5, 2.0, generator=generator)
     centred = nn.BatchNorm2d(5, dtype=torch.float64)
     centred.load_state_dict({**norm.state_dict(), "bias": torch.zeros(5, dtype=torch.float64)})

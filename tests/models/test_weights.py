@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import re
 from pathlib import Path
 
 import numpy as np
@@ -189,9 +190,9 @@ def test_options_paths_and_numpys_numbers_beside_the_weights_do_not_matter(netwo
     }
     # In the older format a pickle is as it is; numpy 1 has the older one of the two names.
     torch.save(kept, tmp_path / "last.pth", _use_new_zipfile_serialization=False)
-    content = (tmp_path / "last.pth").read_bytes()
-    assert b"numpy._core.multiarray\nscalar" in content
-    (tmp_path / "last.pth").write_bytes(content.replace(b"numpy._core.", b"numpy." + core + b"."))
+    content, count = re.subn(rb"numpy\._?core\.", b"numpy." + core + b".", (tmp_path / "last.pth").read_bytes())
+    assert count
+    (tmp_path / "last.pth").write_bytes(content)
     check_loads(network, tmp_path / "last.pth")
     torch.save(kept, tmp_path / "newer.pth")
     check_loads(network, tmp_path / "newer.pth")

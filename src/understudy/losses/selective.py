@@ -130,8 +130,9 @@ def cut(costs: np.ndarray, graph: csr_array, threshold: float, smoothness: float
     strength = np.minimum(smoothness * pairs.data, total)
     capacity = np.concatenate([gain, loss, strength])
     capacity = np.ceil(capacity / capacity.max() * LARGEST_CAPACITY).astype(np.int32)
-    rows = np.concatenate([np.full_like(images, source), images, pairs.row])
-    columns = np.concatenate([images, np.full_like(images, sink), pairs.col])
+    # Older SciPys find a flow only where places are numbered in 32 bits.
+    rows = np.concatenate([np.full_like(images, source), images, pairs.row]).astype(np.int32)
+    columns = np.concatenate([images, np.full_like(images, sink), pairs.col]).astype(np.int32)
     network = csr_array(coo_array((capacity, (rows, columns)), shape=(len(costs) + 2,) * 2))
     residual = network - maximum_flow(network, source, sink).flow
     residual.eliminate_zeros()  # the search below follows every arc that is stored

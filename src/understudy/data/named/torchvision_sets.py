@@ -56,11 +56,7 @@ def _made(name: str, arguments: Part, folder: Path, download: bool) -> Any:
 
 
 def _images(which: TorchvisionSet, found: Any, folder: Path, origin: str) -> ImageFiles:
-    class_names = which.class_names or tuple(
-        # ImageNet's classes have synonyms.
-        each if isinstance(each, str) else each[0]
-        for each in found.classes
-    )
+    class_names = which.class_names or _class_names(which, found)
     if which.files is None:
         return _from_memory(found, class_names, origin)
     pairs = which.files(found)
@@ -72,6 +68,13 @@ def _images(which: TorchvisionSet, found: Any, folder: Path, origin: str) -> Ima
         class_names,
         listed_in=origin,
     )
+
+
+def _class_names(which: TorchvisionSet, found: Any) -> tuple[str, ...]:
+    """Of ImageNet's synonyms the first."""
+    if which.num_classes and not hasattr(found, "classes"):
+        return tuple(map(str, range(which.num_classes)))
+    return tuple(each if isinstance(each, str) else each[0] for each in found.classes)
 
 
 def _from_memory(found: Any, class_names: tuple[str, ...], origin: str) -> ImageFiles:

@@ -12,7 +12,8 @@ class TorchvisionSet:
     """A class of `torchvision.datasets` by name, where below the data folder it looks, and the arguments of each part.
 
     `files` answers (path, label) of every image of one of its objects; None where it holds pixels instead.
-    `class_names` are those of the object unless given here.
+    `class_names` are those of the object unless given here; where it has none, as in older torchvisions, classes are
+    numbered up to `num_classes`.
     """
 
     make: str
@@ -23,6 +24,7 @@ class TorchvisionSet:
     validation: Part | None = None
     files: Callable[[Any], list[tuple[Any, int]]] | None
     class_names: tuple[str, ...] | None = None
+    num_classes: int = 0
     can_be_fetched: bool = True
 
 
@@ -85,6 +87,7 @@ TORCHVISION: Mapping[str, TorchvisionSet] = {
         meaning="8,189 flowers in 102 classes",
         validation={"split": "val"},
         files=_listed,
+        num_classes=102,
     ),
     "food101": TorchvisionSet(
         make="Food101", place="food-101/", meaning="101,000 dishes in 101 classes", files=_listed
