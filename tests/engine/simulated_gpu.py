@@ -217,5 +217,5 @@ def simulate(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "simulated")
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device=None: torch.get_rng_state())
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device=None: None)
-    monkeypatch.setattr("understudy.engine.plan.choose", lambda *args, **kwargs: PRECISION)
+    monkeypatch.setattr("understudy.engine.plan.plan.choose", lambda *args, **kwargs: PRECISION)
     return Moves()
