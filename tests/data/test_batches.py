@@ -5,21 +5,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from understudy.data import Augment, Batches, ImageSet, in_order
+from understudy.data import Augment, Batches, ImageSet
+from understudy.data.batches.epochs import Showing
+from understudy.data.batches.resident import in_order
+from understudy.data.batches.scale import Scale
 
 MEAN, STD = (120.0, 110.0, 100.0), (60.0, 70.0, 80.0)
+AUGMENT = Augment(pad=2)
 
 
-def batches(image_set: ImageSet, **changes) -> Batches:
-    settings = {
-        "batch_size": 8,
-        "mean": MEAN,
-        "std": STD,
-        "augment": Augment(pad=2),
-        "seed": 7,
-        "device": "cpu",
-    }
-    return Batches(image_set, **(settings | changes))
+def scale(**changes) -> Scale:
+    return Scale(**({"mean": MEAN, "std": STD, "device": "cpu"} | changes))
+
+
+def batches(image_set: ImageSet, *, augment: Augment | None = AUGMENT, **changes) -> Batches:
+    of_scale = {key: changes.pop(key) for key in ("mean", "std", "device", "channels_last") if key in changes}
+    return Batches(image_set, Showing(**({"batch_size": 8, "seed": 7} | changes)), scale(**of_scale), augment)
 
 
 def joined(epoch) -> tuple[Tensor, Tensor]:
@@ -208,14 +209,14 @@ def test_the_layout_is_as_asked_for_and_changes_no_value(image_set):
 
 
 def test_in_order_gives_every_image_once_and_the_last_batch_is_smaller(image_set):
-    made = list(in_order(image_set, batch_size=8, mean=MEAN, std=STD, device="cpu"))
+    made = list(in_order(image_set, scale(), batch_size=8))
     assert [len(labels) for _, labels in made] == [8] * 7 + [4]
     images, labels = joined(made)
     assert torch.equal(labels, image_set.labels)
     expected = image_set.images.double() - torch.tensor(MEAN).double()[:, None, None]
     expected = expected / torch.tensor(STD).double()[:, None, None]
     torch.testing.assert_close(images, expected.float())
-    turned, _ = next(in_order(image_set, batch_size=8, mean=MEAN, std=STD, device="cpu", channels_last=True))
+    turned, _ = next(in_order(image_set, scale(channels_last=True), batch_size=8))
     assert turned.is_contiguous(memory_format=torch.channels_last) and torch.equal(turned, images[:8])
 
 
@@ -227,7 +228,7 @@ def test_what_cannot_be_batched_is_refused_before_the_first_batch(image_set):
     with pytest.raises(ValueError, match="each of the 3 channels, found 1 and 3"):
         batches(image_set, mean=(0.0,))
     with pytest.raises(ValueError, match="std must be above 0"):
-        in_order(image_set, batch_size=8, mean=MEAN, std=(1.0, 0.0, 1.0), device="cpu")
+        in_order(image_set, scale(std=(1.0, 0.0, 1.0)), batch_size=8)
     with pytest.raises(ValueError, match="pad 7 is too large for images of 9x7"):
         batches(image_set, augment=Augment(pad=7))
 

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from understudy.data.batches.files import FileBatches
+from understudy.data.batches.epochs import Showing
+from understudy.data.batches.files import file_batches
+from understudy.data.batches.scale import Scale
 from understudy.data.crops import Crops
 from understudy.data.parquet import by_group as module
 from understudy.data.parquet.by_group import ByGroup, by_group
@@ -68,9 +70,8 @@ def test_a_large_set_reads_each_group_once_in_an_epoch(cifar_folder, monkeypatch
     monkeypatch.setattr(ParquetSource, "_read_group", lambda self, group: read.append(group) or original(self, group))
     assert isinstance(by_group(source, train.rows, 2), module.ByGroup)
     files = type(train)(source=source, rows=train.rows, labels=train.labels, class_names=train.class_names)
-    batches = FileBatches(
-        files, batch_size=2, mean=(0.0,) * 3, std=(1.0,) * 3, crops=Crops(size=32), augment=False, seed=0, device="cpu"
-    )
+    scale = Scale(mean=(0.0,) * 3, std=(1.0,) * 3, device="cpu")
+    batches = file_batches(files, Showing(batch_size=2, seed=0), scale, Crops(size=32), augment=False)
     for number in (1, 2):
         read.clear()
         shown = torch.cat([batches.chosen(number, step) for step in range(5)])

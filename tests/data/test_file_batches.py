@@ -4,20 +4,25 @@ import multiprocessing
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
 from PIL import Image
 
 from understudy import processes
-from understudy.data import Crops, FileBatches, ImageFiles
+from understudy.data import Crops, ImageFiles
 from understudy.data.batches import decoding
-from understudy.data.batches.files import files_in_order
+from understudy.data.batches.decoded import DecodedBatches
+from understudy.data.batches.epochs import Showing
+from understudy.data.batches.files import file_batches, files_in_order
+from understudy.data.batches.scale import Scale
 from understudy.spec import RunFailedError
 
 MEAN, STD = (120.0, 110.0, 100.0), (60.0, 70.0, 80.0)
 CROPS = Crops(size=8)
+SCALE = Scale(mean=MEAN, std=STD, device="cpu")
+OF_SCALE = ("mean", "std", "device", "channels_last")
 # More processes than this machine has cores are a warning of torch's.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
@@ -45,9 +50,10 @@ def noise(num_images=30, broken=()) -> ImageFiles:
     return ImageFiles(source=source, rows=rows, labels=torch.arange(num_images) % 3, class_names=("a", "b", "c"))
 
 
-def batches(files=None, **changes) -> FileBatches:
-    settings = {"batch_size": 4, "mean": MEAN, "std": STD, "crops": CROPS, "augment": True, "seed": 7, "device": "cpu"}
-    return FileBatches(noise() if files is None else files, **(settings | changes))
+def batches(files=None, *, crops=CROPS, augment=True, workers=0, **changes) -> DecodedBatches:
+    scale = replace(SCALE, **{key: changes.pop(key) for key in OF_SCALE if key in changes})
+    showing = Showing(**({"batch_size": 4, "seed": 7} | changes))
+    return file_batches(noise() if files is None else files, showing, scale, crops, augment=augment, workers=workers)
 
 
 def joined(epoch):
@@ -55,7 +61,7 @@ def joined(epoch):
     return torch.cat(images), torch.cat(labels)
 
 
-def by_image(made: FileBatches, number: int) -> dict[int, torch.Tensor]:
+def by_image(made: DecodedBatches, number: int) -> dict[int, torch.Tensor]:
     """Index of an image -> what an epoch shows of it."""
     shown = {}
     for step, (images, _) in enumerate(made.epoch(number)):
@@ -133,7 +139,7 @@ def test_the_global_generator_is_left_alone(workers):
 def test_labels_stay_with_their_images_and_without_augmentation_the_middle_is_shown():
     files = noise()
     made = batches(files, augment=False)
-    images, labels = joined(files_in_order(files, batch_size=7, mean=MEAN, std=STD, crops=CROPS, device="cpu"))
+    images, labels = joined(files_in_order(files, SCALE, CROPS, batch_size=7))
     assert torch.equal(labels, files.labels) and len(images) == 30
     for step, (shown, own) in enumerate(made.epoch(5)):
         chosen = made.chosen(5, step)
@@ -144,11 +150,11 @@ def test_labels_stay_with_their_images_and_without_augmentation_the_middle_is_sh
 
 
 def test_in_order_with_processes_is_the_same_and_leaves_none_behind():
-    plain = [*files_in_order(noise(), batch_size=7, mean=MEAN, std=STD, crops=CROPS, device="cpu")]
-    found = [*files_in_order(noise(), batch_size=7, mean=MEAN, std=STD, crops=CROPS, device="cpu", workers=2)]
+    plain = [*files_in_order(noise(), SCALE, CROPS, batch_size=7)]
+    found = [*files_in_order(noise(), SCALE, CROPS, batch_size=7, workers=2)]
     assert [len(labels) for _, labels in found] == [7, 7, 7, 7, 2]
     assert torch.equal(joined(found)[0], joined(plain)[0])
-    cut = files_in_order(noise(), batch_size=7, mean=MEAN, std=STD, crops=CROPS, device="cpu", workers=2)
+    cut = files_in_order(noise(), SCALE, CROPS, batch_size=7, workers=2)
     next(cut)
     del cut
     assert not multiprocessing.active_children()

@@ -1,8 +1,13 @@
+from functools import partial
+
 import pytest
 import torch
 
-from understudy.data import Augment, Batches, Crops, FileBatches, ImageSet
+from understudy.data import Augment, Batches, Crops, ImageSet
+from understudy.data.batches.epochs import Showing
+from understudy.data.batches.files import file_batches
 from understudy.data.batches.sampling import ByClass
+from understudy.data.batches.scale import Scale
 from understudy.data.file_source import image_files
 
 
@@ -59,24 +64,16 @@ def make_batches(request, tmp_path, write_image):
     if request.param == "memory":
         images = torch.arange(24, dtype=torch.uint8)[:, None, None, None].expand(24, 3, 8, 8).contiguous()
         image_set = ImageSet(images=images, labels=torch.tensor(labels), class_names=("a", "b", "c"))
-        kind, augment = Batches, {"augment": Augment(pad=2)}
+        kind = partial(Batches, augment=Augment(pad=2))
     else:
         for place in range(24):
             write_image(tmp_path / f"{place}.png", (place, place, place))
         image_set = image_files(tmp_path, [f"{place}.png" for place in range(24)], labels, ["a", "b", "c"])
-        kind, augment = FileBatches, {"crops": Crops(size=8), "augment": True}
+        kind = partial(file_batches, crops=Crops(size=8), augment=True)
 
     def make(seed=0):
-        return kind(
-            image_set,
-            batch_size=8,
-            mean=(0.0,) * 3,
-            std=(1.0,) * 3,
-            seed=seed,
-            device="cpu",
-            images_per_class=4,
-            **augment,
-        )
+        showing = Showing(batch_size=8, seed=seed, images_per_class=4)
+        return kind(image_set, showing, Scale(mean=(0.0,) * 3, std=(1.0,) * 3, device="cpu"))
 
     return make
 

@@ -15,6 +15,8 @@ import torch
 from torch import nn
 
 from understudy.data import Augment, Batches, Dataset, ImageSet
+from understudy.data.batches.epochs import Showing
+from understudy.data.batches.scale import Scale
 from understudy.distiller import Distiller
 from understudy.engine import execute
 from understudy.engine.display import silent
@@ -61,9 +63,9 @@ class Setting:
         networks = [build(student, num_classes=5, in_channels=1), teacher or settled_teacher()]
         self.distiller = Distiller(*(precision.place(one) for one in networks), method, torch.zeros(2, 1, 8, 8))
         precision.place(self.distiller)
-        self.batches = Batches(
-            data.train, mean=data.mean, std=data.std, device="cpu", channels_last=precision.channels_last, **options
-        )
+        augment, showing = options.pop("augment"), Showing(**options)
+        scale = Scale(mean=data.mean, std=data.std, device="cpu", channels_last=precision.channels_last)
+        self.batches = Batches(data.train, showing, scale, augment)
         self.precision, self.said, display = precision, [], silent()
         display.say = self.said.append
         self.cache = TeacherCache(

@@ -1,10 +1,9 @@
 """Labelled images: where they come from, which part of them, how they are read, and in what batches."""
 
 from understudy.data.augment import Augment
-from understudy.data.batches.boxed import BoxedBatches, Target
-from understudy.data.batches.files import FileBatches
+from understudy.data.batches.boxed import Target
 from understudy.data.batches.mixing import Mixing
-from understudy.data.batches.resident import Batches, in_order
+from understudy.data.batches.resident import Batches
 from understudy.data.boxed_images import BoxedImages, Objects
 from understudy.data.choose import Loading
 from understudy.data.crops import Crops
@@ -17,11 +16,9 @@ from understudy.data.sources import load
 __all__ = [
     "Augment",
     "Batches",
-    "BoxedBatches",
     "BoxedImages",
     "Crops",
     "Dataset",
-    "FileBatches",
     "Fit",
     "ImageFiles",
     "ImageSet",
@@ -32,7 +29,6 @@ __all__ = [
     "Target",
     "TrainingBatches",
     "batches_in_order",
-    "in_order",
     "load",
     "training_batches",
 ]

@@ -7,9 +7,12 @@ import torch
 from torch import Tensor
 
 from understudy.data.augment import Augment
-from understudy.data.batches.boxed import BoxedBatches, boxed_in_order
-from understudy.data.batches.files import FileBatches, files_in_order
+from understudy.data.batches.boxed import boxed_batches, boxed_in_order
+from understudy.data.batches.decoded import DecodedBatches
+from understudy.data.batches.epochs import Showing
+from understudy.data.batches.files import file_batches, files_in_order
 from understudy.data.batches.resident import Batches, in_order
+from understudy.data.batches.scale import Scale
 from understudy.data.boxed_images import BoxedImages
 from understudy.data.choose import WORKERS_SIZE
 from understudy.data.crops import Crops
@@ -18,7 +21,7 @@ from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import Dataset, Images
 
 # Batches to train on, of images of any kind.
-TrainingBatches = Batches | FileBatches | BoxedBatches
+TrainingBatches = Batches | DecodedBatches
 MEASURED_IMAGES = 128  # in a batch that is only measured
 
 
@@ -38,53 +41,18 @@ def training_batches(
 
     With `images_per_class`, so many images of each of a batch's classes.
     """
+    showing = Showing(
+        batch_size=batch_size, seed=seed, views=views, epoch_images=epoch_images, images_per_class=images_per_class
+    )
+    scale = Scale(mean=data.mean, std=data.std, device=device, channels_last=channels_last)
     if isinstance(data.train, BoxedImages):
         assert isinstance(data.augment, Fit)
-        return BoxedBatches(
-            data.train,
-            batch_size=batch_size,
-            mean=data.mean,
-            std=data.std,
-            fit=data.augment,
-            augment=augment,
-            seed=seed,
-            device=device,
-            channels_last=channels_last,
-            views=views,
-            workers=data.workers,
-            epoch_images=epoch_images,
-        )
+        return boxed_batches(data.train, showing, scale, data.augment, augment=augment, workers=data.workers)
     if isinstance(data.train, ImageFiles):
         assert isinstance(data.augment, Crops)
-        return FileBatches(
-            data.train,
-            batch_size=batch_size,
-            mean=data.mean,
-            std=data.std,
-            crops=data.augment,
-            augment=augment,
-            seed=seed,
-            device=device,
-            channels_last=channels_last,
-            views=views,
-            workers=data.workers,
-            epoch_images=epoch_images,
-            images_per_class=images_per_class,
-        )
+        return file_batches(data.train, showing, scale, data.augment, augment=augment, workers=data.workers)
     assert isinstance(data.augment, Augment)
-    return Batches(
-        data.train,
-        batch_size=batch_size,
-        mean=data.mean,
-        std=data.std,
-        augment=data.augment if augment else None,
-        seed=seed,
-        device=device,
-        channels_last=channels_last,
-        views=views,
-        epoch_images=epoch_images,
-        images_per_class=images_per_class,
-    )
+    return Batches(data.train, showing, scale, data.augment if augment else None)
 
 
 def batches_in_order(
@@ -102,30 +70,11 @@ def batches_in_order(
     if batch_size is None:
         _, height, width = data.image_shape
         batch_size = max(1, min(MEASURED_IMAGES, MEASURED_IMAGES * WORKERS_SIZE**2 // (height * width)))
+    scale = Scale(mean=data.mean, std=data.std, device=device, channels_last=channels_last)
     if isinstance(images, BoxedImages):
         assert isinstance(data.augment, Fit)
-        return boxed_in_order(
-            images,
-            batch_size=batch_size,
-            mean=data.mean,
-            std=data.std,
-            fit=data.augment,
-            device=device,
-            channels_last=channels_last,
-            workers=data.workers,
-        )
+        return boxed_in_order(images, scale, data.augment, batch_size=batch_size, workers=data.workers)
     if isinstance(images, ImageFiles):
         assert isinstance(data.augment, Crops)
-        return files_in_order(
-            images,
-            batch_size=batch_size,
-            mean=data.mean,
-            std=data.std,
-            crops=data.augment,
-            device=device,
-            channels_last=channels_last,
-            workers=data.workers,
-        )
-    return in_order(
-        images, batch_size=batch_size, mean=data.mean, std=data.std, device=device, channels_last=channels_last
-    )
+        return files_in_order(images, scale, data.augment, batch_size=batch_size, workers=data.workers)
+    return in_order(images, scale, batch_size=batch_size)

@@ -1,6 +1,6 @@
-"""Normalised batches of images with boxes that are decoded when they are asked for."""
+"""Batches of images with boxes that are decoded when they are asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -8,7 +8,8 @@ from torch import Tensor
 
 from understudy.data.batches.decoded import DecodedBatches, decoded_in_order
 from understudy.data.batches.decoding import Decoding, Key
-from understudy.data.batches.resident import check, constants, normalised
+from understudy.data.batches.epochs import Epochs, Showing, check_batches
+from understudy.data.batches.scale import Scale
 from understudy.data.boxed_images import BoxedImages
 from understudy.data.fit import Fit, square
 from understudy.data.parquet.by_group import by_group
@@ -19,60 +20,32 @@ CHANNELS = 3
 Target = dict[str, Tensor]
 
 
-class BoxedBatches(DecodedBatches):
-    """What `FileBatches` is for images with labels. Difficult objects are left out.
+def boxed_batches(
+    files: BoxedImages, showing: Showing, scale: Scale, fit: Fit, *, augment: bool, workers: int = 0
+) -> DecodedBatches:
+    """What `file_batches` is for images with labels. Difficult objects are left out.
 
     Images (B, 3, size, size) lie in the upper left of a square that is 0 elsewhere; in place of labels comes a list of
     targets.
     """
-
-    def __init__(
-        self,
-        files: BoxedImages,
-        *,
-        batch_size: int,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-        fit: Fit,
-        augment: bool,
-        seed: int,
-        device: torch.device | str,
-        channels_last: bool = False,
-        views: int = 0,
-        workers: int = 0,
-        epoch_images: int | None = None,
-    ) -> None:
-        check(len(files), CHANNELS, batch_size, mean, std)
-        finish = _Finishing(mean, std, device, channels_last)
-        super().__init__(
-            len(files),
-            Decoding(BoxedDecoder(files, fit, keeps_difficult=False), workers=workers, pin=finish.is_on_cuda),
-            finish,
-            batch_size=batch_size,
-            augment=fit if augment else None,
-            seed=seed,
-            views=views,
-            epoch_images=epoch_images,
-            by_group=by_group(files.source, files.rows, min(batch_size, epoch_images or len(files))),
-        )
+    epochs = Epochs(
+        showing,
+        len(files),
+        is_augmented=augment,
+        usual=lambda batch_size: by_group(files.source, files.rows, batch_size),
+    )
+    decoder = BoxedDecoder(files, fit, keeps_difficult=False)
+    decoding = Decoding(decoder, workers=workers, pin=scale.is_on_cuda)
+    return DecodedBatches(epochs, decoding, _Finishing(scale), fit if augment else None)
 
 
 def boxed_in_order(
-    files: BoxedImages,
-    *,
-    batch_size: int,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    fit: Fit,
-    device: torch.device | str,
-    channels_last: bool = False,
-    workers: int = 0,
+    files: BoxedImages, scale: Scale, fit: Fit, *, batch_size: int, workers: int = 0
 ) -> Iterator[tuple[Tensor, list[Target]]]:
     """Every image once, in order, fitted and with all its objects. The last batch may be smaller."""
-    check(len(files), CHANNELS, batch_size, mean, std)
-    finish = _Finishing(mean, std, device, channels_last)
-    decoder = BoxedDecoder(files, fit, keeps_difficult=True)
-    return decoded_in_order(len(files), decoder, finish, batch_size=batch_size, workers=workers, pin=finish.is_on_cuda)
+    check_batches(len(files), batch_size)
+    finish, decoder = _Finishing(scale), BoxedDecoder(files, fit, keeps_difficult=True)
+    return decoded_in_order(len(files), decoder, finish, batch_size=batch_size, workers=workers, pin=scale.is_on_cuda)
 
 
 class BoxedDecoder:
@@ -119,22 +92,21 @@ class BoxedDecoder:
 class _Finishing:
     """A decoded batch on the device: normalised, and 0 again where there is no image."""
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device | str, channels_last: bool):
-        self.device = torch.device(device)
-        self.is_on_cuda = self.device.type == "cuda"
-        self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self._constants = constants(tuple(mean), tuple(std), self.device)
+    def __init__(self, scale: Scale):
+        scale.check(CHANNELS)
+        self._scale = scale
 
     def __call__(self, found: Any, indices: Tensor) -> tuple[Tensor, list[Target]]:
         pixels, targets = found
-        images = normalised(pixels.to(self.device, non_blocking=True), *self._constants)
+        images = self._scale(pixels)
         for image, target in zip(images, targets, strict=True):
             height, width = target["size"].tolist()
             image[:, height:] = 0.0
             image[:, :, width:] = 0.0
         # The sizes stay on the processor: they are asked for as numbers.
+        device = self._scale.device
         there = [
-            {key: value if key == "size" else value.to(self.device, non_blocking=True) for key, value in t.items()}
-            for t in targets
+            {key: value if key == "size" else value.to(device, non_blocking=True) for key, value in target.items()}
+            for target in targets
         ]
-        return images.to(memory_format=self.layout), there
+        return images, there

@@ -7,13 +7,9 @@ import torch
 from torch import Tensor
 
 from understudy.data.batches.decoding import Decoding, Key
-from understudy.data.batches.resident import check_step, order_of_epoch
-from understudy.data.batches.sampling import ByClass
-from understudy.data.batches.views import Views
+from understudy.data.batches.epochs import Epochs
 from understudy.data.crops import Crops
 from understudy.data.fit import Fit
-from understudy.data.parquet.by_group import ByGroup
-from understudy.processes import own_part
 
 # What was decoded and for which indices -> images on the device (B, C, H, W) and what is known of them.
 Finish = Callable[[Any, Tensor], tuple[Tensor, Any]]
@@ -22,47 +18,29 @@ Finish = Callable[[Any, Tensor], tuple[Tensor, Any]]
 class DecodedBatches:
     """Training batches. What is shown of an image is a pure function of seed, view and image, down to the bit.
 
-    `views`, `epoch_images` and `by_class` mean what they do for `Batches`; `by_group` is the order of a set that is too
-    large to be kept. The number of workers, how far they are ahead and where an epoch is entered change nothing.
+    The number of workers, how far they are ahead and where an epoch is entered change nothing. `augment=None` shows
+    images as they are measured.
     """
 
-    def __init__(
-        self,
-        num_images: int,
-        decoding: Decoding,
-        finish: Finish,
-        *,
-        batch_size: int,
-        augment: Crops | Fit | None,
-        seed: int,
-        views: int = 0,
-        epoch_images: int | None = None,
-        by_class: ByClass | None = None,
-        by_group: ByGroup | None = None,
-    ) -> None:
-        self.epoch_images = epoch_images or num_images
-        self.batch_size = min(batch_size, self.epoch_images)
-        self.seed = seed
-        self._num_images = num_images
+    def __init__(self, epochs: Epochs, decoding: Decoding, finish: Finish, augment: Crops | Fit | None) -> None:
+        self.seed = epochs.seed
+        self.batch_size = epochs.batch_size
         self.augment = augment
-        comes_again = by_class is not None or self.epoch_images > num_images
-        self._views = Views.of(views, is_augmented=augment is not None, comes_again=comes_again)
-        self._chosen = by_class or by_group
+        self._epochs = epochs
         self._decoding = decoding
         self._finish = finish
-        self._last_order: tuple[int, Tensor] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches in an epoch's images, as of images in memory."""
-        return self.epoch_images // self.batch_size
+        return self._epochs.steps
 
     def epoch(self, number: int, first_step: int = 0) -> Iterator[tuple[Tensor, Any]]:
         """Batches `first_step`, `first_step + 1`, ... of an epoch: images (B, C, H, W) and labels (B,), or targets.
 
         One epoch or view at a time: beginning another ends this one.
         """
-        check_step(first_step, self.steps_per_epoch, self.batch_size)
+        self._epochs.check_step(first_step)
         return self._batches([self._key(number, step) for step in range(first_step, self.steps_per_epoch)])
 
     def batch(self, number: int, step: int) -> tuple[Tensor, Any]:
@@ -72,36 +50,27 @@ class DecodedBatches:
 
     def chosen(self, number: int, step: int) -> Tensor:
         """Which images of the set make up a step of an epoch: their indices (B,), on the processor."""
-        return self._shown(number, step) % self._num_images
+        return self._epochs.chosen(number, step)
 
     def view(self, number: int) -> int | None:
         """Which view of every image an epoch shows; None where they are drawn anew each time."""
-        return self._views.of_epoch(number)
+        return self._epochs.view(number)
 
     def in_view(self, view: int) -> Iterator[Tensor]:
         """A view of all images in the set's order, in whole batches (B, C, H, W).
 
         The last batch is filled up with the first images. Raises ValueError for a view that no epoch shows.
         """
-        self._views.check(view)
-        order = torch.arange(-(-self._num_images // self.batch_size) * self.batch_size) % self._num_images
-        keys = [(indices, self._drawn_for(view, 0)) for indices in order.split(self.batch_size)]
-        return self._images(keys)
+        order = self._epochs.whole_set(view)
+        return self._images([(indices, self._drawn_for(view, 0)) for indices in order.split(self.batch_size)])
 
     def close(self) -> None:
         """End the processes."""
         self._decoding.close()
 
-    def _shown(self, number: int, step: int) -> Tensor:
-        """What a step shows this process, as `order_of_epoch` counts: an image's second time is told from its first."""
-        if self._last_order is None or self._last_order[0] != number:
-            order, _ = order_of_epoch(number, self.seed, self._num_images, self.epoch_images, self._chosen)
-            self._last_order = number, order
-        return self._last_order[1][step * self.batch_size : (step + 1) * self.batch_size][own_part(self.batch_size)]
-
     def _key(self, number: int, step: int) -> Key:
         view = self.view(number)
-        shown = self._shown(number, step) if view is None else self.chosen(number, step)
+        shown = self._epochs.shown(number, step) if view is None else self.chosen(number, step)
         return shown, self._drawn_for(view, number)
 
     def _drawn_for(self, view: int | None, number: int) -> str | None:
@@ -112,7 +81,7 @@ class DecodedBatches:
         return f"{what} of seed {self.seed}"
 
     def _indices(self, key: Key) -> Tensor:
-        return key[0] % self._num_images
+        return key[0] % self._epochs.num_images
 
     def _images(self, keys: list[Key]) -> Iterator[Tensor]:
         """Who wants the first batch alone, to compare, does not set the processes to decode others ahead."""
