@@ -14,7 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 from tests.engine.stopping import stops_after
 from understudy import distil, load_data
 from understudy.data import Loading
-from understudy.engine import execute, facts, loop, run
+from understudy.engine import draws, execute, facts, loop, run
 from understudy.engine.display import silent
 from understudy.engine.loop import StoppedError
 from understudy.engine.plan import Plan
@@ -146,7 +146,7 @@ def test_each_process_has_its_own_generators_back():
     states = [{"cpu": torch.get_rng_state(), "cuda": []}, {"cpu": torch.get_rng_state() * 0, "cuda": []}]
     assert own_of(states) is states[0]
     # From a machine with GPUs, and from before there was one for each process.
-    checkpoint.restore_random_state({"cpu": states[0]["cpu"], "cuda": [states[0]["cpu"]]}, torch.device("cpu"))
+    draws.put_back({"cpu": states[0]["cpu"], "cuda": [states[0]["cpu"]]}, torch.device("cpu"))
     assert torch.equal(torch.get_rng_state(), states[0]["cpu"])
 
 

@@ -12,9 +12,9 @@ from understudy.data import Dataset
 from understudy.engine.display import Display, silent
 from understudy.engine.doctor import examine
 from understudy.engine.doctor.finding import Finding
+from understudy.engine.draws import own_draws
 from understudy.engine.networks import locate
 from understudy.engine.plan import make_plan
-from understudy.engine.records import checkpoint
 from understudy.engine.run import Result, execute
 from understudy.methods import Method
 from understudy.spec import Settings, expanded, read_settings
@@ -82,7 +82,7 @@ def doctor(
     settings = _settings_of(student, teacher, data, method, epochs, words, options)
     given = _objects(student, teacher, data, method)
     given |= {name: copy.deepcopy(given[name]) for name in ("student", "teacher")}
-    with checkpoint.own_draws():
+    with own_draws():
         return examine(make_plan(settings, **given))
 
 

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from understudy.distiller import Distiller, Wanted
+from understudy.engine import draws
 from understudy.engine.clock import Clock
 from understudy.engine.display import Display
 from understudy.engine.feed import Feed
@@ -103,7 +104,7 @@ class Loop:
         if saved is not None:
             self.optimizer.load_state_dict(saved["optimizer"])
             self.schedule.load_state_dict(saved["schedule"])
-            checkpoint.restore_random_state(saved["random"], self.precision.device)
+            draws.put_back(saved["random"], self.precision.device)
         else:
             self._look_at_gradients(self.settings.run.balance)
         self.display.start(f"{phase.name:<10}", num_steps, self.place.phase_step)

@@ -19,6 +19,7 @@ from understudy.engine.best import keep_if_best
 from understudy.engine.compile_cache import keep_compiled_code
 from understudy.engine.display import Display, silent
 from understudy.engine.distributed import check_processes, own_folder
+from understudy.engine.draws import own_draws
 from understudy.engine.feed import Feed
 from understudy.engine.finish import finish
 from understudy.engine.loop import Loop
@@ -85,7 +86,7 @@ def execute(
 
     Processes that torchrun started carry it out together, and all of them have the result.
     """
-    with joined(), own_folder(out) as place, checkpoint.own_draws():
+    with joined(), own_folder(out) as place, own_draws():
         shown = display if display is not None and is_first() else silent()
         result = _execute(settings, place, student, teacher, data, method, shown, until)
     return replace(result, folder=out)

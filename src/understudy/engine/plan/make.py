@@ -7,11 +7,11 @@ from torch import nn
 
 from understudy.data import Dataset
 from understudy.engine import facts
+from understudy.engine.draws import seed_everything
 from understudy.engine.networks import begin_with_parts, build_student, build_teacher, other_classes
 from understudy.engine.plan.check import check_mixing, check_teacher
 from understudy.engine.plan.images import load_data
 from understudy.engine.plan.plan import Plan
-from understudy.engine.records.checkpoint import seed_everything
 from understudy.engine.refusal import check_batch_of_one, check_size
 from understudy.methods import Method, chosen
 from understudy.processes import num_processes

@@ -9,9 +9,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from understudy.distiller import Distiller
+from understudy.engine import draws
 from understudy.engine.measure.variation import Variation
 from understudy.engine.rates.auto import AutoRates
-from understudy.engine.records import checkpoint
 from understudy.engine.records.record import Record
 from understudy.spec import few
 
@@ -60,7 +60,7 @@ class State:
             "auto_rates": self.auto_rates.state() if self.auto_rates else None,
             # A module of one's own may begin elsewhere in the process that goes on.
             "start": self.variation.start,
-            "random": checkpoint.random_state(device),
+            "random": draws.taken(device),
             "record": self.record.state(),
         }
 
