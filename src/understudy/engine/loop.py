@@ -2,12 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from understudy.distiller import Distiller, Wanted
 from understudy.engine import draws
@@ -17,14 +15,14 @@ from understudy.engine.feed import Feed
 from understudy.engine.measure.pull import BALANCE_BATCHES, in_words, look
 from understudy.engine.measure.variation import Variation
 from understudy.engine.rates.auto import AutoRates
-from understudy.engine.rates.rates import base_rate, groups
-from understudy.engine.rates.schedule import make_optimizer, make_schedule, milestones
+from understudy.engine.rates.rates import base_rate
 from understudy.engine.records import checkpoint
 from understudy.engine.records.record import Record, check_weights
 from understudy.engine.records.state import Place, State
 from understudy.engine.stop import StopRequest
+from understudy.engine.updates import Updates
 from understudy.precision import Precision
-from understudy.processes import average_gradients, is_first, is_true_anywhere, num_processes
+from understudy.processes import is_first, is_true_anywhere, num_processes
 from understudy.spec import RunFailedError, Settings
 
 # However many steps that were: more than this is not lost to a process that is killed.
@@ -55,6 +53,9 @@ class Loop:
     variation: Variation
     auto_rates: AutoRates | None = None
     until: float | None = None
+    place: Place = field(init=False)
+    clock: Clock = field(init=False)
+    updates: Updates = field(init=False)
 
     def __post_init__(self) -> None:
         self.place = Place(phase_train_s=[0.0] * len(self.epochs))
@@ -65,9 +66,6 @@ class Loop:
             auto_rates=self.auto_rates,
             keep=self.feed.keep,
         )
-        self.optimizer: Optimizer | None = None
-        self.fresh_at: list[int] = []
-        self.schedule: LRScheduler | None = None
         self.stop = StopRequest(self.until)
         self.has_to_compile = False
         self.saved_at = time.perf_counter()
@@ -95,15 +93,10 @@ class Loop:
         self.distiller.enter(self.place.phase)
         self.has_to_compile = self.precision.compile
         phase = self.distiller.phase
-        optim = self.settings.optim.model_copy(update=dict(phase.optim))
         num_steps = self._phase_steps()
-        self.optimizer = make_optimizer(groups(self.distiller, optim, self.auto_rates), optim)
-        self.schedule = make_schedule(self.optimizer, optim, num_steps)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.fresh_at = milestones(optim, num_steps) if optim.reset_momentum_at_milestones else []
+        self.updates = Updates(self.distiller, self.settings.optim, num_steps, self.auto_rates)
         if saved is not None:
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self.schedule.load_state_dict(saved["schedule"])
+            self.updates.put_back(saved)
             draws.put_back(saved["random"], self.precision.device)
         else:
             self._look_at_gradients(self.settings.run.balance)
@@ -144,24 +137,16 @@ class Loop:
             self.clock.lap()
 
     def _step(self, images: torch.Tensor, labels: Any, keep: torch.Tensor | None, known: Wanted | None) -> None:
-        assert self.optimizer is not None and self.schedule is not None
         done = self.place.phase_step
         started = time.perf_counter()
         self.distiller.at(done / self._phase_steps(), done / self._per_epoch)
         with self.precision.autocast():
             losses = self.distiller(images, labels, keep, known)
         losses["loss"].backward()
-        average_gradients(parameter for group in self.optimizer.param_groups for parameter in group["params"])
-        self.optimizer.step()
-        # Not kept for the next forward, nor for measuring and saving.
-        self.optimizer.zero_grad(set_to_none=True)
+        self.updates.step(done + 1)
         self.record.add(losses)
         self.place.phase_step += 1
         self.place.step += 1
-        if self.place.phase_step < self._phase_steps():
-            self.schedule.step()
-        if self.place.phase_step in self.fresh_at:
-            self.optimizer.state.clear()
         if self.has_to_compile:
             self._note_compiling(time.perf_counter() - started)
         self.display.step()
@@ -175,7 +160,6 @@ class Loop:
 
     def _note(self, epoch: int) -> None:
         """Read the terms since the last note, check them, and write them down."""
-        assert self.optimizer is not None
         num_steps = len(self.record.pending)
         where = f"epoch {epoch}, phase {self.distiller.phase.name}"
         means = self.record.read(last_step=self.place.step, where=where)
@@ -188,7 +172,7 @@ class Loop:
             phase=self.distiller.phase.name,
             epoch=epoch,
             step=self.place.step,
-            lr=base_rate(self.optimizer),
+            lr=base_rate(self.updates.optimizer),
             terms=means,
             images_per_s=round(speed, 1),
         )
@@ -213,11 +197,10 @@ class Loop:
 
     def _note_weights(self, epoch: int) -> None:
         """Write down how far the weights have come, and adjust the blocks' rates where the run does that."""
-        assert self.optimizer is not None
         where = {"phase": self.distiller.phase.name, "epoch": epoch, "step": self.place.step}
         self.record.write("weights", **where, blocks=self.variation.measure())
         if self.auto_rates is not None:
-            self.record.write("rates", **where, **self.auto_rates.end_epoch(self.optimizer))
+            self.record.write("rates", **where, **self.auto_rates.end_epoch(self.updates.optimizer))
 
     # Looking at gradients -------------------------------------------------------------------------------------------
 
@@ -247,13 +230,12 @@ class Loop:
         return is_true_anywhere(time.perf_counter() - self.saved_at > SAVE_AFTER_S)
 
     def _save(self, epoch: int) -> None:
-        assert self.optimizer is not None and self.schedule is not None
         self._note(epoch)
         # What is saved can be gone on with, and what is finished was saved.
         check_weights(self.distiller, f"at step {self.place.step} (epoch {epoch}, phase {self.distiller.phase.name})")
         self.clock.lap()
         self.clock.wall()
-        saved = self.state.taken(self.place, self.optimizer, self.schedule, self.precision.device)
+        saved = self.state.taken(self.place, self.updates.optimizer, self.updates.schedule, self.precision.device)
         if is_first():
             checkpoint.save(self.record.path.parent, saved)
         self.saved_at = time.perf_counter()
