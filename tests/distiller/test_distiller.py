@@ -419,11 +419,19 @@ def test_a_teacher_that_uses_the_batchs_statistics_is_read_itself(mode):
     assert copied is None and calls
 
 
-def test_a_phase_that_differentiates_the_teacher_reads_itself():
-    distiller, _ = lean("jacobian")
+@pytest.mark.parametrize("name", ["jacobian", "at_gradient"])
+def test_a_lean_teacher_is_differentiated_like_the_teacher_itself(name):
+    images, labels = batch()
+    itself, distiller = make(name).double(), make(name).double()
+    copied = distiller.make_teacher_lean(images[:2].double())
+    assert copied is not None and copied.folded
     calls = calls_of(distiller.teacher)
-    distiller(*batch())
-    assert calls
+    gradients = []
+    for each in (itself, distiller):
+        each(images.double(), labels)["loss"].backward()
+        gradients.append([parameter.grad for parameter in each.student.parameters()])
+    assert not calls
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-9, atol=1e-12)
 
 
 def test_the_lean_teacher_runs_to_its_classifier_only_where_logits_are_read():

@@ -162,9 +162,9 @@ class Distiller(nn.Module):
         """Read the teacher from a copy from now on: BatchNorms folded, weights cast once, no further than is needed.
 
         `dtype` is the one in which autocast is to compute it, float32 where there is to be no autocast. None, and
-        nothing changes, for a method whose teacher does not use its running statistics; phases that differentiate the
-        teacher read itself. The copy takes the memory of the weights once more and is of the teacher as it is now: call
-        this after its last change and before `compile`. Moving, converting or loading the distiller ends it.
+        nothing changes, for a method whose teacher does not use its running statistics. The copy takes the memory of
+        the weights once more and is of the teacher as it is now: call this after its last change and before `compile`.
+        Moving, converting or loading the distiller ends it.
         """
         return None if self._read_teacher is None else self._read_teacher.make_lean(images, dtype)
 

@@ -38,16 +38,12 @@ class TeacherSide:
         set_teacher_mode(self._teacher, self._method.teacher_mode if mode else "eval")
 
     def make_lean(self, images: Tensor, dtype: torch.dtype) -> Lean | None:
-        """Read from a lean copy, but in phases that differentiate the teacher; None where it may not be folded."""
+        """Read from a lean copy; None where it may not be folded."""
         self._reader.drop_lean()
         if self._method.teacher_mode != "eval":
             return None
         set_teacher_mode(self._teacher, "eval")
-        phases = [
-            index
-            for index, phase in enumerate(self._method.phases)
-            if phase.terms + phase.guides and not any("images" in term.needs for term in phase.terms)
-        ]
+        phases = [index for index, phase in enumerate(self._method.phases) if phase.terms + phase.guides]
         names = {index: self._names[index] for index in phases}
         return self._reader.make_lean(names, self._without_logits, images, dtype)
 
