@@ -44,6 +44,13 @@ def test_a_run_learns_to_find_digits_that_it_has_never_seen(trained):
     assert scores[0] > 60.0 and scores == sorted(scores)
 
 
+def test_which_pairs_count_is_a_setting_that_is_checked_before_anything_runs(tmp_path):
+    run = execute(settings("retrieval.loss=triplet", "retrieval.miner=distance_weighted"), tmp_path / "run")
+    assert run.scores["recall_at_1_pct"] > 50.0
+    with pytest.raises(ValueError, match="retrieval.miner=hard chooses pairs of images, and arcface compares none"):
+        make_plan(settings("retrieval.loss=arcface", "retrieval.miner=hard"))
+
+
 def test_the_classifiers_own_weights_are_not_kept_and_the_file_says_what_it_is(tmp_path):
     words = ("retrieval.loss=cross_entropy", "retrieval.options.width=16", "retrieval.length=6")
     run = execute(settings(*words, epochs=1), tmp_path / "run")

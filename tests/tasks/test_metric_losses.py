@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from understudy.tasks.metric_losses import LOSSES, Classifier, OfParts, make_loss, needs_pairs
+from understudy.tasks.metric_losses import LOSSES, MINERS, Classifier, OfParts, make_loss, needs_pairs
 
 
 def batch(length=8):
@@ -89,3 +89,61 @@ def test_the_classifier_starts_without_an_opinion():
     embeddings, labels = batch()
     torch.manual_seed(0)
     assert Classifier(8, 3)(embeddings, labels).item() == pytest.approx(torch.tensor(3.0).log().item(), abs=0.05)
+
+
+# Which pairs count --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("miner", MINERS)
+def test_every_miner_chooses_some_of_the_pairs(miner):
+    embeddings, labels = batch()
+    torch.manual_seed(0)
+    value = make_loss("triplet", {}, 3, 8, miner)(embeddings, labels)
+    value.backward()
+    assert value.isfinite() and embeddings.grad.isfinite().all() and embeddings.grad.any()
+    with torch.no_grad():
+        assert value != make_loss("triplet", {}, 3, 8)(embeddings, labels)
+
+
+@pytest.mark.parametrize("margin", [0.2, 0.5])
+def test_semihard_triplets_are_those_within_the_losss_margin(margin):
+    embeddings, labels = batch()
+    distance = torch.cdist(F.normalize(embeddings, dim=1), F.normalize(embeddings, dim=1))
+    counted = []
+    for a in range(12):
+        for p in range(12):
+            for n in range(12):
+                if a != p and labels[a] == labels[p] != labels[n]:
+                    gap = distance[a, n] - distance[a, p]
+                    counted += [margin - gap] if 0 < gap < margin else []
+    found = make_loss("triplet", {"margin": margin}, 3, 8, "semihard")(embeddings, labels)
+    torch.testing.assert_close(found, torch.stack(counted).mean())
+
+
+def test_a_loss_may_count_all_pairs_in_place_of_its_own_choice():
+    embeddings, labels = batch()
+    own, same, every = (
+        make_loss("multi_similarity", {}, 3, 8, miner)(embeddings, labels)
+        for miner in (None, "multi_similarity", "none")
+    )
+    assert own == same and own != every
+
+
+def test_nothing_to_choose_is_no_error():
+    """All images in one point: no negative is farther than a positive, and none as near as a sampler takes."""
+    embeddings, labels = torch.ones(12, 8, requires_grad=True), torch.arange(12) % 3
+    for miner in MINERS:
+        value = make_loss("triplet", {}, 3, 8, miner)(embeddings, labels)
+        value.backward()
+        assert value.isfinite() and embeddings.grad.isfinite().all()
+    # Every image of one class: no negatives at all.
+    for miner in MINERS:
+        value = make_loss("triplet", {}, 3, 8, miner)(batch()[0], torch.zeros(12, dtype=torch.long))
+        assert value == 0.0
+
+
+def test_an_unknown_miner_and_one_without_pairs_are_refused():
+    with pytest.raises(ValueError, match="retrieval.miner: there is no miner 'semi_hard'; .*; nearest: semihard"):
+        make_loss("triplet", {}, 3, 8, "semi_hard")
+    with pytest.raises(ValueError, match="miner=hard chooses pairs of images, and proxy_anchor compares none"):
+        make_loss("proxy_anchor", {}, 3, 8, "hard")

@@ -29,6 +29,11 @@ class RetrievalSettings(Section):
     options: dict[str, float] = Field(
         default_factory=dict, description="numbers of the loss: retrieval.options.margin=0.2"
     )
+    miner: str | None = Field(
+        default=None,
+        description="which pairs or triplets of a batch a loss of pairs counts: none (all of them), semihard, "
+        "distance_weighted, ... (default: the loss's own; docs/retrieval.md)",
+    )
     images_per_class: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="of each class in a batch; 0: as they come (default: 4 for losses of pairs, else 0)"
     )

@@ -25,7 +25,7 @@ class MetricLoss:
     """A class of pytorch_metric_learning.losses; `by_class` where it has weights for each class.
 
     `needs_pairs` where a batch has to hold several images of a class. `options` are used unless others are given;
-    `miner` is a class of pytorch_metric_learning.miners that chooses the pairs.
+    `miner` is the one of `MINERS` that is part of the loss, as its paper has it.
     """
 
     make: str
@@ -48,7 +48,7 @@ LOSSES: dict[str, MetricLoss] = {
     "triplet": _of_pairs("TripletMarginLoss", margin=0.2),  # as the teachers of RKD
     "contrastive": _of_pairs("ContrastiveLoss"),
     "margin": _of_pairs("MarginLoss"),
-    "multi_similarity": _of_pairs("MultiSimilarityLoss", miner="MultiSimilarityMiner"),
+    "multi_similarity": _of_pairs("MultiSimilarityLoss", miner="multi_similarity"),
     "n_pairs": _of_pairs("NPairsLoss"),
     "circle": _of_pairs("CircleLoss"),
     "supcon": _of_pairs("SupConLoss"),
@@ -60,13 +60,41 @@ LOSSES: dict[str, MetricLoss] = {
     "soft_triple": _of_classes("SoftTripleLoss"),
 }
 
+ALL_PAIRS = "none"
 
-def check_loss(name: str) -> None:
-    """Raises ValueError for a loss that there is not, with the nearest."""
+# Name -> the class in pytorch_metric_learning.miners, and what it is told.
+MINERS: dict[str, tuple[str, Mapping[str, str]]] = {
+    "semihard": ("TripletMarginMiner", {"type_of_triplets": "semihard"}),
+    "hard": ("TripletMarginMiner", {"type_of_triplets": "hard"}),
+    "batch_hard": ("BatchHardMiner", {}),
+    "batch_easy_hard": ("BatchEasyHardMiner", {}),
+    "distance_weighted": ("DistanceWeightedMiner", {}),  # as the teachers of RKD
+    "multi_similarity": ("MultiSimilarityMiner", {}),
+    "angular": ("AngularMiner", {}),
+}
+
+
+def check_loss(name: str, miner: str | None = None) -> None:
+    """Raises ValueError for a loss or a miner that there is not, with the nearest, and for two that do not go together.
+
+    The miner is the loss's own where none is named.
+    """
     known = [CROSS_ENTROPY, *LOSSES]
     if name not in known:
         raise ValueError(
             f"retrieval.loss: there is no loss {name!r}; there are {', '.join(known)}{nearest(name, known, cutoff=0.4)}"
+        )
+    known = [ALL_PAIRS, *MINERS]
+    if miner is not None and miner not in known:
+        raise ValueError(
+            f"retrieval.miner: there is no miner {miner!r}; there are {', '.join(known)}"
+            f"{nearest(miner, known, cutoff=0.4)}"
+        )
+    if miner is not None and not needs_pairs(name):
+        pairs = ", ".join(loss for loss in LOSSES if needs_pairs(loss))
+        raise ValueError(
+            f"retrieval.miner={miner} chooses pairs of images, and {name} compares none; leave it out, or choose a "
+            f"loss of pairs: {pairs}"
         )
 
 
@@ -80,16 +108,19 @@ def needs_pairs(name: str) -> bool:
     return name in LOSSES and LOSSES[name].needs_pairs
 
 
-def make_loss(name: str, options: Mapping[str, float], num_classes: int, length: int) -> nn.Module:
+def make_loss(
+    name: str, options: Mapping[str, float], num_classes: int, length: int, miner: str | None = None
+) -> nn.Module:
     """What is called with embeddings (B, length) and labels (B,), and answers a scalar averaged over the batch.
 
+    `miner` says which of `MINERS` chooses the pairs: the loss's own where it is not given, all of them with "none".
     Raises ValueError for an unknown name or option, and where pytorch-metric-learning is not installed.
     """
-    check_loss(name)
+    check_loss(name, miner)
     if name == CROSS_ENTROPY:
         return Classifier(length, num_classes, **_checked(name, options, Classifier))
     try:
-        from pytorch_metric_learning import losses, miners
+        from pytorch_metric_learning import losses
     except ImportError as error:
         raise ValueError(
             f"retrieval.loss={name} needs pytorch-metric-learning: pip install pytorch-metric-learning"
@@ -98,7 +129,18 @@ def make_loss(name: str, options: Mapping[str, float], num_classes: int, length:
     make = getattr(losses, wanted.make)
     sizes = {"num_classes": num_classes, "embedding_size": length} if wanted.by_class else {}
     loss = make(**sizes, **{**wanted.options, **_checked(name, options, make)})
-    return FromLibrary(loss, getattr(miners, wanted.miner)() if wanted.miner else None)
+    return FromLibrary(loss, _make_miner(miner or wanted.miner or ALL_PAIRS, loss))
+
+
+def _make_miner(name: str, loss: nn.Module) -> nn.Module | None:
+    """None for all pairs. One of triplets looks at those that the margin of the loss, if it is theirs too, counts."""
+    from pytorch_metric_learning import losses, miners
+
+    if name == ALL_PAIRS:
+        return None
+    make, options = MINERS[name]
+    is_of_triplets = make == "TripletMarginMiner" and isinstance(loss, losses.TripletMarginLoss)
+    return getattr(miners, make)(**options, **({"margin": loss.margin} if is_of_triplets else {}))
 
 
 def _checked(name: str, options: Mapping[str, float], make: Callable[..., Any]) -> dict[str, float]:

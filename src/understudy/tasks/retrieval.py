@@ -22,7 +22,7 @@ IMAGES_PER_CLASS = 4
 
 def retrieval(settings: RetrievalSettings) -> Task:
     """The task of these settings. Raises ValueError for a loss that there is not."""
-    check_loss(settings.loss)
+    check_loss(settings.loss, settings.miner)
     usual = IMAGES_PER_CLASS if needs_pairs(settings.loss) else 0
     per_class = usual if settings.images_per_class is None else settings.images_per_class
     return Task(
@@ -103,7 +103,7 @@ def _make_objective(settings: RetrievalSettings, student: nn.Module, example: Te
     """A loss for each part of the student's embedding."""
     end = end_of(student)
     parts = end.parts if end is not None else (_length(student, example),)
-    losses = [make_loss(settings.loss, settings.options, data.num_classes, length) for length in parts]
+    losses = [make_loss(settings.loss, settings.options, data.num_classes, length, settings.miner) for length in parts]
     return OfParts(losses, parts)
 
 
