@@ -108,6 +108,7 @@ class Problem:
     def our_step(self, precision: Precision) -> Step:
         student, teacher = (precision.place(copy.deepcopy(one)) for one in (self.student, self.teacher))
         distiller = precision.place(Distiller(student, teacher, find("jacobian"), self.images[:2]))
+        distiller.make_teacher_lean(self.images[:2], precision.dtype)
         images = self._laid_out(precision)
 
         def step() -> list[Tensor | None]:
