@@ -288,6 +288,20 @@ def test_square_brackets_in_a_path_are_printed_as_they_are(call, tmp_path):
     assert "the student is a [/b] c/student.safetensors" in out and "folder a [/b] c" in out
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("train", "--model", "wrn16-2x"), "there is no model 'wrn16-2x'; nearest: wrn16-2"),
+        (("train", "--model", "wrn17-2"), "found 17; nearest: 16 and 22"),
+        (("train", "--model", "wrn16-2", "--data", "cifar11"), "unknown data set 'cifar11'"),
+        (("distill", "--teacher", "nope", "--student", "wrn16-2", "--method", "kd"), "there is no model 'nope'"),
+    ],
+)
+def test_a_dry_run_refuses_names_that_nobody_knows(call, words, told):
+    status, out, err = call(*words, "--dry-run")
+    assert status == 2 and out == "" and told in err
+
+
 def test_a_dry_run_divides_epochs_and_knows_the_method(call):
     pair = ("--student", "digits-1x4", "--teacher", "digits-2x6", "--teacher-weights", "t.safetensors", "--dry-run")
     status, out, _ = call("distill", *pair, "--method", "ab+kd", "--epochs", 12)

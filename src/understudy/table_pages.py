@@ -13,7 +13,7 @@ from understudy.experiments.grid import Entry, Grid, Part, grid_of, metric_name,
 from understudy.experiments.page import heading, legend_of, table_page
 from understudy.report.table_chart import Panel, Place, table_chart
 from understudy.report.table_page import save_svg, table_html
-from understudy.spec import write_whole
+from understudy.spec import check_folder, write_whole
 
 FORMATS = ("markdown", "latex", "csv", "html")
 # Key columns whose values rise from left to right, so that a line between them means something.
@@ -38,8 +38,8 @@ def table_text(table: Table, form: str, results: Path) -> str:
 
 
 def write_pages(folder: Path, results: Path) -> list[Path]:
-    """NAME.md and NAME.svg of every table; their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """NAME.md and NAME.svg of every table; their paths. ValueError for a folder that cannot be written to."""
+    check_folder(folder).mkdir(parents=True, exist_ok=True)
     written = []
     for name, table in TABLES.items():
         page, picture = folder / f"{name}.md", folder / f"{name}.svg"

@@ -217,6 +217,14 @@ def test_the_normalisation_of_imagenet_is_found_where_data_are_not_normalised(ex
     assert finding.check == "teacher's normalisation" and "teacher.mean='[0.4" in finding.do
 
 
+def test_the_datas_own_normalisation_is_tried_where_the_teacher_was_told_another(examples, data):
+    told = Member(network=Nearest(examples, *DATAS_OWN), mean=(0.0,) * 3, std=(1.0,) * 3, classes=None)
+    teacher = Teachers([told], mean=data.mean, std=data.std, example=torch.zeros(2, 3, 6, 6))
+    (finding,) = [one for one in found_by(plan_of(teacher, data)) if not smaller(one)]
+    assert "with the normalisation of this data" in finding.found
+    assert finding.do == "teacher.mean='[0.470588, 0.470588, 0.470588]' teacher.std='[0.27451, 0.27451, 0.27451]'"
+
+
 def test_channels_in_another_order_are_found(examples, data):
     (finding,) = [one for one in found_by(plan_of(Nearest(examples.flip(1), *DATAS_OWN), data)) if not smaller(one)]
     assert "BGR" in finding.found and "flip(1)" in finding.do

@@ -98,3 +98,8 @@ def test_what_lies_beside_runs_is_left_out_and_named(folders):
     assert [run.folder for run in found] == [first, second] and [path.name for path in others] == ["kd.log", "teachers"]
     with pytest.raises(ValueError, match="expected run.json"):
         read_runs([folders.root / "teachers"])
+
+
+def test_a_folder_that_is_not_there_is_a_mistake_and_not_left_out(folders):
+    with pytest.raises(ValueError, match=r"kdd is not a run folder: found no such folder; .*kd"):
+        read_runs([folders.make("kd", 80.0), folders.root / "kdd"])

@@ -17,6 +17,7 @@ from filelock import FileLock
 from rich.console import Console
 
 from understudy.engine import stop
+from understudy.experiments import TEACHERS
 from understudy.experiments.cells import read_cells
 from understudy.reproduce import job, measured, reproduce
 
@@ -78,6 +79,20 @@ def test_a_data_set_that_nobody_knows_is_told_before_the_teacher_is_trained(smal
         reproduce(table, console=Console(file=io.StringIO()), **places)
     assert reproduce(table, console=Console(file=io.StringIO()), is_dry_run=True, **places)
     assert not (tmp_path / "runs").exists()
+
+
+def test_rows_whose_data_are_there_are_measured_and_where_none_are_it_is_told_at_once(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNDERSTUDY_DATA", str(tmp_path / "nowhere"))
+    places = {"runs": tmp_path / "runs", "results": tmp_path / "results"}
+    absent, said = {"data.name": "cifar10"}, io.StringIO()
+    assert not reproduce(small(at=absent), console=Console(file=said, width=400), **places)
+    assert "kd, seed 0: " in said.getvalue() and "ValueError: cifar10 was not found" in said.getvalue()
+    table = small(**dict.fromkeys(("none", "kd", "at", "kd_again"), absent))
+    taught = {**TEACHERS["small"].settings, **absent}
+    monkeypatch.setitem(TEACHERS, "small", replace(TEACHERS["small"], settings=taught))
+    with pytest.raises(ValueError, match="cifar10 was not found .*reproduce: --download"):
+        reproduce(table, console=Console(file=io.StringIO()), **{name: tmp_path / "new" for name in places})
+    assert not (tmp_path / "new").exists()
 
 
 def test_rows_that_cannot_be_run_are_told_and_no_success(small, tmp_path):

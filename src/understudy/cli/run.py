@@ -253,9 +253,11 @@ def check_method_is_named(settings: Settings) -> None:
 
 
 def resolved(settings: Settings) -> Settings:
-    """With its epochs divided between the method's phases. ValueError for what the method does not have."""
+    """With its epochs divided between the method's phases. ValueError for what cannot be, as far as names tell it."""
+    from understudy.engine.plan import check_names
     from understudy.methods import chosen
 
+    check_names(settings)
     return settings.model_copy(update={"epochs": chosen(settings)[1]})
 
 

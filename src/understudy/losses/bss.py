@@ -7,7 +7,9 @@ teacher's softened classes (T = 3, without the factor T^2) and a, b `clean_weigh
 Differs from the paper, as the authors' code does: an image stops as soon as it leaves its class, whichever it enters.
 Differs from the code: a gradient of exactly zero moves nothing, where the code divides by zero; a single candidate,
 where the code fails, is read on the student's running statistics, since a batch of one may have none; progress e / E is
-expected with e counted in fractions of an epoch, where the code counts whole epochs from 1.
+expected with e counted in fractions of an epoch, where the code counts whole epochs from 1. Steps and bound are in the
+units of the images as the student sees them: where these are divided by another deviation than the code's 0.2023,
+0.1994 and 0.2010 of CIFAR-10, as by ours of 0.247, 0.244 and 0.261, the same numbers are larger moves of pixels.
 
 As in the code, the moved images go through the student in a forward of their own: its BatchNorms normalise them by
 their own statistics, and move towards these as well. Which images are moved is decided while a step runs: on a GPU the

@@ -78,9 +78,13 @@ class Run:
 def read_runs(folders: Sequence[str | Path]) -> tuple[list[Run], list[Path]]:
     """The runs among these folders, and what is none, as a pattern such as runs/* has it beside them.
 
-    ValueError where there is no run at all, or a file of one is broken.
+    ValueError where there is no run at all, or a file of one is broken, and for a folder that does not exist, which no
+    pattern has named.
     """
     paths = [expanded(folder) for folder in folders]
+    for path in paths:
+        if not path.exists():
+            raise ValueError(_no_run_here(path))
     of_runs = [path for path in paths if (path / FACTS).is_file()]
     found = [read_run(path) for path in of_runs or paths[:1]]
     return found, [path for path in paths if path not in of_runs]

@@ -68,9 +68,7 @@ def reproduce(
     console.print(plan_sum(table, planned, measured.estimate, _slots(num_workers, ray)), highlight=False)
     if is_dry_run:
         return True
-    _check_data(planned)
-    if is_download:
-        _fetch(planned)
+    _check_data(planned, is_here=ray is None, is_download=is_download)
     news = News(planned, measured, console)
     for run in planned:
         if run.is_finished:
@@ -84,11 +82,25 @@ def reproduce(
     return news.tell_what_is_missing(outcomes)
 
 
-def _check_data(planned: Sequence[Run]) -> None:
-    """ValueError for a data set that nobody knows, before the teachers of its rows are trained."""
-    for name in dict.fromkeys(str(run.settings["data.name"]) for run in planned if not run.is_finished):
+def _check_data(planned: Sequence[Run], *, is_here: bool, is_download: bool) -> None:
+    """ValueError for a data set that nobody knows, and where none is there, before a teacher of the rows is trained.
+
+    Those that are to be fetched are fetched now: processes that start at once would do it into one folder. On a cluster
+    the data lie where the runs go.
+    """
+    names = dict.fromkeys(str(run.settings["data.name"]) for run in planned if not run.is_finished)
+    missing = []
+    for name in names:
         if not is_known(name, data_folder()):
             raise unknown(name, data_folder())
+        try:
+            if is_here or is_download:
+                load(name, download=is_download)
+        except ValueError as error:
+            missing.append(error)
+    # Rows of the sets that are there are carried out; the others say in their turn what is missing.
+    if missing and len(missing) == len(names):
+        raise missing[0]
 
 
 def _slots(num_workers: int | None, ray: str | None) -> int:
@@ -101,12 +113,6 @@ def _pool(console: Console, num_workers: int | None, ray: str | None) -> context
     if ray is not None:
         return on_ray(ray, num_workers)
     return in_processes(num_workers) if num_workers and num_workers > 1 else in_this_process(console)
-
-
-def _fetch(planned: Sequence[Run]) -> None:
-    """Have each data set there before the processes start, which would fetch it into one folder at once."""
-    for name in dict.fromkeys(str(run.settings["data.name"]) for run in planned if not run.is_finished):
-        load(name, download=True)
 
 
 def _job_maker(until: float | None, is_quick: bool, teacher_cache: Path | None) -> Callable[[Run], Job]:

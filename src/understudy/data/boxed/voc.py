@@ -70,7 +70,8 @@ def _listed(folder: Path, year: str, image_set: str, download: bool) -> Any:
         raise ValueError(
             f"VOC {year} {image_set} was not found in {folder.absolute()}: expected "
             f"{PLACE}/VOC{year}/ImageSets/Main/{image_set}.txt beside JPEGImages and Annotations; name the folder that "
-            f"has {PLACE} with the environment variable UNDERSTUDY_DATA, or fetch it with data.download=true"
+            f"has {PLACE} with the environment variable UNDERSTUDY_DATA, or fetch it with data.download=true "
+            "(reproduce: --download)"
         ) from error
 
 

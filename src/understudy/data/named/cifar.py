@@ -84,7 +84,7 @@ def _parts(which: Cifar, folder: Path, download: bool) -> tuple[ImageSet, ImageS
         f"{which.name} was not found in {folder.absolute()}: neither {which.name}-train.parquet (or shards "
         f"{which.name}-train-00000-of-00002.parquet, ...) nor {which.name}/train-00000-of-00001.parquet nor "
         "torchvision's extracted folder; name the folder that has it with the environment variable "
-        "UNDERSTUDY_DATA, or fetch it with data.download=true (in Python: download=True)"
+        "UNDERSTUDY_DATA, or fetch it with data.download=true (reproduce: --download, in Python: download=True)"
     )
 
 

@@ -45,7 +45,7 @@ def _made(name: str, arguments: Part, folder: Path, download: bool) -> Any:
     except Exception as error:
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             raise
-        way = "fetch it with data.download=true (in Python: download=True)"
+        way = "fetch it with data.download=true (reproduce: --download, in Python: download=True)"
         if not which.can_be_fetched:
             way = f"put the official files there as torchvision's {which.make} expects them: they cannot be fetched"
         said = str(error) or type(error).__name__

@@ -6,7 +6,7 @@ from understudy.data import ImageSet
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.odds import FEWEST_IMAGES, is_better
 from understudy.engine.doctor.sample import drawn
-from understudy.engine.doctor.views import View, predictions
+from understudy.engine.doctor.views import Constants, View, predictions
 from understudy.precision import Precision
 from understudy.spec import as_word
 
@@ -16,8 +16,6 @@ SMALLEST_GAIN = 0.02
 # All are tried on so many, the best of them on the whole sample.
 FIRST_IMAGES = 100
 BGR = "BGR"
-
-Constants = tuple[tuple[float, ...], tuple[float, ...]]
 
 # Mean and std of pixels in 0..1, as they are usual.
 COLOURED: dict[str, Constants] = {
@@ -39,46 +37,51 @@ def normalisation(
     if len(images) < FEWEST_IMAGES:
         return [], predicted
     some, labels = drawn(len(images), FIRST_IMAGES), images.labels.cpu()
-    first, num_channels = images.subset(some), images.images.shape[1]
-    tries = [*usual(num_channels), *([BGR] if num_channels == 3 else [])]
-    right = {name: int((_tried(view, name, first, precision) == labels[some]).sum()) for name in tries}
+    first, known = images.subset(some), usual(view)
+    tries = [*known, *([BGR] if len(view.mean) == 3 else [])]
+    right = {name: int((_tried(view, known.get(name), first, precision) == labels[some]).sum()) for name in tries}
     name = max(right, key=lambda name: right[name])
     if right[name] <= int((predicted == labels)[some].sum()):
         return [], predicted
-    best = _tried(view, name, images, precision)
+    best = _tried(view, known.get(name), images, precision)
     was, would = (float((answers == labels).double().mean()) for answers in (predicted, best))
     if would - was < SMALLEST_GAIN or not is_better(best, predicted, labels, ODDS):
         return [], predicted
-    return [_finding(view, name, 100 * was, 100 * would, len(images), num_channels)], best
+    return [_finding(view, name, known.get(name), 100 * was, 100 * would, len(images))], best
 
 
-def _tried(view: View, name: str, images: ImageSet, precision: Precision) -> Tensor:
-    if name == BGR:
+def _tried(view: View, constants: Constants | None, images: ImageSet, precision: Precision) -> Tensor:
+    """The answers with these constants; with the channels turned round where there are none."""
+    if constants is None:
         return predictions(view.answer, images, view.mean, view.std, precision, reverse_channels=True)
-    constants = usual(images.images.shape[1])[name]
     # Constants are written for pixels in 0..1, and applied to bytes.
     mean, std = (tuple(255.0 * value for value in values) for values in constants)
     return predictions(view.answer, images, mean, std, precision)
 
 
-def usual(channels: int) -> dict[str, Constants]:
-    """The usual normalisations of images with so many channels, of pixels in 0..1."""
-    own = {3: COLOURED, 1: GREY}.get(channels, {})
+def usual(view: View) -> dict[str, Constants]:
+    """The data's own normalisation, which is the likeliest, and the usual ones of such images, of pixels in 0..1."""
+    channels = len(view.mean)
+    mean, std = (tuple(round(value / 255, 6) for value in values) for values in view.of_data)
     return {
-        **own,
+        "of this data": (mean, std),
+        **{3: COLOURED, 1: GREY}.get(channels, {}),
         "0.5 and 0.5": ((0.5,) * channels, (0.5,) * channels),
         "none (0..1)": ((0.0,) * channels, (1.0,) * channels),
         "raw bytes (0..255)": ((0.0,) * channels, (round(1 / 255, 6),) * channels),
     }
 
 
-def _finding(view: View, name: str, was_pct: float, would_pct: float, num_images: int, channels: int) -> Finding:
+def _finding(
+    view: View, name: str, constants: Constants | None, was_pct: float, would_pct: float, num_images: int
+) -> Finding:
     numbers = f"{was_pct:.1f} % of {num_images:,} test images as it sees them now"
-    if name == BGR:
+    if constants is None:
         found = f"{view.title} is right on {numbers}, and on {would_pct:.1f} % with the channels in the order BGR."
         do = "turn round the input channels of its first layer's weights: weight.flip(1)"
     else:
         found = f"{view.title} is right on {numbers}, and on {would_pct:.1f} % with the normalisation {name}."
-        mean, std = usual(channels)[name]
-        do = f"{as_word(f'{view.setting}.mean', mean)} {as_word(f'{view.setting}.std', std)}"
+        do = " ".join(
+            as_word(f"{view.setting}.{key}", own) for key, own in zip(("mean", "std"), constants, strict=True)
+        )
     return Finding(check=CHECK, severity="warning", found=found, why="It knows more than it would be asked for.", do=do)

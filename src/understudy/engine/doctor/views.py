@@ -12,19 +12,23 @@ from understudy.teachers import Teachers
 
 BATCH_SIZE = 100
 
+# Mean and std of each channel.
+Constants = tuple[tuple[float, ...], tuple[float, ...]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class View:
     """A network that answers logits of the data's classes to images normalised by `mean` and `std` (units of 0..255).
 
-    `title` is it in words, `setting` the section of its settings; `reorders` says that its answers are already put
-    into the order of the data's classes.
+    `title` is it in words, `setting` the section of its settings; `of_data` are the constants that the student's images
+    have, in the same units. `reorders` says that its answers are already put into the order of the data's classes.
     """
 
     title: str
     setting: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    of_data: Constants
     answer: Callable[[Tensor], Tensor]
     reorders: bool = False
 
@@ -32,7 +36,8 @@ class View:
 def views(teacher: nn.Module, data: Dataset) -> list[View]:
     """One for each network of the teacher."""
     if not isinstance(teacher, Teachers):
-        return [View(title="the teacher", setting="teacher", mean=data.mean, std=data.std, answer=teacher)]
+        own = data.mean, data.std
+        return [View(title="the teacher", setting="teacher", mean=own[0], std=own[1], of_data=own, answer=teacher)]
     num_networks = len(teacher.networks)
     return [_of_member(teacher, index, data, alone=num_networks == 1) for index in range(num_networks)]
 
@@ -53,6 +58,7 @@ def _of_member(teacher: Teachers, index: int, data: Dataset, *, alone: bool) -> 
         setting="teacher" if index == 0 else f"more_teachers.{index - 1}",
         mean=tuple(mean - offset * own for mean, offset, own in offsets),
         std=tuple(std),
+        of_data=(data.mean, data.std),
         answer=answer,
         reorders=classes is not None,
     )

@@ -147,9 +147,15 @@ def _load_as_said(found: Found, name: str | None, data_folder: Path | None, told
     is_own = found.metadata.get("data") == name and "class_names" in found.metadata
     classes = json.loads(found.metadata["class_names"]) if is_own and not is_detector(found) else None
     wanted = loading_of(told.data)
-    changed = ["how" if key == "loading" else key for key in told.of_data if key != "classes"]
+    changed = ["how" if key == "loading" else key for key in told.of_data if key not in ("classes", "download")]
     loading = replace(loading_as_trained(found.metadata, name), **{key: getattr(wanted, key) for key in changed})
-    return load(name, folder=data_folder, classes=told.data.classes or classes, loading=loading)
+    return load(
+        name,
+        folder=data_folder,
+        classes=told.data.classes or classes,
+        loading=loading,
+        download=told.data.download,
+    )
 
 
 def _find_teacher(teacher: str | None, weights: Path | None, told: Told) -> Found | None:

@@ -8,7 +8,7 @@ from understudy.spec import DataSettings, SettingsError, read_settings
 from understudy.spec.section import Section
 
 # How images are read, what they show, and how the network is made ready for them.
-OF_DATA = ("size", "crop_pct", "mean", "std", "classes", "loading", "workers", "memory_gb")
+OF_DATA = ("size", "crop_pct", "mean", "std", "classes", "loading", "workers", "memory_gb", "download")
 OF_NETWORK = ("rename",)
 OF_TEACHER = ("mean", "std", "size", "class_names", "num_classes", "rename")
 

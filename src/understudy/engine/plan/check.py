@@ -4,8 +4,10 @@ from pathlib import Path
 
 from torch import nn
 
+from understudy.data.names import data_folder, is_known, unknown
 from understudy.engine.plan.plan import Plan
 from understudy.methods import LOGITS, Method
+from understudy.models import build
 from understudy.spec import Settings, did_you_mean, few
 
 
@@ -23,6 +25,19 @@ def check_teacher(settings: Settings, method: Method, given: nn.Module | None) -
                 f"teacher {one.model} has no weights; give --teacher-weights FILE, "
                 f"or the folder of a run that trained it as --teacher{did_you_mean(Path(one.model))}"
             )
+
+
+def check_names(settings: Settings) -> None:
+    """ValueError for data and models that nobody knows.
+
+    No file is read. The networks are built, for ten classes, as only that tells a size that a family has not.
+    """
+    folder = settings.data.folder or data_folder()
+    if not is_known(settings.data.name, folder):
+        raise unknown(settings.data.name, folder)
+    teachers = [one for one in (settings.teacher, *settings.more_teachers) if one is not None]
+    for model in dict.fromkeys(one.model for one in (settings.student, *teachers)):
+        build(model, num_classes=10)
 
 
 def check_mixing(settings: Settings, method: Method) -> None:
