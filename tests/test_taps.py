@@ -682,6 +682,19 @@ def test_the_embedding_is_what_enters_the_last_linear_layer():
         named_positions(Declared(4), "embedding", IMAGES)
 
 
+def test_the_embedding_is_what_enters_a_convolution_that_answers_the_classes():
+    images = torch.randn(2, 3, 64, 64)
+    net = torchvision.models.squeezenet1_1(weights=None, num_classes=7)
+    assert named_positions(net, "embedding", images) == ("before:classifier.1",)
+    net.requires_grad_(False)
+    assert named_positions(net, "embedding", images) == ("before:classifier.1",)
+    # Pooled features alone: its last layers are convolutions too, with BatchNorm and a sum behind them.
+    backbone = torchvision.models.resnet50(weights=None)
+    backbone.fc = torch.nn.Identity()
+    with pytest.raises(ValueError, match="nothing to propose for 'embedding'"):
+        named_positions(backbone, "embedding", images)
+
+
 @pytest.mark.parametrize(
     ("name", "size", "before_relu"),
     [

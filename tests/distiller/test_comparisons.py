@@ -138,6 +138,18 @@ def test_vectors_stay_vectors():
     assert seen_by(term, student, teacher, {"before:fc": own}, {"before:fc": wanted}) == [(own, wanted)]
 
 
+def test_an_embedding_that_is_a_map_is_its_mean(generator):
+    term = Term(name="vectors", tap="embedding", distance=mean_difference)
+    student, teacher = Declared((4,), (2,)), Declared((6,), (1,))
+    student.taps = {"embedding": ("convs.0",)}
+    (site,) = find_sites(term, student, teacher, IMAGES)
+    assert (site.student_shape, site.teacher_shape) == ((2, 4), (2, 6))
+    own, wanted = torch.randn(2, 4, 4, 4, generator=generator), torch.zeros(2, 6)
+    ((found, other),) = seen_by(term, student, teacher, {"convs.0": own}, {"before:fc": wanted})
+    torch.testing.assert_close(found, own.mean(dim=(2, 3)))
+    assert other is wanted
+
+
 def test_the_last_layer_alone_and_the_last_two_of_a_span():
     networks = Declared((4, 5, 6), (1, 2, 2)), Declared((4, 5, 6), (1, 2, 2))
     for span, expected in ((1, ["convs.2"]), (2, ["convs.1", "convs.2"])):
@@ -374,7 +386,6 @@ def test_shapes_that_cannot_be_connected_are_named_with_the_term_and_both_positi
         ("at", "group_end", ("stage3", "before:fc"), "attention is a map over positions"),
         ("nst", "after_relu", ("stage3", "before:fc"), "channels are compared over the same positions"),
         ("jacobian", "group_end", ("stage3", "before:fc"), "a peak is looked for over positions"),
-        ("rkd", "embedding", ("stage3", "before:fc"), ""),
     ],
 )
 def test_what_only_the_distance_notices_is_named_too(name, role, positions, words):

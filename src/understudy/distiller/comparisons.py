@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from understudy.methods import LOGITS, Method, Term, own_options
+from understudy.methods import EMBEDDING, LOGITS, Method, Term, own_options
 from understudy.taps import Position, as_map, named_positions, norm_at, pairs, to_size
 from understudy.taps.positions import DryRun
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One pair of positions and the common shape at which it is compared."""
+    """One pair of positions and the common shape at which it is compared: (B, C) where maps are averaged."""
 
     student: Position
     teacher: Position
@@ -22,8 +22,12 @@ class Site:
     teacher_shape: tuple[int, ...]
 
     def fit(self, feature: Tensor, image_size: Sequence[int]) -> Tensor:
-        """A tensor read at either position as a map of the common size; vectors as they are."""
-        return to_size(as_map(feature, image_size), self.teacher_shape[2:]) if len(self.teacher_shape) == 4 else feature
+        """A tensor read at either position as a map of the common size, or a map's mean; vectors as they are."""
+        if len(self.teacher_shape) == 4:
+            return to_size(as_map(feature, image_size), self.teacher_shape[2:])
+        if len(self.student_shape) == len(self.teacher_shape) == 2 and feature.dim() > 2:
+            return as_map(feature, image_size).mean(dim=(2, 3))
+        return feature
 
 
 def find_sites(term: Term, student: nn.Module, teacher: nn.Module, images: Tensor) -> list[Site]:
@@ -43,7 +47,7 @@ def find_sites(term: Term, student: nn.Module, teacher: nn.Module, images: Tenso
                 _last(teacher, "teacher", term.teacher_tap or term.tap, images),
             )
         ]
-    sites = [site_of(own, wanted, images) for own, wanted in found]
+    sites = [site_of(own, wanted, images, pooled=term.tap == EMBEDDING) for own, wanted in found]
     if term.span > len(sites):
         raise ValueError(
             f"{term.name} compares {term.span} positions together, and there is {len(sites)} for {term.tap!r}; "
@@ -80,9 +84,14 @@ def _logits(shape: tuple[int, ...], whose: str) -> Position:
     return Position(name=LOGITS, kind="", shape=shape, parameters=0, activation="", overwritten=False, is_leaf=False)
 
 
-def site_of(own: Position, wanted: Position, images: Tensor) -> Site:
-    """Maps of two sizes are compared at the smaller height and width; the other one is averaged down."""
+def site_of(own: Position, wanted: Position, images: Tensor, *, pooled: bool) -> Site:
+    """Maps of two sizes are compared at the smaller height and width; the other one is averaged down.
+
+    Where they are `pooled` each map is averaged over its positions: an embedding is one vector of an image.
+    """
     shapes = [_map_shape(position, images) for position in (own, wanted)]
+    if pooled:
+        shapes = [shape[:2] if len(shape) == 4 else shape for shape in shapes]
     if len(shapes[0]) == len(shapes[1]) == 4:
         common = tuple(min(one, other) for one, other in zip(shapes[0][2:], shapes[1][2:], strict=True))
         shapes = [(*shape[:2], *common) for shape in shapes]

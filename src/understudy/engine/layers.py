@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from understudy.distiller.comparisons import Site, site_of
 from understudy.engine.refusal import fitting_size, refusal
 from understudy.engine.student_size import images_scaled
+from understudy.methods import EMBEDDING
 from understudy.models import build
 from understudy.taps import Position, pairs, positions, roles_of
 from understudy.taps.positions import DryRun
@@ -78,7 +79,7 @@ def show_pairs(
             wanted.name,
             _shape(wanted.shape),
             _activations(own, wanted),
-            _connection(site_of(own, wanted, images)),
+            _connection(site_of(own, wanted, images, pooled=role == EMBEDDING)),
         )
     setting = _setting([f"{own.name}={wanted.name}" for own, wanted in found], TERMS.get(role, "at"))
     return Group(table, "", setting)

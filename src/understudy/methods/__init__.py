@@ -2,10 +2,11 @@
 
 from understudy.methods.chosen import chosen
 from understudy.methods.combine import adjust, combine, find, own_options
-from understudy.methods.declare import LOGITS, Aspects, Method, Phase, TeacherMode, Term
+from understudy.methods.declare import EMBEDDING, LOGITS, Aspects, Method, Phase, TeacherMode, Term
 from understudy.methods.table import METHODS
 
 __all__ = [
+    "EMBEDDING",
     "LOGITS",
     "METHODS",
     "Aspects",

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 LOGITS = "logits"
+# What enters the classifier.
+EMBEDDING = "embedding"
 TeacherMode = Literal["eval", "batch", "train"]
 Need = Literal["images", "labels", "guide", "keep"]
 Option = float | str | bool  # whole numbers stay whole

@@ -22,7 +22,7 @@ def named_positions(network: nn.Module, role: str, images: Tensor) -> tuple[str,
     A role that the network declares in `taps` (role -> names) is its own word. For others there is a proposal: for
     each size (height and width) that the network works at, the last map that enters an activation ("before_relu"), that
     left one ("after_relu"; gates such as sigmoid count for neither), or simply the last one ("group_end"); and what
-    enters the last linear layer ("embedding"). ValueError for an unknown role, and where there is nothing to propose.
+    enters the last linear layer, or a convolution that answers the classes in its place ("embedding"). ValueError for an unknown role, and where there is nothing to propose.
 
     Maps are (B, C, H, W), (B, H, W, C), or a transformer's tokens (B, N, C), in the proportions of the images. Sizes
     count from 2 x 2 on and where a layer with weights answers them. Those of the stem do not, which are larger than
@@ -95,15 +95,24 @@ def _log_area(position: Position, images: Tensor) -> float:
 
 
 def _embedding(run: DryRun) -> Position:
-    """What enters the last linear layer that answers vectors: the pooled features before the classifier."""
-    listed = [run.position(event) for event in run.listed()]
-    linear = [p for p in listed if p.kind == "Linear" and len(p.shape) == 2 and ":" not in p.name]
-    if not linear:
+    """What enters the classifier: the last linear layer that answers vectors, or a convolution in its place."""
+    listed = [position for event in run.listed() if ":" not in (position := run.position(event)).name]
+    linear = [p for p in listed if p.kind == "Linear" and len(p.shape) == 2]
+    classifiers = linear or _convolution_of_classes(run, listed)
+    if not classifiers:
         raise ValueError(
-            "nothing to propose for 'embedding': no linear layer answers (B, classes); "
+            "nothing to propose for 'embedding': no linear layer or convolution answers the classes; "
             "give the network a `taps` attribute, {'embedding': (name,)}"
         )
-    return run.position(run.find(f"before:{linear[-1].name}"))
+    return run.position(run.find(f"before:{classifiers[-1].name}"))
+
+
+def _convolution_of_classes(run: DryRun, listed: list[Position]) -> list[Position]:
+    """A convolution of single positions that answers the classes, and is the last to have a say in what they are."""
+    layers = [p for p in listed if p.is_leaf and _num_parameters(run, [p.name])]
+    last = run.modules[layers[-1].name] if layers else None
+    is_of_positions = isinstance(last, nn.Conv2d) and last.kernel_size == (1, 1)
+    return layers[-1:] if is_of_positions and layers[-1].shape[:2] == run.output_shape else []
 
 
 def _ends_of_groups(run: DryRun, role: str, images: Tensor) -> list[Position]:
@@ -162,7 +171,9 @@ def _ends_of_thirds(run: DryRun, listed: list[Position]) -> tuple[str, ...]:
 
 
 def _num_parameters(run: DryRun, names: list[str]) -> int:
-    return sum(parameter.numel() for name in names for parameter in run.modules[name].parameters())
+    """Of the modules of these names; functions, and modules that are called several times, have other names."""
+    modules = [run.modules[name] for name in names if name in run.modules]
+    return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
 def _unknown_role(network: nn.Module, role: str, roles: tuple[str, ...]) -> str:
