@@ -19,10 +19,11 @@ PROPOSED = ("before_relu", "after_relu", "group_end", "embedding")
 def named_positions(network: nn.Module, role: str, images: Tensor) -> tuple[str, ...]:
     """The names that play a role such as "before_relu" in this network.
 
-    A role that the network declares in `taps` (role -> names) is its own word. For others there is a proposal: for
-    each size (height and width) that the network works at, the last map that enters an activation ("before_relu"), that
-    left one ("after_relu"; gates such as sigmoid count for neither), or simply the last one ("group_end"); and what
-    enters the last linear layer, or a convolution that answers the classes in its place ("embedding"). ValueError for an unknown role, and where there is nothing to propose.
+    A role that the network declares in `taps` (role -> names) is its own word. For others there is a proposal: for each
+    size (height and width) that the network works at, the last map that enters an activation ("before_relu"), that left
+    one ("after_relu"; gates such as sigmoid count for neither), or simply the last one ("group_end"); and what enters
+    the last linear layer, or a convolution that answers the classes in its place ("embedding"). ValueError for an
+    unknown role, and where there is nothing to propose.
 
     Maps are (B, C, H, W), (B, H, W, C), or a transformer's tokens (B, N, C), in the proportions of the images. Sizes
     count from 2 x 2 on and where a layer with weights answers them. Those of the stem do not, which are larger than
