@@ -1,9 +1,11 @@
 """Methods as declarations: what is declared, how they combine, and what a user may change."""
 
 import functools
+import importlib
 from dataclasses import replace
 
 import pytest
+import torch
 
 from understudy.connectors import Conv1x1BN, MatchWidth
 from understudy.losses import activation_boundary, kd
@@ -162,7 +164,7 @@ class Scaled:
 def test_the_fingerprint_follows_what_a_distance_is_made_of_and_not_where_it_lies():
     def fingerprint(distance):
         return Method(
-            title="", paper="", phases=(Phase(name="p", terms=(replace(one, distance=distance),)),)
+            title="", paper="", phases=(Phase(name="p", terms=(replace(one, distance=distance, options={}),)),)
         ).fingerprint()
 
     one = find("kd").terms[0]
@@ -271,6 +273,81 @@ def test_a_phases_own_numbers_are_checked_too(optim, words):
 def test_a_negative_weight_is_refused():
     with pytest.raises(ValueError, match=r"terms\.kd\.weight=-1: a weight below 0 would unlearn"):
         adjust(METHODS["kd"], terms={"kd": {"weight": -1.0}})
+
+
+def difference(student, teacher, power=2.0):
+    return (student - teacher).abs().pow(power).mean()
+
+
+def declared(**changes):
+    return Term(**{"name": "mine", "tap": "logits", "distance": difference, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"name": "task"}, "a term is called 'task'; .* none of task, loss, output"),
+        ({"name": "a.b"}, "a term is called 'a.b'; give it a name without dots"),
+        ({"over": "element"}, "term 'mine': over is 'element'; expected .*; nearest: elements"),
+        ({"layers": "first"}, "term 'mine': layers is 'first'; expected all or last"),
+        ({"needs": ("lables",)}, "term 'mine': needs is 'lables'; .*; nearest: labels"),
+        ({"options": {"powr": 1.0}}, "none of its functions has the option 'powr'; they have power; nearest: power"),
+        ({"weight": -1.0}, "term 'mine': weight is -1, expected 0 or more"),
+        ({"student": torch.nn.Linear(2, 2)}, "student is a Linear that is made already, and would never be trained"),
+        ({"distance": torch.nn.Bilinear(2, 2, 1)}, "distance is a Bilinear that is made already"),
+    ],
+)
+def test_a_term_that_cannot_be_meant_is_told_where_it_is_declared(changes, told):
+    with pytest.raises(ValueError, match=told):
+        declared(**changes)
+    assert declared(student=torch.nn.ReLU(), distance=torch.nn.MSELoss()).student is not None  # nothing to train
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"phases": ()}, "Mine has no phases"),
+        ({"phases": Phase(name="train")}, "Mine: phases has a Phase; expected a tuple of Phases, with a comma"),
+        ({"phases": [Phase(name="train")]}, "Mine: phases has a list; expected a tuple of Phases"),
+        ({"teacher_mode": "trian"}, "Mine: teacher_mode is 'trian'; .*; nearest: train"),
+    ],
+)
+def test_a_method_that_cannot_be_meant_is_told_where_it_is_declared(changes, told):
+    with pytest.raises(ValueError, match=told):
+        Method(**{"title": "Mine", "paper": "ours", "phases": (Phase(name="train"),), **changes})
+
+
+def test_phases_are_of_terms_and_weights_of_0_or_more():
+    with pytest.raises(ValueError, match="phase 'train': terms has a Term; expected a tuple of Terms"):
+        Phase(name="train", terms=declared())
+    with pytest.raises(ValueError, match="phase 'train': labels is -1, expected 0 or more"):
+        Phase(name="train", labels=-1.0)
+
+
+def test_the_fingerprint_follows_what_a_function_of_ones_own_does_and_not_its_comments(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    prints = []
+    for number, body in enumerate(("a.mean() - b.mean()", "a.mean()  -  b.mean()  # the same", "a.std() - b.std()")):
+        (tmp_path / f"own{number}.py").write_text(f"def distance(a, b):\n    return {body}\n")
+        own = importlib.import_module(f"own{number}").distance
+        prints.append(
+            Method(title="M", paper="", phases=(Phase(name="t", terms=(declared(distance=own),)),)).fingerprint()
+        )
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_method_of_ones_own_joins_others(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_method.py").write_text(
+        "from understudy import Method, Phase, Term\n"
+        "def distance(a, b):\n    return (a - b).pow(2).mean()\n"
+        "TERM = Term(name='mine', tap='logits', distance=distance)\n"
+        "METHOD = Method(title='Mine', paper='ours', phases=(Phase(name='train', terms=(TERM,)),))\n"
+    )
+    joined = find("own_method:METHOD+ab+kd")
+    assert [phase.name for phase in joined.phases] == ["initialise", "train"]
+    assert [term.name for term in joined.phases[-1].terms] == ["kd", "mine"]
+    assert find("own_method:METHOD").title == "Mine"
 
 
 def test_a_whole_number_may_come_as_a_float():

@@ -86,6 +86,12 @@ def test_teachers_of_unequal_numbers_of_classes_are_refused(pixels):
         teachers(Member(network=network()), Member(network=network(7)), pixels=pixels)
 
 
+def test_constants_of_pixels_from_0_to_1_are_told_from_those_of_bytes(pixels):
+    with pytest.raises(ValueError, match=r"the teacher: mean and std are of bytes, 0 to 255; .*did you mean \(127.5"):
+        teachers(Member(network=network(), mean=(0.5,) * 3, std=(0.25,) * 3), pixels=pixels)
+    teachers(Member(network=network(), mean=(0.0,) * 3, std=(1.0,) * 3), pixels=pixels)  # bytes as they are
+
+
 def test_a_share_of_nothing_is_refused(pixels):
     with pytest.raises(ValueError, match="above 0"):
         teachers(Member(network=network(), share=0.0), pixels=pixels)

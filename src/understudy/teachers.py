@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from understudy.data.units import check_bytes
 from understudy.modes import evaluating
 from understudy.ops import scaled
 from understudy.taps import roles_of
@@ -60,6 +61,7 @@ class Teachers(nn.Module):
                     raise ValueError(
                         f"the teacher's {key} needs one entry for each of the {len(mean)} channels, found [{said}]"
                     )
+            check_bytes("the teacher", own_mean, own_std)
             columns = [_column(values) for values in (mean, std, own_mean, own_std)]
             self.register_buffer(f"scale{index}", columns[1] / columns[3])
             self.register_buffer(f"shift{index}", (columns[0] - columns[2]) / columns[3])

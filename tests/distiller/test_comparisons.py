@@ -13,7 +13,7 @@ from understudy.distiller.comparisons import Comparison, find_sites
 from understudy.losses.kd import kd
 from understudy.losses.lp import lp
 from understudy.losses.nst import nst
-from understudy.methods import Term, adjust, find
+from understudy.methods import Method, Phase, Term, adjust, find
 from understudy.models import build
 
 IMAGES = torch.zeros(2, 3, 8, 8)
@@ -395,6 +395,21 @@ def test_what_only_the_distance_notices_is_named_too(name, role, positions, word
     term = find(name).terms[0].name
     with pytest.raises(ValueError, match=f"^{term} at stage3 <- before:fc: {words}"):
         distiller(torch.randn(2, 3, 8, 8), torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("distance", "told"),
+    [
+        (lambda student, teacher: (student - teacher).pow(2).mean(1), r"answers shape \(2,\), expected a scalar"),
+        (lambda student, teacher: (student - teacher).mean().item(), "answers float, expected a scalar tensor"),
+    ],
+)
+def test_a_distance_that_is_no_scalar_is_told(distance, told):
+    term = Term(name="mine", tap="logits", distance=distance)
+    method = Method(title="Mine", paper="", phases=(Phase(name="train", terms=(term,)),))
+    student, teacher = (build("digits-1x4", num_classes=5, in_channels=3) for _ in range(2))
+    with pytest.raises(ValueError, match=f"^mine at logits <- logits: the distance {told}"):
+        Distiller(student, teacher, method, IMAGES)(IMAGES, torch.tensor([0, 1]))
 
 
 def test_too_few_positions_are_counted():

@@ -308,10 +308,14 @@ def test_boundary_images_are_not_made_once_they_count_nothing():
     assert int(student.stage1[1].num_batches_tracked) == before + 1
 
 
-def test_a_teacher_with_nan_among_its_weights_is_refused():
+def test_a_network_with_nan_among_its_weights_is_refused():
     student, teacher = pair()
     torch.nn.init.constant_(teacher.fc.weight, torch.nan)
     with pytest.raises(ValueError, match=r"the teacher's fc\.weight holds NaN"):
+        make("ab", (student, teacher))
+    student, teacher = pair()
+    torch.nn.init.constant_(student.fc.bias, torch.nan)
+    with pytest.raises(ValueError, match=r"the student's fc\.bias holds NaN"):
         make("ab", (student, teacher))
 
 

@@ -200,3 +200,6 @@ def test_the_doctor_looks_at_the_same_arguments_and_leaves_them_as_they_are(teac
     assert all(one.requires_grad for one in (*student.parameters(), *teacher.parameters()))
     with pytest.raises(ValueError, match="kd needs a teacher"):
         doctor(student, None, data)
+    student.fc.bias = teacher.fc.bias
+    found = doctor(student, teacher, data, method="kd", epochs=1, batch_size=32)
+    assert any("student and teacher share" in one.found and one.severity == "error" for one in found)

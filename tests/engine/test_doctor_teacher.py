@@ -265,6 +265,15 @@ def test_shared_and_copied_weights_are_told_apart():
     assert finding.severity == "warning" and "very weights" in finding.found
 
 
+def test_a_network_that_answers_probabilities_is_told(examples, data):
+    teacher = nn.Sequential(Nearest(examples, *DATAS_OWN), nn.Softmax(dim=1))
+    (finding,) = [one for one in found_by(plan_of(teacher, data)) if not smaller(one)]
+    assert finding.severity == "error" and "the teacher answers probabilities" in finding.found
+    student = nn.Sequential(build("digits-1x4", num_classes=10, in_channels=3), nn.Softmax(dim=1))
+    found = found_by(plan_of(Nearest(examples, *DATAS_OWN), data, student))
+    assert any("the student answers probabilities" in one.found for one in found)
+
+
 @pytest.mark.parametrize("name", ["resnet50", "wrn16-2", "preresnet164", "wrn16-2@block1"])
 def test_a_network_of_cifars_for_large_images_is_told(name):
     (finding,) = meant_for([name, name], side=224)

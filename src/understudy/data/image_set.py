@@ -13,6 +13,7 @@ from understudy.data.boxed_images import BoxedImages
 from understudy.data.crops import Crops
 from understudy.data.fit import Fit
 from understudy.data.image_files import ImageFiles
+from understudy.data.units import check_bytes
 from understudy.spec import few
 
 
@@ -116,6 +117,7 @@ class Dataset:
                 f"{self.name}: mean and std need one entry for each of the {self.image_shape[0]} channels, "
                 f"found {len(self.mean)} and {len(self.std)}"
             )
+        check_bytes(self.name, self.mean, self.std)
 
     def _check_classes(self, part: str, images: Images) -> None:
         other, wanted = ("test", self.test) if part == "gallery" else ("train", self.train)
@@ -124,7 +126,7 @@ class Dataset:
             shared = sorted(set(found) & set(expected))
             if shared:
                 raise ValueError(f"{self.name}: {part} and train share the classes {few(shared, 5)}")
-        elif found != expected:
+        elif tuple(found) != tuple(expected):
             raise ValueError(
                 f"{self.name}: {part} has the classes {few(found, 5)}, "
                 f"{other} has {few(expected, 5)}; they must be equal, in order"

@@ -170,6 +170,12 @@ class Comparison(nn.Module):
                 distance = term.distance(*inputs, **needed, **options)
             except ValueError as error:
                 raise ValueError(f"{self._where(*(self.sites[index] for index in window))}: {error}") from error
+            if not isinstance(distance, Tensor) or distance.dim():
+                found = f"shape {tuple(distance.shape)}" if isinstance(distance, Tensor) else type(distance).__name__
+                raise ValueError(
+                    f"{self._where(*(self.sites[index] for index in window))}: the distance answers {found}, expected "
+                    "a scalar tensor: the mean over the batch"
+                )
             total = total + weight / self._size(window) * distance
         assert isinstance(total, Tensor)
         return total

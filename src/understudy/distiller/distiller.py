@@ -13,7 +13,7 @@ from understudy.distiller.frozen import Frozen
 from understudy.distiller.made_images import answers_to_made, nothing_made
 from understudy.distiller.objective import cross_entropy
 from understudy.distiller.reading import Reader, positions_read
-from understudy.distiller.teacher_side import TeacherSide, freeze_teacher
+from understudy.distiller.teacher_side import TeacherSide, freeze_teacher, refuse_nan
 from understudy.gradients import add_clipped, gradients_of, norm_of
 from understudy.methods import LOGITS, Method, Phase, Term, find
 from understudy.modes import undisturbed
@@ -65,6 +65,7 @@ class Distiller(nn.Module):
         method = find(method) if isinstance(method, str) else method
         if method.needs_teacher and teacher is None:
             raise ValueError(f"{method.title} needs a teacher; found none")
+        refuse_nan("student", student)
         self.method = method
         self.student = student
         self.objective = objective or cross_entropy

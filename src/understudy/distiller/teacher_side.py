@@ -73,6 +73,11 @@ def _needs_logits(phase: Phase, sites: Mapping[str, Sequence[Site]]) -> bool:
 def freeze_teacher(teacher: nn.Module) -> None:
     """No gradient at its weights. ValueError for NaN among them: signs and unit vectors of it would look like any."""
     teacher.requires_grad_(False)
-    for name, tensor in teacher.state_dict().items():
+    refuse_nan("teacher", teacher)
+
+
+def refuse_nan(whose: str, network: nn.Module) -> None:
+    """ValueError for NaN among the weights of a network that is to teach or to begin with them."""
+    for name, tensor in network.state_dict().items():
         if tensor.is_floating_point() and bool(tensor.isnan().any()):
-            raise ValueError(f"the teacher's {name} holds NaN; give weights of a training that did not diverge")
+            raise ValueError(f"the {whose}'s {name} holds NaN; give weights of a training that did not diverge")

@@ -81,7 +81,8 @@ def doctor(
     """
     settings = _settings_of(student, teacher, data, method, epochs, words, options)
     given = _objects(student, teacher, data, method)
-    given |= {name: copy.deepcopy(given[name]) for name in ("student", "teacher")}
+    # Together: what the two share they share as copies too.
+    given["student"], given["teacher"] = copy.deepcopy((given["student"], given["teacher"]))
     with own_draws():
         return examine(make_plan(settings, **given))
 

@@ -17,7 +17,7 @@ def refusal(network: nn.Module, images: Tensor) -> str | None:
     try:
         with evaluating(network):
             network(images)
-    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+    except (RuntimeError, AssertionError, ValueError, IndexError, TypeError) as error:
         return " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return None
 

@@ -1,14 +1,14 @@
 """Methods by name, joined by +, and with a user's numbers."""
 
-import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from understudy.methods.declare import LOGITS, Method, Option, Phase, TeacherMode, Term
+from understudy.methods.declare import CHOICES, LOGITS, Method, Option, Phase, TeacherMode, Term
+from understudy.methods.options import options_of
 from understudy.methods.table import METHODS
 from understudy.spec import OptimSettings, nearest, user_module
 
@@ -16,18 +16,19 @@ from understudy.spec import OptimSettings, nearest, user_module
 FIELDS = {"weight": float, "ladder": float, "over": str, "layers": str, "clip": bool, "positions": str}
 OF_THE_WHOLE_RUN = ("rates", "auto_rates")
 OF_A_PHASE = [key for key in OptimSettings.model_fields if key not in OF_THE_WHOLE_RUN]
-CHOICES = {"over": ("image", "positions", "elements"), "layers": ("all", "last")}
 
 
 def find(name: str) -> Method:
     """The method called `name`: an entry of METHODS, or entries joined by +, whatever the order.
 
     A combination that a paper trained is an entry of its own and wins over the automatic one. `package.module:NAME` is
-    a Method of your own. Raises ValueError for a name nobody knows, with the nearest ones.
+    a Method of your own, alone or among them. Raises ValueError for a name nobody knows, with the nearest ones.
     """
-    if ":" in name:
-        return _imported(name)
     parts = name.split("+")
+    imported = [_imported(part) for part in parts if ":" in part]
+    if imported:
+        named = [part for part in parts if ":" not in part]
+        return combine([*([find("+".join(named))] if named else []), *imported]) if len(parts) > 1 else imported[0]
     for known, method in METHODS.items():
         if sorted(known.split("+")) == sorted(parts):
             return method
@@ -234,21 +235,3 @@ def _fits(value: Option, kind: type) -> bool:
             return False
         return kind is float or value == int(value)
     return isinstance(value, kind)
-
-
-def options_of(term: Term) -> dict[str, Any]:
-    """The options that the term's functions and classes take, with their defaults."""
-    others = (term.student, term.teacher, term.guide, term.inputs, term.select)
-    found = {name: default for name, default in own_options(term.distance).items() if name not in term.needs}
-    for function in others:
-        found |= own_options(function) if function is not None else {}
-    return found
-
-
-def own_options(function: Callable[..., Any]) -> dict[str, Any]:
-    """The parameters of a function or class that have a default, its options, with it."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # built into torch, as F.relu is
-        return {}
-    return {one.name: one.default for one in parameters if one.default is not one.empty}

@@ -1,21 +1,32 @@
 """What a method declares: d( T_t(F_t), T_s(F_s) ), its weight, and the phases in which it is learnt."""
 
+import ast
+import contextlib
 import dataclasses
 import functools
 import hashlib
+import inspect
 import json
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
+
+from understudy.methods.check import check_method, check_phase, check_term
 
 LOGITS = "logits"
 # What enters the classifier.
 EMBEDDING = "embedding"
 TeacherMode = Literal["eval", "batch", "train"]
 Need = Literal["images", "labels", "guide", "keep"]
+Layers = Literal["all", "last"]
+Over = Literal["image", "positions", "elements"]
+CHOICES = {
+    name: get_args(of) for name, of in dict(teacher_mode=TeacherMode, needs=Need, layers=Layers, over=Over).items()
+}
 Option = float | str | bool  # whole numbers stay whole
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+", re.IGNORECASE)
@@ -65,7 +76,7 @@ class Term:
     tap: str
     distance: Callable[..., Tensor]
     teacher_tap: str | None = None
-    layers: Literal["all", "last"] = "all"
+    layers: Layers = "all"
     span: int = 1
     positions: tuple[tuple[str, str], ...] = ()
     teacher: Transform | None = None
@@ -77,12 +88,16 @@ class Term:
     across_images: bool = False
     weight: float = 1.0
     ladder: float = 1.0
-    over: Literal["image", "positions", "elements"] = "image"
+    over: Over = "image"
     schedule: Callable[[Tensor], Tensor] | None = None
     clip: bool = False
     options: Mapping[str, Option] = field(default_factory=dict)
     source: str = ""
     aspects: Aspects = Aspects()
+
+    def __post_init__(self) -> None:
+        """ValueError for what cannot be carried out as it is declared."""
+        check_term(self, CHOICES)
 
     def layer_weights(self, num_layers: int) -> tuple[float, ...]:
         """Each layer's weight, first layer first."""
@@ -104,6 +119,10 @@ class Phase:
     share: float = 1.0
     optim: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """ValueError for weights below 0, and terms that are none."""
+        check_phase(self, Term)
+
     @property
     def trains_student(self) -> bool:
         return bool(self.terms or self.labels)
@@ -123,8 +142,10 @@ class Method:
     def __post_init__(self) -> None:
         """ValueError where terms of one name differ: what is built for a term serves all phases that it is in.
 
-        And for a phase whose terms are all to be no longer than something else, which is not there.
+        And for a phase whose terms are all to be no longer than something else, which is not there; for a mode that
+        there is not, and without phases.
         """
+        check_method(self, Phase, CHOICES)
         for name, term in ((one.name, one) for phase in self.phases for one in phase.guides + phase.terms):
             if term != self._term(name):
                 raise ValueError(
@@ -153,7 +174,9 @@ class Method:
         return tuple({term.name: term for phase in self.phases for term in phase.guides + phase.terms}.values())
 
     def fingerprint(self) -> str:
-        """The same for the same declaration: functions count by their names, words for people not at all."""
+        """The same for the same declaration: understudy's and torch's functions count by their names, others by what
+        they do as well, words for people not at all.
+        """
         declared = [self.teacher_mode, [_plain(phase) for phase in self.phases]]
         return hashlib.sha256(json.dumps(declared).encode()).hexdigest()
 
@@ -171,9 +194,22 @@ def _plain(value: Any) -> Any:
         return [_plain(own) for own in value]
     if isinstance(value, functools.partial):
         return ["partial", *map(_plain, (value.func, value.args, value.keywords))]
+    if isinstance(value, str | float | int | None):
+        return value
     # Where an object lies in memory is another place in every process.
-    return (
-        value
-        if isinstance(value, str | float | int | None)
-        else getattr(value, "__qualname__", ADDRESS.sub("", repr(value)))
-    )
+    name = getattr(value, "__qualname__", ADDRESS.sub("", repr(value)))
+    # What is built into torch says no module.
+    is_ours = (getattr(value, "__module__", None) or "torch").partition(".")[0] in ("understudy", "torch", "builtins")
+    return name if is_ours else f"{name} {_digest_of(value)}"
+
+
+def _digest_of(function: Any) -> str:
+    """Of what a function or class says, whatever its layout and comments; of its byte code where its text is lost."""
+    try:
+        text = textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        text = "" if code is None else code.co_code.hex()
+    with contextlib.suppress(SyntaxError):  # a lambda's line may be a part of something
+        text = ast.dump(ast.parse(text))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

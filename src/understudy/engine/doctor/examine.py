@@ -10,7 +10,7 @@ from understudy.engine.doctor.finding import Finding, problems
 from understudy.engine.doctor.labels import labels
 from understudy.engine.doctor.memory import FEW, free_bytes, memory
 from understudy.engine.doctor.objects import objects
-from understudy.engine.doctor.pair import enlarged, meant_for, shared, sizes
+from understudy.engine.doctor.pair import enlarged, meant_for, probabilities, shared, sizes
 from understudy.engine.doctor.pictures import blank, unreadable
 from understudy.engine.doctor.positions import positions
 from understudy.engine.doctor.reach import reach
@@ -76,6 +76,10 @@ def pair_findings(plan: Plan) -> list[Finding]:
     found = recipe(plan.settings, plan.method, plan.student, plan.batch_size)
     found += meant_for([plan.settings.student.model], max(plan.shapes["student"][1:]))
     taught_by = (plan.settings.teacher, *plan.settings.more_teachers)
+    if plan.task.answers_classes:
+        networks = {"student": plan.student, "teacher": plan.whole_teacher}
+        for role, network in networks.items():
+            found += probabilities(role, network, plan.shapes[role]) if network is not None else []
     if plan.teacher is not None:
         found += meant_for([one.model for one in taught_by if one is not None], max(plan.shapes["teacher"][1:]))
         found += shared(plan.student, plan.teacher)

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.odds import is_better
 from understudy.models import is_for_32_pixels
+from understudy.modes import evaluating
 from understudy.teachers import Teachers
 
 CHECK = "student and teacher"
@@ -84,6 +85,31 @@ def meant_for(models: Sequence[str], side: int) -> list[Finding]:
             do=f"a network for large images (torchvision:resnet18, timm:NAME), or data.size={LARGEST_FOR_CIFAR}",
         )
         for name in small
+    ]
+
+
+@torch.no_grad()
+def probabilities(role: str, network: nn.Module, shape: Sequence[int]) -> list[Finding]:
+    """An error where a network answers two images with numbers from 0 to 1 that add up to 1.
+
+    Logits do so by no accident: the rule allows for rounding alone.
+    """
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    images = torch.stack([torch.zeros(*shape), torch.ones(*shape)]).to(device)
+    with evaluating(network):
+        answer = network(images)
+    if not isinstance(answer, Tensor) or answer.ndim != 2 or answer.shape[1] < 2 or bool((answer < 0).any()):
+        return []
+    if not torch.allclose(answer.float().sum(dim=1), torch.ones(2, device=answer.device), atol=1e-3):
+        return []
+    return [
+        Finding(
+            check="answers",
+            severity="error",
+            found=f"the {role} answers probabilities, and logits are expected.",
+            why="The softmax of a softmax is nearly the same for all classes: little is learnt from it.",
+            do=f"leave the softmax at the end of the {role} out",
+        )
     ]
 
 

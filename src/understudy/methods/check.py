@@ -1,0 +1,83 @@
+"""What a declaration must not say. Each mistake is told where it is made, before it can change a loss in silence."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from understudy.methods.options import options_of
+from understudy.spec import nearest
+
+if TYPE_CHECKING:
+    from understudy.methods.declare import Method, Phase, Term
+
+# A step's answer has other things under these names.
+TAKEN = ("task", "loss", "output")
+FUNCTIONS = ("distance", "student", "teacher", "inputs", "select", "schedule")
+
+
+def check_term(term: "Term", choices: dict[str, Iterable[str]]) -> None:
+    """ValueError for a name that is taken, a word that is none of the `choices`, and what could not be carried out."""
+    if not isinstance(term.name, str) or term.name in TAKEN or "." in term.name:
+        raise ValueError(
+            f"a term is called {term.name!r}; give it a name without dots that is none of {', '.join(TAKEN)}"
+        )
+    where = f"term {term.name!r}"
+    _check_words(where, "layers", [term.layers], choices)
+    _check_words(where, "over", [term.over], choices)
+    _check_words(where, "needs", term.needs, choices)
+    _check_numbers(where, {"weight": term.weight, "ladder": term.ladder})
+    for field in FUNCTIONS:
+        own = getattr(term, field)
+        # It would stand outside what is trained, saved and placed on the device.
+        if isinstance(own, nn.Module) and any(True for _ in own.parameters()):
+            raise ValueError(
+                f"{where}: {field} is a {type(own).__name__} that is made already, and would never be trained; give a "
+                f"class as student or teacher, which is built as Class(student_shape, teacher_shape)"
+            )
+    known = options_of(term)
+    for option in term.options:
+        if option not in known:
+            raise ValueError(
+                f"{where}: none of its functions has the option {option!r}; they have {', '.join(known) or 'none'}"
+                f"{nearest(option, known)}"
+            )
+
+
+def check_phase(phase: "Phase", kind: type) -> None:
+    """ValueError for weights below 0, and terms that are none."""
+    where = f"phase {phase.name!r}"
+    _check_numbers(where, {"labels": phase.labels, "share": phase.share})
+    for field in ("terms", "guides"):
+        _check_kinds(f"{where}: {field}", getattr(phase, field), kind)
+
+
+def check_method(method: "Method", kind: type, choices: dict[str, Iterable[str]]) -> None:
+    """ValueError for a mode that there is not, and phases that are none."""
+    _check_words(method.title, "teacher_mode", [method.teacher_mode], choices)
+    _check_kinds(f"{method.title}: phases", method.phases, kind)
+    if not method.phases:
+        raise ValueError(f"{method.title} has no phases; give one or more, as in phases=(Phase(name='train'),)")
+
+
+def _check_words(where: str, field: str, found: Iterable[str], choices: dict[str, Iterable[str]]) -> None:
+    known = list(choices[field])
+    for word in found:
+        if word not in known:
+            raise ValueError(f"{where}: {field} is {word!r}; expected {' or '.join(known)}{nearest(str(word), known)}")
+
+
+def _check_numbers(where: str, numbers: dict[str, float]) -> None:
+    for field, value in numbers.items():
+        if not value >= 0:
+            raise ValueError(f"{where}: {field} is {value:g}, expected 0 or more")
+
+
+def _check_kinds(where: str, found: Any, kind: type) -> None:
+    wrong = found if not isinstance(found, tuple) else next((one for one in found if not isinstance(one, kind)), None)
+    if wrong is not None:
+        name = kind.__name__
+        raise ValueError(
+            f"{where} has a {type(wrong).__name__}; expected a tuple of {name}s, with a comma for a single one: "
+            f"({name}(...),)"
+        )
