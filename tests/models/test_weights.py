@@ -102,6 +102,21 @@ def test_a_checkpoint_without_weights_is_told_with_what_it_holds(network, tmp_pa
         load_weights(network, tmp_path / "checkpoint.pt")
 
 
+def test_of_a_programs_checkpoint_the_part_that_fits_alone_is_taken(network, tmp_path):
+    own = network.state_dict()
+    whole = {**{f"model.{name}": value for name, value in own.items()}, "criterion.weight": torch.ones(3)}
+    save_file(whole, tmp_path / "lightning.safetensors")
+    other = copy.deepcopy(network)
+    torch.nn.init.zeros_(next(other.parameters()))
+    load_weights(other, tmp_path / "lightning.safetensors")
+    assert all(torch.equal(value, own[name]) for name, value in other.state_dict().items())
+    # Two networks of one kind: which one is meant nobody knows.
+    both = {f"{role}.{name}": value.clone() for role in ("student", "teacher") for name, value in own.items()}
+    save_file(both, tmp_path / "both.safetensors")
+    with pytest.raises(ValueError, match="unexpected: student"):
+        load_weights(network, tmp_path / "both.safetensors")
+
+
 @pytest.mark.parametrize("wrapping", ["module.", "_orig_mod.", "model.", "student.", "model.module._orig_mod."])
 def test_what_wraps_every_name_is_taken_off(network, tmp_path, wrapping):
     save_file({f"{wrapping}{name}": v for name, v in network.state_dict().items()}, tmp_path / "a.safetensors")

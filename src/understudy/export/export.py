@@ -19,7 +19,7 @@ from understudy.export.exported import Exported
 from understudy.export.normalised import Normalised, normalise
 from understudy.export.same_answers import compare, told
 from understudy.export.student import Student, open_run, open_student
-from understudy.spec import check_folder, expanded, nearest, whole_path, write_whole
+from understudy.spec import check_folder, did_you_mean, expanded, nearest, whole_path, write_whole
 
 FILES = {"safetensors": safetensors_file.NAME, "onnx": onnx_file.NAME, "torch": torch_file.NAME}
 # Kernels that add in another order move a logit by a few parts in a million, a wrong layer by far more than this.
@@ -61,6 +61,8 @@ def export_run(
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance={tolerance}: expected a number from 0 on, as in --tolerance 1e-3")
     run, out = expanded(run), None if out is None else expanded(out)
+    if run.is_file():
+        raise ValueError(f"{run} is a file, and a run's folder is exported{did_you_mean(run.parent)}")
     check_folder(out or run)
     formats = _check(formats, with_normalisation)
     opened = open_run(run, model=model, data_folder=data_folder, data=data, best=best)

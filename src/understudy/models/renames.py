@@ -1,7 +1,7 @@
 """The names in a file of weights and the names in a network: wrappings taken off, renames applied and proposed."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 # What DataParallel, torch.compile and training frameworks put before every name.
@@ -30,6 +30,19 @@ def fitted(state: Mapping[str, Value], own: Iterable[str], rename: Mapping[str, 
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the renames {as_words(rename)} give several tensors the name {twice}; make them more exact")
     return dict(zip(names, state.values(), strict=True))
+
+
+def alone(found: Mapping[str, Value], fits: Callable[[Mapping[str, Value]], bool]) -> Mapping[str, Value]:
+    """What lies under one wrapping, without it, where that alone `fits`: a program's checkpoint may hold its loss too.
+
+    All of it where nothing does, or the parts under several, as two networks of one kind.
+    """
+    parts = [
+        {name.removeprefix(wrapping): value for name, value in found.items() if name.startswith(wrapping)}
+        for wrapping in (*WRAPPINGS, "teacher.")
+    ]
+    fitting = [part for part in parts if len(part) < len(found) and fits(part)]
+    return fitting[0] if len(fitting) == 1 else found
 
 
 def _unwrapped(state: Iterable[str]) -> list[list[str]]:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from understudy.models.cut import cut_of
-from understudy.models.renames import as_words, fitted, propose
+from understudy.models.renames import alone, as_words, fitted, propose
 from understudy.spec import few, whole_file
 from understudy.spec.run_files import STUDENT
 
@@ -144,8 +144,9 @@ def load_weights(
     """Fill `network` from `path`, in the network's own precision.
 
     Names are compared after `rename` (`understudy.models.renames`: {"linear": "fc"}), and without what wraps all of
-    them, such as "module.". Raises ValueError that lists missing, unexpected and misshaped names, and the renames that
-    would help; nothing is loaded then.
+    them, such as "module.", or all that fit, beside which a checkpoint may have a loss's weights or another network.
+    Raises ValueError that lists missing, unexpected and misshaped names, and the renames that would help; nothing is
+    loaded then.
 
     With `num_classes`, what has one row for each class, and in the file another number of them, stays as it is: the
     classifier of a network that is to learn other classes. The answer names these tensors. So does the fresh head of a
@@ -157,6 +158,8 @@ def load_weights(
     own, cut = network.state_dict(), cut_of(network)
     state = {name: value for name, value in state.items() if name in own or not AUXILIARY.search(name)}
     dropped = () if cut is None else cut.dropped
+    if not rename:
+        state = dict(alone(state, lambda part: not _misfits(own, part)))
     try:
         state = fitted(state, (*own, *dropped), rename or {})
     except ValueError as error:
