@@ -205,8 +205,9 @@ def _plain(value: Any) -> Any:
 
 def _digest_of(function: Any) -> str:
     """Of what a function or class says, whatever its layout and comments; of its byte code where its text is lost."""
+    said = function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
     try:
-        text = textwrap.dedent(inspect.getsource(function))
+        text = textwrap.dedent(inspect.getsource(said))
     except (OSError, TypeError):
         code = getattr(function, "__code__", None)
         text = "" if code is None else code.co_code.hex()

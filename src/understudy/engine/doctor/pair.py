@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.odds import is_better
 from understudy.models import is_for_32_pixels
-from understudy.modes import evaluating
+from understudy.modes import evaluating, undisturbed
 from understudy.teachers import Teachers
 
 CHECK = "student and teacher"
@@ -96,7 +96,7 @@ def probabilities(role: str, network: nn.Module, shape: Sequence[int]) -> list[F
     """
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     images = torch.stack([torch.zeros(*shape), torch.ones(*shape)]).to(device)
-    with evaluating(network):
+    with undisturbed(network), evaluating(network):
         answer = network(images)
     if not isinstance(answer, Tensor) or answer.ndim != 2 or answer.shape[1] < 2 or bool((answer < 0).any()):
         return []
