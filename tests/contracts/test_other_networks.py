@@ -197,7 +197,7 @@ def test_two_positions_cannot_be_had_of_one_and_declared_ones_help(name, role):
 
 
 @pytest.mark.parametrize("name", ["rkd", "selective", "dtl"])
-def test_a_classifier_that_is_a_convolution_needs_a_declared_embedding(name):
+def test_a_classifier_that_is_a_convolution_has_an_embedding_before_it_or_where_it_is_declared(name):
     student = nn.Sequential(
         nn.Conv2d(3, 6, 3, padding=1),
         nn.ReLU(),
@@ -206,8 +206,15 @@ def test_a_classifier_that_is_a_convolution_needs_a_declared_embedding(name):
         nn.Flatten(),
     )
     networks = student, Groups((5, 7), (2, 2))
-    with pytest.raises(ValueError, match="'embedding': no linear layer answers .*`taps` attribute, {'embedding'"):
-        make(networks, name, (8, 8))
+    distiller = make(networks, name, (8, 8))
+    assert distiller.sites[distiller.method.terms[0].name][0].student.name == "before:3"
+    check_learns(distiller, (8, 8))
+    # Where a normalisation follows, nothing says which of the two answers the classes.
+    unclear = nn.Sequential(*student, nn.BatchNorm1d(NUM_CLASSES))
+    with pytest.raises(
+        ValueError, match="'embedding': no linear layer or convolution .*`taps` attribute, {'embedding'"
+    ):
+        make((unclear, networks[1]), name, (8, 8))
     student = nn.Sequential(*student[:3], nn.Flatten(), nn.Unflatten(1, (6, 1, 1)), *student[3:])
     student.taps = {"embedding": ("3",)}
     check_learns(make((student, networks[1]), name, (8, 8)), (8, 8))
