@@ -107,7 +107,8 @@ class Problem:
 
     def our_step(self, precision: Precision) -> Step:
         student, teacher = (precision.place(copy.deepcopy(one)) for one in (self.student, self.teacher))
-        distiller = precision.place(Distiller(student, teacher, find("jacobian"), self.images[:2]))
+        distiller = Distiller(student, teacher, find("jacobian"), self.images[:2])
+        precision.place(distiller)
         distiller.make_teacher_lean(self.images[:2], precision.dtype)
         images = self._laid_out(precision)
 

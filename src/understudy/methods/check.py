@@ -1,6 +1,6 @@
 """What a declaration must not say. Each mistake is told where it is made, before it can change a loss in silence."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -16,7 +16,7 @@ TAKEN = ("task", "loss", "output")
 FUNCTIONS = ("distance", "student", "teacher", "inputs", "select", "schedule")
 
 
-def check_term(term: "Term", choices: dict[str, Iterable[str]]) -> None:
+def check_term(term: "Term", choices: Mapping[str, Iterable[str]]) -> None:
     """ValueError for a name that is taken, a word that is none of the `choices`, and what could not be carried out."""
     if not isinstance(term.name, str) or term.name in TAKEN or "." in term.name:
         raise ValueError(
@@ -52,7 +52,7 @@ def check_phase(phase: "Phase", kind: type) -> None:
         _check_kinds(f"{where}: {field}", getattr(phase, field), kind)
 
 
-def check_method(method: "Method", kind: type, choices: dict[str, Iterable[str]]) -> None:
+def check_method(method: "Method", kind: type, choices: Mapping[str, Iterable[str]]) -> None:
     """ValueError for a mode that there is not, and phases that are none."""
     _check_words(method.title, "teacher_mode", [method.teacher_mode], choices)
     _check_kinds(f"{method.title}: phases", method.phases, kind)
@@ -60,7 +60,7 @@ def check_method(method: "Method", kind: type, choices: dict[str, Iterable[str]]
         raise ValueError(f"{method.title} has no phases; give one or more, as in phases=(Phase(name='train'),)")
 
 
-def _check_words(where: str, field: str, found: Iterable[str], choices: dict[str, Iterable[str]]) -> None:
+def _check_words(where: str, field: str, found: Iterable[str], choices: Mapping[str, Iterable[str]]) -> None:
     known = list(choices[field])
     for word in found:
         if word not in known:
