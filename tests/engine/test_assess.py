@@ -132,6 +132,20 @@ def test_an_onnx_file_for_other_images_or_with_too_few_logits_is_told(write_sums
         assess(str(write_sums(tmp_path / "few.onnx")), data="digits")
 
 
+def test_a_measurement_fetches_its_data_where_it_is_asked_to(tmp_path, monkeypatch):
+    save_weights(build("digits-1x4", num_classes=10, in_channels=1), tmp_path / "s.safetensors")
+    asked = []
+
+    def recording(name, *, download, **options):
+        asked.append(download)
+        return load(name, **options)
+
+    monkeypatch.setattr(assess_module, "load", recording)
+    for words in ((), ("data.download=true",)):
+        assess(str(tmp_path / "s.safetensors"), model="digits-1x4", data="digits", words=words)
+    assert asked == [False, True]
+
+
 def test_what_an_onnx_file_of_others_does_not_say_is_told(write_sums, tmp_path):
     """Normalisation and size; what it says itself, and what nothing can be done with, are refused."""
     file = write_sums(tmp_path / "theirs.onnx", shape=("batch", 1, 10, 10))

@@ -181,6 +181,15 @@ def test_arguments_of_another_kind_are_told_what_is_taken(teacher, tmp_path, giv
     assert not (tmp_path / "run").exists()
 
 
+def test_a_network_that_takes_more_than_images_is_told_in_a_sentence(teacher, tmp_path):
+    class Two(MyStudent):
+        def forward(self, images, others):
+            return super().forward(images + others)
+
+    with pytest.raises(ValueError, match=r"the student does not take images of 1x8x8 \(.*'others'\)"):
+        distil(Two(), teacher, "digits", method="kd", folder=tmp_path / "run")
+
+
 def test_what_a_run_says_is_shown_unless_it_is_to_be_quiet(teacher, tmp_path, capsys):
     data = load_data("digits", per_class=5)
     for quiet, shown in ((True, ""), (False, "student MyStudent")):

@@ -127,6 +127,12 @@ def test_every_file_says_what_it_is(run, all_formats):
 
 
 @pytest.mark.slow
+def test_a_file_in_place_of_a_run_is_told(tmp_path):
+    (tmp_path / "student.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="student.safetensors is a file, and a run's folder is exported"):
+        export_run(tmp_path / "student.safetensors", ["onnx"])
+
+
 def test_nothing_tells_of_the_machine_the_files_were_made_on(all_formats):
     folder = str(onnx_file.__file__).rpartition("/understudy/")[0].encode()
     assert [path.name for path in all_formats[0].iterdir() if folder in path.read_bytes()] == []
