@@ -89,6 +89,12 @@ def test_a_dry_run_prints_settings_that_can_be_given_back(call, tmp_path):
         (["evaluate", "runs/teachr"], "there is no run runs/teachr"),
         (["evaluate", "weights/missing.pth"], "there is no file weights/missing.pth"),
         (["layers", "wrn10-2", "--role", "after_relu"], "--role is of pairs of positions; give --student"),
+        (["train", "--model", "wrn16-2", "--lr", "0.1"], "no option --lr; settings are given as words: optim.lr=0.1"),
+        (["distill", "--optim.weight-decay=0"], "settings are given as words: optim.weight_decay=0"),
+        (["doctor", "--scheduler"], "settings are given as words: optim.sched=VALUE"),
+        (["train", "--epoch", "3"], "--epochs"),
+        (["layers", "wrn16-2", "--lr", "0.1"], "No such option: --lr"),
+        (["layers", "math:pi"], "model 'math:pi' is a float; expected a function that is called with num_classes"),
         (["evaluate", ".", "--precision", "half"], "'half' is not one of 'auto', 'float32', 'bfloat16'"),
     ],
 )

@@ -295,6 +295,9 @@ def declared(**changes):
         ({"weight": -1.0}, "term 'mine': weight is -1, expected 0 or more"),
         ({"student": torch.nn.Linear(2, 2)}, "student is a Linear that is made already, and would never be trained"),
         ({"distance": torch.nn.Bilinear(2, 2, 1)}, "distance is a Bilinear that is made already"),
+        ({"distance": lambda own: own.mean()}, r"its distance takes \(own\) and is called with \(student, teacher\)"),
+        ({"distance": lambda a, b, margin: a.mean()}, "missing a required argument: 'margin'; an option has a default"),
+        ({"span": 2}, r"is called with \(student0, student1, teacher0, teacher1\)"),
     ],
 )
 def test_a_term_that_cannot_be_meant_is_told_where_it_is_declared(changes, told):

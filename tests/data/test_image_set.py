@@ -57,6 +57,16 @@ def test_images_must_be_uint8_and_labels_one_for_each_within_the_classes(image_s
         replace(image_set, class_names=("ant", "bee"))
 
 
+def test_what_is_no_tensor_or_tuple_is_told(image_set):
+    with pytest.raises(ValueError, match=r"images is a ndarray; expected a tensor: torch.as_tensor\(images\)"):
+        replace(image_set, images=image_set.images.numpy())
+    with pytest.raises(ValueError, match=r"labels is a list; expected a tensor: torch.as_tensor\(labels\)"):
+        replace(image_set, labels=image_set.labels.tolist())
+    for names in ("abc", 3):
+        with pytest.raises(ValueError, match=r"class_names is (a str|an int); expected a tuple of names"):
+            replace(image_set, class_names=names)
+
+
 def test_dataset_knows_its_shape_and_number_of_classes(image_set):
     made = dataset(image_set)
     assert made.image_shape == (3, 9, 7) and made.num_classes == 3

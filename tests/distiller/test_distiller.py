@@ -384,6 +384,24 @@ def test_maps_of_two_sizes_are_compared_as_the_distance_compares_them():
     torch.testing.assert_close(term, expected.detach())
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"student": torch.nn.Linear}, "student is the class Linear; expected a module"),
+        ({"teacher": "wrn16-2"}, "teacher is a str; expected a module .*, or None"),
+        ({"method": 3}, "method is an int; expected a name from `understudy list methods`, or a Method"),
+        ({"images": [0]}, r"images is a list; expected an example batch, a tensor \(B, C, H, W\)"),
+        ({"images": torch.zeros(SHAPE)}, r"images is torch.float32 of shape \(1, 8, 8\); expected an example batch"),
+        ({"images": torch.zeros(2, *SHAPE).byte()}, "images is torch.uint8 .* of floats, normalised as the networks"),
+    ],
+)
+def test_arguments_of_another_kind_are_told_what_is_taken(given, told):
+    student, teacher = pair()
+    wanted = {"student": student, "teacher": teacher, "method": "kd", "images": torch.zeros(2, *SHAPE), **given}
+    with pytest.raises(ValueError, match=told):
+        Distiller(**wanted)
+
+
 def test_a_method_without_its_teacher_is_an_error():
     with pytest.raises(ValueError, match="AB needs a teacher"):
         Distiller(pair()[0], None, find("ab"), torch.zeros(2, *SHAPE))

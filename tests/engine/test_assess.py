@@ -239,12 +239,33 @@ def test_what_a_file_does_not_say_can_be_told(tmp_path):
     assert assess(str(tmp_path / "renamed.pt"), model="digits-1x4", data="digits", words=renamed)["nll"] == found["nll"]
 
 
+def test_a_network_of_more_classes_than_its_file_names_is_measured_on_those_of_the_data(tmp_path):
+    torch.manual_seed(0)
+    file = tmp_path / "more.safetensors"
+    network = build("digits-1x4", num_classes=12, in_channels=1).eval()
+    save_weights(network, file, {})
+    with pytest.raises(ValueError, match=r"knows 12 classes: name them in its order with student.class_names=\[...\]$"):
+        assess(str(file), model="digits-1x4", data="digits")
+    names = "student.class_names=[x,9,8,7,6,5,4,3,2,1,0,y]"
+    found = assess(str(file), model="digits-1x4", data="digits", words=[names])
+    data = load("digits")
+    images = (data.test.images.float() - torch.tensor(data.mean)) / torch.tensor(data.std)
+    answered = network(images)[:, 1:11].flip(1)
+    assert found["nll"] == pytest.approx(F.cross_entropy(answered, data.test.labels).item(), rel=1e-5)
+    with pytest.raises(ValueError, match="student.class_names: found 3, expected a list"):
+        assess(str(file), model="digits-1x4", data="digits", words=["student.class_names=3"])
+    with pytest.raises(
+        ValueError, match=r"knows 12 classes \(x, 9, 8 and 9 more\), digits has .*; it has to know all of them"
+    ):
+        assess(str(file), model="digits-1x4", data="digits", words=[names.replace("1,0,y", "a,b,y")])
+
+
 @pytest.mark.parametrize(
     ("word", "told"),
     [
         ("optim.lr=1", "optim.lr: a measurement takes data.size, data.crop_pct, data.mean"),
         ("data.augment=false", "data.augment: a measurement takes data.size"),
-        ("student.size=8", "student.size: a measurement takes .* student.rename, teacher.mean"),
+        ("student.size=8", "student.size: a measurement takes .* student.class_names, student.rename, teacher.mean"),
         ("data.maen=[0.5]", "data.maen: there is no such setting; nearest: data.mean"),
     ],
 )

@@ -181,6 +181,17 @@ def test_arguments_of_another_kind_are_told_what_is_taken(teacher, tmp_path, giv
     assert not (tmp_path / "run").exists()
 
 
+def test_a_network_in_data_parallel_is_asked_for_without_it(teacher, tmp_path):
+    for student, wanted in ((nn.DataParallel(MyStudent()), teacher), (MyStudent(), nn.DataParallel(teacher))):
+        with pytest.raises(ValueError, match="the network is a DataParallel; give the network in it, its `module`"):
+            distil(student, wanted, "digits", method="kd", folder=tmp_path / "run")
+
+
+def test_epochs_are_whole(teacher, tmp_path):
+    with pytest.raises(ValueError, match="epochs: found 1.5, expected whole numbers joined by"):
+        distil(MyStudent(), teacher, "digits", method="kd", epochs=1.5, folder=tmp_path / "run")  # pyright: ignore
+
+
 def test_a_network_that_takes_more_than_images_is_told_in_a_sentence(teacher, tmp_path):
     class Two(MyStudent):
         def forward(self, images, others):

@@ -70,7 +70,10 @@ def test_every_misfit_is_named_and_nothing_is_loaded(network, tmp_path):
 def test_a_classifier_of_other_classes_is_told_with_the_setting_for_it(tmp_path):
     network, path = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3)), tmp_path / "five.safetensors"
     for there, words in (
-        (nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 5)), "it knows 5 classes: .* add teacher.num_classes=5"),
+        (
+            nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 5)),
+            "it knows 5 classes: .* teacher.class_names=.* or teacher.num_classes=5",
+        ),
         (nn.Sequential(nn.Linear(4, 6), nn.Linear(7, 5)), r"expected \(3,\)$"),
         (nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3)), r"expected \(3, 6\)$"),
     ):
@@ -123,6 +126,26 @@ def test_what_wraps_every_name_is_taken_off(network, tmp_path, wrapping):
     check_loads(network, tmp_path / "a.safetensors")
 
 
+def test_advice_is_for_the_section_that_the_network_stands_in(tmp_path):
+    network, path = nn.Sequential(nn.Linear(4, 3)), tmp_path / "other.safetensors"
+    save_weights(nn.Sequential(nn.Linear(4, 5)), path, {})
+    with pytest.raises(ValueError, match=r"knows 5 classes: name them in its order with student.class_names=\[...\]$"):
+        load_weights(network, path, section="student")
+    save_file({"fc.weight": torch.zeros(3, 4), "fc.bias": torch.zeros(3)}, path)
+    with pytest.raises(ValueError, match=r"add student.rename.fc=0$"):
+        load_weights(network, path, section="student")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_files_that_hold_no_weights_are_told_for_what_they_are(network, tmp_path):
+    (tmp_path / "empty.pt").touch()
+    with pytest.raises(ValueError, match=r"empty.pt is empty; was its writing cut off\?"):
+        load_weights(network, tmp_path / "empty.pt")
+    torch.jit.trace(network.eval(), torch.zeros(1, 3, 8, 8)).save(str(tmp_path / "program.pt"))
+    with pytest.raises(ValueError, match=r"program.pt is a TorchScript program, .* save the weights alone"):
+        load_weights(network, tmp_path / "program.pt")
+
+
 def test_a_network_that_has_such_a_name_itself_is_loaded_under_it(network, tmp_path):
     outer = nn.Module()
     outer.model = network
@@ -165,7 +188,7 @@ def test_renames_are_not_proposed_where_they_would_not_be_enough(network, tmp_pa
     ("name", "content", "words"),
     [
         ("b.safetensors", b"no", "does not hold plain tensors"),
-        ("b.pt", b"", "state dict.: EOFError"),
+        ("b.pt", b"", "b.pt is empty"),
         ("log.txt", b"epoch: 3\n", "does not hold plain tensors"),
         ("note", b"hello", "does not hold plain tensors"),
     ],

@@ -4,9 +4,10 @@ import os
 import sys
 
 import typer
+import typer.main
 from rich.console import Console
 
-from understudy.spec import RunFailedError
+from understudy.spec import RunFailedError, setting_called
 
 STOPPED_BY_KEY = 130
 
@@ -32,7 +33,9 @@ def console() -> Console:
 def main() -> None:
     """Exit status 0 when done, 2 for a mistake in what was asked, 1 for a run that failed or was stopped."""
     try:
-        app(standalone_mode=True, args=[_at_home(word) for word in sys.argv[1:]])
+        words = [_at_home(word) for word in sys.argv[1:]]
+        _refuse_settings_as_options(words)
+        app(standalone_mode=True, args=words)
     except ValueError as error:
         _fail(error, 2)
     except RunFailedError as error:
@@ -47,6 +50,25 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         _fail(error, 1)
+
+
+def _refuse_settings_as_options(words: list[str]) -> None:
+    """ValueError for --lr 0.1, with how a setting is given, where the command takes settings and has no such option."""
+    parameters = getattr(typer.main.get_command(app), "commands", {}).get(words[0] if words else "")
+    known = {name for one in getattr(parameters, "params", ()) for name in (*one.opts, *one.secondary_opts)}
+    if "words" not in known:
+        return
+    for place, word in enumerate(words[1:], 2):
+        option, equals, value = word.partition("=")
+        if not option.startswith("--") or option in (*known, "--", "--help"):
+            continue
+        setting = setting_called(option)
+        if setting is not None:
+            value = value if equals else next(iter(words[place : place + 1]), "")
+            raise ValueError(
+                f"there is no option {option}; settings are given as words: {setting}={value or 'VALUE'} "
+                f"(`understudy list settings` has all of them)"
+            )
 
 
 def _at_home(word: str) -> str:

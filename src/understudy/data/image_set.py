@@ -14,7 +14,7 @@ from understudy.data.crops import Crops
 from understudy.data.fit import Fit
 from understudy.data.image_files import ImageFiles
 from understudy.data.units import check_bytes
-from understudy.spec import few
+from understudy.spec import few, kind_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +30,7 @@ class ImageSet:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if self.images.ndim != 4 or self.images.dtype != torch.uint8:
             raise ValueError(
                 f"images must be a uint8 tensor of shape (N, C, H, W), "
@@ -46,6 +47,15 @@ class ImageSet:
             raise ValueError(
                 f"{int(wrong.sum())} of {len(self)} labels are outside 0..{len(self.class_names) - 1}; "
                 f"the first is {int(self.labels[row])} at image {row}"
+            )
+
+    def _check_kinds(self) -> None:
+        for name, found in (("images", self.images), ("labels", self.labels)):
+            if not isinstance(found, Tensor):
+                raise ValueError(f"{name} is {kind_of(found)}; expected a tensor: torch.as_tensor({name})")
+        if not isinstance(self.class_names, Sequence) or isinstance(self.class_names, str):
+            raise ValueError(
+                f"class_names is {kind_of(self.class_names)}; expected a tuple of names, one for each class"
             )
 
     def __len__(self) -> int:

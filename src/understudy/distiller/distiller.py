@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from understudy.distiller.arguments import check_arguments
 from understudy.distiller.comparisons import Comparison, Site, find_comparisons
 from understudy.distiller.frozen import Frozen
 from understudy.distiller.made_images import answers_to_made, nothing_made
@@ -46,7 +47,8 @@ class Distiller(nn.Module):
     other exchange theirs; averaged gradients are then those of the whole batch, but for BatchNorm's statistics, and for
     OFD's margins on a teacher without BatchNorm, which are those of each process's images.
 
-    Raises ValueError where the method needs a teacher and there is none, or positions cannot be compared.
+    Raises ValueError for arguments of other kinds, where the method needs a teacher and there is none, or positions
+    cannot be compared.
     """
 
     scales: Tensor
@@ -62,6 +64,7 @@ class Distiller(nn.Module):
         objective: Callable[..., Tensor] | None = None,
     ):
         super().__init__()
+        check_arguments(student, teacher, method, images)
         method = find(method) if isinstance(method, str) else method
         if method.needs_teacher and teacher is None:
             raise ValueError(f"{method.title} needs a teacher; found none")

@@ -17,7 +17,8 @@ from understudy.engine.networks import locate
 from understudy.engine.plan import make_plan
 from understudy.engine.run import Result, execute
 from understudy.methods import Method
-from understudy.spec import Settings, expanded, read_settings
+from understudy.spec import Settings, expanded, kind_of, read_settings
+from understudy.taps import refuse_wrapped
 
 # What training reads of the settings whatever is given; the rest says how an object is made.
 READ_OF_OBJECTS = {
@@ -133,8 +134,10 @@ def _check_kinds(student: object, teacher: object, data: object, method: object)
     )
     for name, found, kinds, words in expected:
         if not isinstance(found, kinds):
-            what = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
-            raise ValueError(f"{name} is {what}; expected {words}")
+            raise ValueError(f"{name} is {kind_of(found)}; expected {words}")
+    for network in (student, teacher):
+        if isinstance(network, nn.Module):
+            refuse_wrapped(network)
 
 
 def _refuse_ignored(settings: Settings, student: object, teacher: object, data: object) -> None:

@@ -52,7 +52,7 @@ def build_network(
     form = form or form_in(wanted.weights)
     network = make() if form is None else embed(make, form, example)
     if wanted.weights is not None:
-        load_weights(network, wanted.weights, wanted.rename)
+        load_weights(network, wanted.weights, wanted.rename, section="student")
     return network
 
 
@@ -79,12 +79,14 @@ def build_student(wanted: StudentSettings, data: Dataset, adapt: Adapt) -> tuple
         # Here: what a task makes of a network, it makes by asking it.
         check_size("the student", setting, network, example[:1])
         if wanted.weights is not None and not is_adapted:
-            left_random[:] = load_weights(network, wanted.weights, wanted.rename, num_classes=data.num_classes)
+            left_random[:] = load_weights(
+                network, wanted.weights, wanted.rename, num_classes=data.num_classes, section="student"
+            )
         return network
 
     network = adapt(make, example)
     if wanted.weights is not None and is_adapted:
-        return network, load_weights(network, wanted.weights, wanted.rename)
+        return network, load_weights(network, wanted.weights, wanted.rename, section="student")
     # An embedding network has no classifier left, nor has a detector's backbone.
     kept = [name for name in left_random if any(f".{key}".endswith(f".{name}") for key in network.state_dict())]
     return network, kept if end_of(network) is None else []
@@ -112,9 +114,13 @@ def _of_classes(student: nn.Module, data: Dataset) -> list[str]:
     return [f"{name}.{own}" for own in layer.state_dict()]
 
 
-def build_teacher(wanted: Sequence[TeacherSettings], data: Dataset) -> nn.Module:
-    """The teacher of these data: the network itself, or `Teachers` where it sees other pixels, or there are several."""
-    members = [_member(one, data) for one in wanted]
+def build_teacher(wanted: Sequence[TeacherSettings], data: Dataset, section: str = "teacher") -> nn.Module:
+    """The teacher of these data: the network itself, or `Teachers` where it sees other pixels, or there are several.
+
+    `section` is where the settings stand, for what is advised of them: "student" for a network that is measured, which
+    sees the images as they are prepared.
+    """
+    members = [_member(one, data, section) for one in wanted]
     if len(members) == 1 and members[0].is_plain:
         return members[0].network
     return Teachers(members, mean=data.mean, std=data.std, example=torch.zeros(2, *data.image_shape))
@@ -143,33 +149,34 @@ def _class_names(wanted: TeacherSettings, said: Mapping[str, str]) -> tuple[str,
     return wanted.class_names or tuple(json.loads(said.get("class_names", "null")) or ())
 
 
-def _member(wanted: TeacherSettings, data: Dataset) -> Member:
+def _member(wanted: TeacherSettings, data: Dataset, section: str) -> Member:
     """A teacher as its file and the settings describe it; the settings win."""
     said = _said(wanted)
     names = _class_names(wanted, said)
     if wanted.num_classes is not None and names and wanted.num_classes != len(names):
         raise ValueError(
-            f"teacher {wanted.model}: found num_classes={wanted.num_classes} and {len(names)} class names; give one"
+            f"{section} {wanted.model}: found num_classes={wanted.num_classes} and {len(names)} class names; give one"
         )
     form, size = form_in(wanted.weights), (wanted.size, wanted.size) if wanted.size else _size(said)
+    setting = "teacher.size" if section == "teacher" else "data.size"
     seen = torch.zeros(2, data.image_shape[0], *(size or data.image_shape[1:]))
 
     def make() -> nn.Module:
         classes = wanted.num_classes or len(names) or data.num_classes
         network = build(wanted.model, num_classes=classes, in_channels=data.image_shape[0])
-        check_size(f"teacher {wanted.model}", "teacher.size", network, seen[:1])
+        check_size(f"{section} {wanted.model}", setting, network, seen[:1])
         return network
 
     network = make() if form is None else embed(make, form, seen)
     if wanted.weights is not None:
-        load_weights(network, wanted.weights, wanted.rename)
+        load_weights(network, wanted.weights, wanted.rename, section=section)
     mean, std = constants(wanted.mean, said, "mean"), constants(wanted.std, said, "std")
     return Member(
         network=network,
         mean=None if mean == data.mean else mean,
         std=None if std == data.std else std,
         size=None if size == tuple(data.image_shape[1:]) else size,
-        classes=None if form is not None else _own_classes(names, data.train.class_names, wanted.class_names),
+        classes=None if form is not None else _own_classes(names, data.train.class_names, wanted.class_names, section),
         share=wanted.share,
     )
 
@@ -187,7 +194,7 @@ def _size(said: Mapping[str, str]) -> tuple[int, int] | None:
 
 
 def _own_classes(
-    known: tuple[str, ...], wanted: tuple[str, ...], stated: tuple[str, ...] | None
+    known: tuple[str, ...], wanted: tuple[str, ...], stated: tuple[str, ...] | None, section: str
 ) -> tuple[int, ...] | None:
     """Where the teacher keeps each of the student's classes; None where it need not be said, or it knows others.
 
@@ -195,7 +202,7 @@ def _own_classes(
     """
     lacking = [name for name in wanted if name not in known]
     if stated and lacking and len(lacking) < len(wanted):
-        raise ValueError(f"teacher.class_names lacks {few(lacking)}, which the data have{nearest(lacking[0], known)}")
+        raise ValueError(f"{section}.class_names lacks {few(lacking)}, which the data have{nearest(lacking[0], known)}")
     if known == wanted or not set(wanted) <= set(known):
         return None
     return tuple(known.index(name) for name in wanted)

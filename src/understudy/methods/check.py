@@ -1,11 +1,12 @@
 """What a declaration must not say. Each mistake is told where it is made, before it can change a loss in silence."""
 
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from understudy.methods.options import options_of
+from understudy.methods.options import options_of, own_options
 from understudy.spec import nearest
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def check_term(term: "Term", choices: Mapping[str, Iterable[str]]) -> None:
                 f"{where}: {field} is a {type(own).__name__} that is made already, and would never be trained; give a "
                 f"class as student or teacher, which is built as Class(student_shape, teacher_shape)"
             )
+    _check_distance(where, term)
     known = options_of(term)
     for option in term.options:
         if option not in known:
@@ -42,6 +44,27 @@ def check_term(term: "Term", choices: Mapping[str, Iterable[str]]) -> None:
                 f"{where}: none of its functions has the option {option!r}; they have {', '.join(known) or 'none'}"
                 f"{nearest(option, known)}"
             )
+
+
+def _check_distance(where: str, term: "Term") -> None:
+    """ValueError for a distance that cannot be called with what the term gives it."""
+    own = (f"student{number}" for number in range(term.span)), (f"teacher{number}" for number in range(term.span))
+    given = [name for side in own for name in side]
+    try:
+        signature = inspect.signature(term.distance)
+    except (TypeError, ValueError):  # built into torch, or none
+        return
+    taken = own_options(term.distance)
+    options = {name: value for name, value in term.options.items() if name in taken and name not in term.needs}
+    try:
+        signature.bind(*given, **dict.fromkeys(term.needs), **options)
+    except TypeError as error:
+        called = ", ".join(("student", "teacher") if term.span == 1 else given)
+        needs = f", {', '.join(f'{name}=...' for name in term.needs)}" if term.needs else ""
+        raise ValueError(
+            f"{where}: its distance takes {signature} and is called with ({called}{needs}): {error}; an option has a "
+            f"default, needs are declared by name"
+        ) from None
 
 
 def check_phase(phase: "Phase", kind: type) -> None:

@@ -20,7 +20,7 @@ from understudy.models import (
     wide_resnet,
 )
 from understudy.models.cut import SEPARATOR, cut_after
-from understudy.spec import nearest, user_module
+from understudy.spec import kind_of, nearest, user_module
 
 # What `understudy list models` shows. Every depth and width that a family has is understood, not only those listed.
 NAMES = {
@@ -170,7 +170,12 @@ def _function(module_name: str, function_name: str) -> Callable[..., Any]:
             f"`understudy list models`, timm:NAME, torchvision:NAME, or package.module:function"
         ) from error
     function = getattr(module, function_name, None)
-    if not callable(function):
+    if function is not None and not callable(function):
+        raise ValueError(
+            f"model {whole!r} is {kind_of(function)}; expected a function that is called with num_classes and "
+            f"returns a network, or such a class"
+        )
+    if function is None:
         public = [known for known in vars(module) if not known.startswith("_")]
         raise ValueError(_unknown(whole, [f"{module_name}:{known}" for known in public], ""))
     return function

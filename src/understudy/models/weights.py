@@ -5,6 +5,7 @@ import difflib
 import json
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PosixPath
 from typing import Any
@@ -92,6 +93,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
         beside = [str(other) for other in path.parent.glob("*")] if path.parent.is_dir() else []
         near = difflib.get_close_matches(str(path), beside, n=1)
         raise ValueError(f"no weights at {path}" + (f"; nearest: {near[0]}" if near else ""))
+    if not path.stat().st_size:
+        raise ValueError(f"{path} is empty; was its writing cut off?")
+    if _is_torchscript(path):
+        raise ValueError(
+            f"{path} is a TorchScript program, which holds code beside its weights, and is not run; save the weights "
+            f"alone: torch.save(torch.jit.load({str(path)!r}).state_dict(), FILE)"
+        )
     try:
         if _is_safetensors(path):
             return load_file(path)
@@ -113,6 +121,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(n, str) and isinstance(v, Tensor) for n, v in state.items()):
         raise ValueError(f"{path} holds {_kind_of(state)}, expected tensors by name")
     return state
+
+
+def _is_torchscript(path: Path) -> bool:
+    """An archive with the constants of a program; torch.save makes archives too, of data alone."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _plain_types() -> list[Any]:
@@ -139,14 +155,19 @@ def _kind_of(content: object) -> str:
 
 
 def load_weights(
-    network: nn.Module, path: Path | str, rename: Mapping[str, str] | None = None, *, num_classes: int | None = None
+    network: nn.Module,
+    path: Path | str,
+    rename: Mapping[str, str] | None = None,
+    *,
+    num_classes: int | None = None,
+    section: str = "teacher",
 ) -> list[str]:
     """Fill `network` from `path`, in the network's own precision.
 
     Names are compared after `rename` (`understudy.models.renames`: {"linear": "fc"}), and without what wraps all of
     them, such as "module.", or all that fit, beside which a checkpoint may have a loss's weights or another network.
-    Raises ValueError that lists missing, unexpected and misshaped names, and the renames that would help; nothing is
-    loaded then.
+    Raises ValueError that lists missing, unexpected and misshaped names, and the settings of `section` that would help;
+    nothing is loaded then.
 
     With `num_classes`, what has one row for each class, and in the file another number of them, stays as it is: the
     classifier of a network that is to learn other classes. The answer names these tensors. So does the fresh head of a
@@ -176,7 +197,7 @@ def load_weights(
     state = {name: value for name, value in state.items() if name not in classifier and name not in dropped}
     misfits = _misfits({name: value for name, value in own.items() if name not in classifier}, state)
     if misfits:
-        raise ValueError(f"{path} does not fit {type(network).__name__}: {misfits}{_advice(own, state)}")
+        raise ValueError(f"{path} does not fit {type(network).__name__}: {misfits}{_advice(own, state, section)}")
     network.load_state_dict({name: state.get(name, value) for name, value in own.items()})
     return classifier
 
@@ -205,17 +226,21 @@ def _misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
     return "; ".join(f"{len(names)} {word}: {few(names)}" for word, names in parts.items() if names)
 
 
-def _advice(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+def _advice(own: Mapping[str, Tensor], state: Mapping[str, Tensor], section: str) -> str:
+    """What to add to the command, where that mends it."""
     shapes = [
         {name: tuple(value.shape) for name, value in side.items() if not name.endswith(OPTIONAL)}
         for side in (own, state)
     ]
     rename = propose(*shapes)
-    words = " ".join(f"teacher.rename.{word}" for word in as_words(rename).split())
+    words = " ".join(f"{section}.rename.{word}" for word in as_words(rename).split())
     if rename:
-        return f"; all shapes fit when renamed: add {words} (student.rename for a student)"
+        return f"; all shapes fit when renamed: add {words}"
     classes = _classes_there(own, state)
-    return f"; it knows {classes} classes: for a teacher of those, add teacher.num_classes={classes}" if classes else ""
+    if not classes:
+        return ""
+    numbered = f", or give their number with teacher.num_classes={classes}" if section == "teacher" else ""
+    return f"; it knows {classes} classes: name them in its order with {section}.class_names=[...]{numbered}"
 
 
 def _classes_there(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> int | None:

@@ -5,7 +5,7 @@ from understudy.spec.files import read_object, whole_file, whole_path, write_who
 from understudy.spec.imports import user_module
 from understudy.spec.near import did_you_mean, nearest
 from understudy.spec.places import check_file, check_folder, expanded
-from understudy.spec.reading import SettingsError, known_choices, known_keys, read_settings
+from understudy.spec.reading import SettingsError, known_choices, known_keys, read_settings, setting_called
 from understudy.spec.retrieval import RetrievalSettings
 from understudy.spec.settings import (
     DataSettings,
@@ -19,7 +19,7 @@ from understudy.spec.settings import (
     TeacherSettings,
     epochs_per_phase,
 )
-from understudy.spec.words import as_word, few
+from understudy.spec.words import as_word, few, kind_of
 
 __all__ = [
     "DataSettings",
@@ -41,11 +41,13 @@ __all__ = [
     "expanded",
     "epochs_per_phase",
     "few",
+    "kind_of",
     "known_choices",
     "known_keys",
     "nearest",
     "read_object",
     "read_settings",
+    "setting_called",
     "user_module",
     "whole_file",
     "write_whole",

@@ -75,6 +75,15 @@ def known_keys() -> dict[str, str]:
     return {key: info.description or "" for key, info in _leaves()}
 
 
+def setting_called(name: str) -> str | None:
+    """The dotted key of the setting that an option of this name would mean; None where there is none of the name."""
+    plain = name.lstrip("-").replace("-", "_").lower()
+    if plain in known_keys():
+        return plain
+    last = ALIASES.get(plain, plain)
+    return next((key for key in _most_meant_first() if key.rpartition(".")[2] == last), None)
+
+
 def known_choices() -> dict[str, tuple[str, ...]]:
     """The words that may be given, for every dotted key that takes one of a few."""
     literals = ((key, one) for key, info in _leaves() for one in (info.annotation, *get_args(info.annotation)))
@@ -287,13 +296,17 @@ def _inside(section: str) -> str:
     return next((key for key in keys if key.rpartition(".")[2] in ("name", "model")), keys[0] if keys else section)
 
 
+def _most_meant_first() -> list[str]:
+    return sorted(known_keys(), key=lambda one: next((n for n, name in enumerate(MEANT) if one.startswith(name)), 9))
+
+
 def _nearest(key: str) -> str:
     """The known key that is meant, most likely: the same last word in another section, or a similar spelling."""
     key = key.lower()
     if key.startswith("more_teachers."):
         near = difflib.get_close_matches(key.rpartition(".")[2], TeacherSettings.model_fields, n=1, cutoff=0.4)
         return f"; nearest: {near[0]}" if near else f"; a teacher has {', '.join(TeacherSettings.model_fields)}"
-    known = sorted(known_keys(), key=lambda one: next((n for n, name in enumerate(MEANT) if one.startswith(name)), 9))
+    known = _most_meant_first()
     last = ALIASES.get(key.rpartition(".")[2], key.rpartition(".")[2])
     near = [one for one in known if one.rpartition(".")[2] == last] or difflib.get_close_matches(
         key, known, n=1, cutoff=0.75

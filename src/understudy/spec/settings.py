@@ -33,7 +33,9 @@ def _epochs(value: object) -> object:
         if not all(part.strip().isdigit() for part in parts):
             raise ValueError("expected whole numbers joined by +, one per phase: 20 or 1+5")
         return tuple(int(part) for part in parts)
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError("expected whole numbers joined by +, one per phase: 20 or 1+5")
         return (int(value),)
     return (value,) if isinstance(value, int) else value
 

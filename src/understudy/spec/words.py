@@ -14,6 +14,14 @@ def few(things: Iterable[object], shown: int = 4) -> str:
     return ", ".join(words[:shown]) + more
 
 
+def kind_of(thing: object) -> str:
+    """'the class Net', 'a Net' or 'an int'."""
+    if isinstance(thing, type):
+        return f"the class {thing.__name__}"
+    name = type(thing).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
 def as_word(key: str, values: Iterable[object]) -> str:
     """key='[a, b]' as it is typed in a shell: quoted for it, and each value as YAML needs it."""
     listed = yaml.safe_dump(list(values), default_flow_style=True, width=float("inf"), allow_unicode=True).strip()

@@ -22,6 +22,7 @@ from understudy.taps.norms import norm_at
 from understudy.taps.positions import Position, positions
 from understudy.taps.roles import named_positions, pairs, roles_of
 from understudy.taps.tapped import Tapped
+from understudy.taps.watch import refuse_wrapped
 
 __all__ = [
     "Lean",
@@ -34,6 +35,7 @@ __all__ = [
     "norm_at",
     "pairs",
     "positions",
+    "refuse_wrapped",
     "roles_of",
     "to_size",
 ]

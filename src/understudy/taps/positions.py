@@ -12,7 +12,7 @@ from understudy.taps.watch import (
     Key,
     Watch,
     add_hooks,
-    refuse_compiled,
+    refuse_wrapped,
 )
 
 
@@ -63,7 +63,8 @@ class DryRun:
     """
 
     def __init__(self, network: nn.Module, images: Tensor):
-        refuse_compiled(network)
+        refuse_wrapped(network)
+        self.title = type(network).__name__
         self.modules = {name: module for name, module in network.named_modules() if name}
         self.aliases = _aliases(network)
         self.events: dict[Key, Event] = {}

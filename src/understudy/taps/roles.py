@@ -102,7 +102,7 @@ def _embedding(run: DryRun) -> Position:
     classifiers = linear or _convolution_of_classes(run, listed)
     if not classifiers:
         raise ValueError(
-            "nothing to propose for 'embedding': no linear layer or convolution answers the classes; "
+            f"nothing to propose for 'embedding' in {run.title}: no linear layer or convolution answers the classes; "
             "give the network a `taps` attribute, {'embedding': (name,)}"
         )
     return run.position(run.find(f"before:{classifiers[-1].name}"))
@@ -123,8 +123,8 @@ def _ends_of_groups(run: DryRun, role: str, images: Tensor) -> list[Position]:
     fitting = {key for key, position in listed if key not in left_out and _plays(position, role)}
     if not fitting:
         raise ValueError(
-            f"nothing to propose for {role!r}: no (B, C, H, W) feature map or grid of tokens (B, N, C) qualifies; "
-            "give the network a `taps` attribute, {role: names}"
+            f"nothing to propose for {role!r} in {run.title}: no (B, C, H, W) feature map or grid of tokens (B, N, C) "
+            f"qualifies; give the network a `taps` attribute, {{{role!r}: names}}, or compare logits alone, as kd does"
         )
     has_one_size = len({groups.sizes[key] for key in fitting}) == 1
     ends = _ends_of_thirds(run, [position for _, position in listed]) if has_one_size else ()

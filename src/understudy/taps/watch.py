@@ -154,13 +154,18 @@ def first_tensor(args: tuple, kwargs: dict) -> Tensor | None:
     return None
 
 
-def refuse_compiled(network: nn.Module) -> None:
-    """ValueError where torch.compile came first: hooks added afterwards would never fire, silently."""
+def refuse_wrapped(network: nn.Module) -> None:
+    """ValueError for a network that another wraps: hooks would never fire in it, or fire in copies of it."""
     for name, module in network.named_modules():
+        where = f"module {name!r} of the network" if name else "the network"
         # torch.compile(module) keeps the module as `_orig_mod`; module.compile() sets `_compiled_call_impl`.
         if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
-            where = f"module {name!r} of the network" if name else "the network"
             raise ValueError(
                 f"{where} is already compiled, and hooks added after torch.compile never fire; "
                 "tap the plain network first, then compile the tapped one"
+            )
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            raise ValueError(
+                f"{where} is a {type(module).__name__}; give the network in it, its `module`: torchrun, with a process "
+                "for each, is how several devices are used"
             )

@@ -163,7 +163,9 @@ def _find_teacher(teacher: str | None, weights: Path | None, told: Told) -> Foun
         if weights is not None:
             raise ValueError(f"found --teacher-weights {weights} alone; give the model they belong to as --teacher")
         return None
-    return replace(find(teacher) if weights is None else find(str(weights), teacher), told=told.teacher)
+    return replace(
+        find(teacher) if weights is None else find(str(weights), teacher), told=told.teacher, section="teacher"
+    )
 
 
 def _beside_teacher(teacher: Subject, logits: Tensor, images: Dataset, split: str) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from understudy.spec import RunSettings, Settings, TeacherSettings, did_you_mean
 class Found:
     """A file, the model its weights belong to, and what it says of itself. `onnx` where it is one.
 
-    `told` are settings of a teacher (`TeacherSettings`) that say more than the file, or otherwise.
+    `told` are settings of a teacher (`TeacherSettings`) that say more than the file, or otherwise; `section` is where
+    they stand.
     """
 
     model: str
@@ -32,6 +33,7 @@ class Found:
     metadata: dict[str, str]
     onnx: OnnxFile | None = None
     told: dict[str, Any] = field(default_factory=dict)
+    section: str = "student"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,8 @@ def settings_beside(found: Found) -> Settings | None:
 
 def make_ready(found: Found, data: Dataset, precision: str) -> Subject:
     """The network for these data. Raises ValueError where it takes other images or knows other classes."""
-    names, wanted = json.loads(found.metadata.get("class_names", "[]")), data.train.class_names
+    wanted = data.train.class_names
+    names = found.told.get("class_names") or json.loads(found.metadata.get("class_names", "[]"))
     if is_embedding(found):
         names = []
     # An ONNX file's logits are taken as they come; a network's are brought into the order of the data.
@@ -113,7 +116,7 @@ def make_ready(found: Found, data: Dataset, precision: str) -> Subject:
 def _with_torch(found: Found, data: Dataset, precision: str) -> Subject:
     """Pixels, size and order of classes are those of the data; where its file says others, the network sees those."""
     wanted = TeacherSettings(model=found.model, weights=found.file, **found.told)
-    network = build_teacher([wanted], data).eval()
+    network = build_teacher([wanted], data, found.section).eval()
     chosen = choose(
         RunSettings.model_validate({"precision": precision, "compile": "off"}),
         multiply_adds=facts.multiply_adds(network, torch.zeros(1, *data.image_shape))[1],
