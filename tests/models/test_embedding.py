@@ -33,6 +33,34 @@ def test_any_network_without_its_classifier_answers_the_features_before_it(name)
     assert end_of(network).parts == (wanted.shape[1],)
 
 
+@pytest.mark.parametrize("name", ["torchvision:squeezenet1_1", "timm:dla46_c"])
+@pytest.mark.parametrize("length", [None, 12])
+def test_a_network_that_ends_in_a_convolution_answers_the_mean_of_the_maps_before_it(name, length):
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    found = []
+    torch.manual_seed(0)
+    whole = build(name, num_classes=7).eval()
+    [classes] = [one for one in whole.modules() if isinstance(one, nn.Conv2d) and one.out_channels == 7]
+    classes.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].mean(dim=(2, 3))))
+    whole(images)
+    torch.manual_seed(0)
+    network = embed(lambda: build(name, num_classes=7), Form(length=length), images).eval()
+    wanted = found[0] if length is None else network.embedding[0](found[0])
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), nn.functional.normalize(wanted, dim=1))
+    assert not any(isinstance(one, nn.Conv2d) and one.out_channels == 7 for one in network.modules())
+    output, features = Tapped(network, network.taps["embedding"], images)(images)
+    assert torch.equal(features["embedding"], output)
+
+
+def test_roles_that_a_network_with_a_convolution_at_its_end_declares_are_found_in_its_trunk():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 7, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network.taps = {"before_relu": ("before:1",), "group_end": ("1",)}
+    found = without_classifier(network, Form(), IMAGES)
+    assert found.taps["before_relu"] == ("before:trunk.1",) and found.taps["group_end"] == ("trunk.1",)
+    Tapped(found, ["before:trunk.1", "trunk.1"], IMAGES)
+
+
 def test_the_embedding_has_the_length_asked_for_and_is_plain_in_training():
     network = without_classifier(build("wrn10-1", num_classes=7), Form(length=12), IMAGES)
     network.eval()
@@ -70,5 +98,10 @@ def test_a_form_comes_back_from_its_file_and_an_unknown_one_is_refused():
 
 def test_a_network_that_does_not_end_in_a_linear_layer_is_refused():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    with pytest.raises(ValueError, match="Sequential does not end in a linear layer"):
+    with pytest.raises(ValueError, match="Sequential does not end in a linear layer or a 1x1"):
         without_classifier(network, Form(), IMAGES)
+    last = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Conv2d(4, 7, 1), nn.BatchNorm2d(7), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    with pytest.raises(ValueError, match=r"without its last convolution, 1 \(.*7"):
+        without_classifier(last, Form(), IMAGES)

@@ -6,6 +6,7 @@ are searched with, so that their inner product is the cosine.
 
 import json
 import math
+from collections import OrderedDict
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -87,9 +88,14 @@ def end_of(network: nn.Module) -> Unit | None:
 def without_classifier(network: nn.Module, form: Form, images: Tensor) -> nn.Module:
     """The network with its last linear layer replaced: by one that answers `form.length` numbers, or by none.
 
-    Its position "embedding" is what it answers. `images` (B, C, H, W) are an example. Raises ValueError for a network
-    without a linear layer at its end.
+    Its position "embedding" is what it answers. `images` (B, C, H, W) are an example. Of a network that ends in a 1x1
+    convolution, whose maps it averages, the maps before that are averaged, and what `form` wants is done to the mean: a
+    linear layer before an average and after it are one, but some networks have a ReLU between. Raises ValueError for a
+    network that ends in neither.
     """
+    convolution = _last_convolution(network, images)
+    if convolution is not None:
+        return _without_convolution(network, convolution, form, images)
     name, layer = classifier(network, images)
     length = form.length or layer.in_features
     project = nn.Identity() if form.length is None else nn.Linear(layer.in_features, length)
@@ -101,22 +107,68 @@ def without_classifier(network: nn.Module, form: Form, images: Tensor) -> nn.Mod
     return network
 
 
+def _last_convolution(network: nn.Module, images: Tensor) -> str | None:
+    """The name of the 1x1 convolution that answers the classes; None where a linear layer comes after it, or none."""
+    called: list[str] = []
+    hooks = _noting(network, (nn.Linear, nn.Conv2d), called)
+    answer = _answer(network, images, hooks)
+    last = network.get_submodule(called[-1]) if called else None
+    is_of_positions = isinstance(last, nn.Conv2d) and last.kernel_size == (1, 1)
+    return called[-1] if is_of_positions and answer.shape == (len(images), last.out_channels) else None
+
+
+def _without_convolution(network: nn.Module, name: str, form: Form, images: Tensor) -> nn.Module:
+    parent, _, own = name.rpartition(".")
+    layer = network.get_submodule(name)
+    assert isinstance(layer, nn.Conv2d)
+    setattr(network.get_submodule(parent), own, nn.Identity())
+    width = layer.in_channels
+    try:
+        found = str(tuple(_answer(network, images, []).shape))
+    except RuntimeError as error:  # what follows wants as many channels as there were classes
+        found = str(error)
+    if found != str((len(images), width)):
+        raise ValueError(
+            f"{type(network).__name__} does not answer the mean of its maps without its last convolution, {name} "
+            f"({found}); choose another network, or give your own that answers vectors (package.module:function)"
+        )
+    length = form.length or width
+    project = nn.Identity() if form.length is None else nn.Linear(width, length)
+    end = nn.Sequential(project, Unit((length,), form))
+    whole = nn.Sequential(OrderedDict(trunk=network, embedding=end))
+    declared = getattr(network, "taps", {})
+    below = {role: tuple(_in_trunk(position) for position in positions) for role, positions in declared.items()}
+    whole.taps = {**below, "embedding": ("embedding",)}  # pyright: ignore[reportArgumentType]
+    return whole
+
+
+def _in_trunk(position: str) -> str:
+    """before:relu -> before:trunk.relu"""
+    side, colon, name = position.rpartition(":")
+    return f"{side}{colon}trunk.{name}"
+
+
 def classifier(network: nn.Module, images: Tensor) -> tuple[str, nn.Linear]:
     """The name of the last linear layer that answers a vector for each image, and the layer."""
     called: list[str] = []
-    hooks = [
-        module.register_forward_hook(lambda _module, _inputs, output, name=name: called.append(name) or None)
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear)
-    ]
-    answer = _answer(network, images, hooks)
+    answer = _answer(network, images, _noting(network, (nn.Linear,), called))
     found = network.get_submodule(called[-1]) if called else None
     if not isinstance(found, nn.Linear) or answer.shape != (len(images), found.out_features):
         raise ValueError(
-            f"{type(network).__name__} does not end in a linear layer, so it has no embedding before one; choose "
-            "another network, or give your own that answers vectors (package.module:function)"
+            f"{type(network).__name__} does not end in a linear layer or a 1x1 convolution of the classes, so it has "
+            "no embedding before one; choose another network, or give your own that answers vectors "
+            "(package.module:function)"
         )
     return called[-1], found
+
+
+def _noting(network: nn.Module, kinds: tuple[type[nn.Module], ...], called: list[str]) -> list[Any]:
+    """Hooks that note the names of modules of these kinds as they are called."""
+    return [
+        module.register_forward_hook(lambda _module, _inputs, output, name=name: called.append(name) or None)
+        for name, module in network.named_modules()
+        if isinstance(module, kinds)
+    ]
 
 
 @torch.no_grad()
