@@ -20,6 +20,19 @@ for _ in range(10):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
+LARGEST = """
+import torch
+from understudy.engine.memory.kept import keep_freed_memory
+keep_freed_memory()
+def mapped_kib():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmData"))
+maps = torch.empty(3 * 2**28)
+before = mapped_kib()
+del maps
+print(before - mapped_kib())
+"""
+
 
 def page_faults(word):
     done = subprocess.run([sys.executable, "-c", COUNT, word], capture_output=True, text=True, check=True)
@@ -35,3 +48,10 @@ def test_a_step_finds_the_memory_that_the_step_before_it_freed():
         pytest.skip("this C library keeps freed blocks anyway")
 
     assert page_faults("kept") < given_back / 10
+
+
+@pytest.mark.slow  # it starts a process
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's settings")
+def test_three_gibibytes_that_are_freed_at_once_are_kept_as_well():
+    done = subprocess.run([sys.executable, "-c", LARGEST], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1024

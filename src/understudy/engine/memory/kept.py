@@ -26,7 +26,8 @@ def keep_freed_memory() -> None:
         # No block has a mapping of its own. A high M_MMAP_THRESHOLD would say so too, but older versions refuse one
         # above 32 MiB, and the next line would then hold it at 128 KiB.
         mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        # Never: a step of a large network frees more than any threshold that fits the argument, an int.
+        mallopt(M_TRIM_THRESHOLD, -1)
 
 
 class TooLargeError(RunFailedError):
