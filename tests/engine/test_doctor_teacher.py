@@ -60,7 +60,17 @@ def data(examples, generator):
 
 
 def plan_of(teacher, data, student="digits-1x4", method="kd", *words):
+    """The teacher stands for one that its settings name."""
     options = {"student.model": "digits-1x4", "teacher.model": "mine", "method.name": method, "batch_size": 16}
+    return plan_with(teacher, data, student, {**options, "teacher.weights": "mine.pt"}, *words)
+
+
+def plan_with_module(teacher, data):
+    """One that was given as it is."""
+    return plan_with(teacher, data, "digits-1x4", {"student.model": "a", "teacher.model": "Mine", "method.name": "kd"})
+
+
+def plan_with(teacher, data, student, options, *words):
     network = build(student, num_classes=10, in_channels=3) if isinstance(student, str) else student
     return make_plan(read_settings(options=options, words=words), network, teacher, data)
 
@@ -126,6 +136,18 @@ def test_another_order_of_classes_is_found_with_the_setting_that_says_it(example
     # Pasted into a shell it says what it means.
     said = read_settings(options={"student.model": "a", "teacher.model": "b"}, words=shlex.split(finding.do))
     assert said.teacher is not None and list(said.teacher.class_names or ()) == own
+
+
+@pytest.mark.parametrize(
+    ("normalised", "order"), [(DATAS_OWN, [3, 0, 1, 2, 4, 5, 6, 7, 8, 9]), (((0.0,) * 3, (1.0,) * 3), [*range(10)])]
+)
+def test_of_a_module_it_is_said_what_to_make_of_it_and_that_mends_it(examples, data, normalised, order):
+    teacher = Nearest(examples[order], *normalised)
+    (finding,) = [one for one in found_by(plan_with_module(teacher, data)) if not smaller(one)]
+    said = finding.do.removeprefix("give understudy.teachers.").removesuffix(" as the teacher")
+    images = torch.zeros(2, 3, 6, 6)
+    mended = eval(said, {"Teachers": Teachers, "Member": Member, "teacher": teacher, "data": data, "images": images})
+    assert [one for one in found_by(plan_with_module(mended, data)) if not smaller(one)] == []
 
 
 def test_an_order_of_many_classes_is_said_whole():

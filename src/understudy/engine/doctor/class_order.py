@@ -6,6 +6,7 @@ from torch import Tensor
 
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.odds import FEWEST_IMAGES, is_better
+from understudy.engine.doctor.views import as_member
 from understudy.spec import as_word, few
 
 CHECK = "order of classes"
@@ -43,7 +44,7 @@ def class_order(
             found=f"{title} is right on {was:.1f} % of {len(labels):,} test images, and on {would:.1f} % if its "
             f"classes stand in another order: its answer {answers}.",
             why="It would teach the student wrong names.",
-            do=_order_in_words(setting, own, reorders),
+            do=_order_in_words(setting, own, order, reorders),
         )
     ]
 
@@ -73,7 +74,10 @@ def mapped_by_the_other_half(predicted: Tensor, labels: Tensor, num_classes: int
     return mapped
 
 
-def _order_in_words(setting: str, own: list[str], reorders: bool) -> str:
+def _order_in_words(setting: str, own: list[str], order: Tensor, reorders: bool) -> str:
+    if not setting:
+        # A member says of each class which of its answers means it, which is the other way round.
+        return as_member(classes=tuple(order.argsort().tolist()))
     if reorders:
         return f"{setting}.class_names is not the order in which its classes stand; correct it"
     return as_word(f"{setting}.class_names", own)

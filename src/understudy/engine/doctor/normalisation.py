@@ -6,7 +6,7 @@ from understudy.data import ImageSet
 from understudy.engine.doctor.finding import Finding
 from understudy.engine.doctor.odds import FEWEST_IMAGES, is_better
 from understudy.engine.doctor.sample import drawn
-from understudy.engine.doctor.views import Constants, View, predictions
+from understudy.engine.doctor.views import Constants, View, as_member, predictions
 from understudy.precision import Precision
 from understudy.spec import as_word
 
@@ -81,7 +81,11 @@ def _finding(
         do = "turn round the input channels of its first layer's weights: weight.flip(1)"
     else:
         found = f"{view.title} is right on {numbers}, and on {would_pct:.1f} % with the normalisation {name}."
-        do = " ".join(
-            as_word(f"{view.setting}.{key}", own) for key, own in zip(("mean", "std"), constants, strict=True)
-        )
+        do = _in_words(view.setting, dict(zip(("mean", "std"), constants, strict=True)))
     return Finding(check=CHECK, severity="warning", found=found, why="It knows more than it would be asked for.", do=do)
+
+
+def _in_words(setting: str, constants: dict[str, tuple[float, ...]]) -> str:
+    if not setting:
+        return as_member(**{key: tuple(round(255 * value, 3) for value in own) for key, own in constants.items()})
+    return " ".join(as_word(f"{setting}.{key}", own) for key, own in constants.items())

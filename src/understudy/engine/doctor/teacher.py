@@ -19,8 +19,11 @@ def teacher(plan: Plan, precision: Precision, test: ImageSet | None) -> list[Fin
     """The findings about each network of the teacher, on these images; none where it knows no or other classes."""
     if plan.teacher is None or plan.whole_teacher is None or test is None or not plan.task.answers_classes:
         return []
+    # Of a name there is always a file.
+    has_settings = plan.settings.teacher is not None and plan.settings.teacher.weights is not None
     with evaluating(plan.teacher):
-        found = [one for view in views(plan.teacher, plan.data) for one in _of_view(plan, precision, view, test)]
+        each = views(plan.teacher, plan.data, has_settings=has_settings)
+        found = [one for view in each for one in _of_view(plan, precision, view, test)]
         return found + _beside_the_student(plan, precision, test)
 
 

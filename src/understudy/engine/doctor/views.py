@@ -20,8 +20,9 @@ Constants = tuple[tuple[float, ...], tuple[float, ...]]
 class View:
     """A network that answers logits of the data's classes to images normalised by `mean` and `std` (units of 0..255).
 
-    `title` is it in words, `setting` the section of its settings; `of_data` are the constants that the student's images
-    have, in the same units. `reorders` says that its answers are already put into the order of the data's classes.
+    `title` is it in words, `setting` the section of its settings, empty for a module that was given as it is; `of_data`
+    are the constants that the student's images have, in the same units. `reorders` says that its answers are already
+    put into the order of the data's classes.
     """
 
     title: str
@@ -33,16 +34,20 @@ class View:
     reorders: bool = False
 
 
-def views(teacher: nn.Module, data: Dataset) -> list[View]:
-    """One for each network of the teacher."""
+def views(teacher: nn.Module, data: Dataset, *, has_settings: bool = True) -> list[View]:
+    """One for each network of the teacher; a module that was given as it is has no settings."""
     if not isinstance(teacher, Teachers):
         own = data.mean, data.std
-        return [View(title="the teacher", setting="teacher", mean=own[0], std=own[1], of_data=own, answer=teacher)]
-    num_networks = len(teacher.networks)
-    return [_of_member(teacher, index, data, alone=num_networks == 1) for index in range(num_networks)]
+        setting = "teacher" if has_settings else ""
+        return [View(title="the teacher", setting=setting, mean=own[0], std=own[1], of_data=own, answer=teacher)]
+    sections = ["teacher", *(f"more_teachers.{index}" for index in range(len(teacher.networks) - 1))]
+    return [
+        _of_member(teacher, index, data, section if has_settings else "", alone=len(sections) == 1)
+        for index, section in enumerate(sections)
+    ]
 
 
-def _of_member(teacher: Teachers, index: int, data: Dataset, *, alone: bool) -> View:
+def _of_member(teacher: Teachers, index: int, data: Dataset, setting: str, *, alone: bool) -> View:
     scale, shift = getattr(teacher, f"scale{index}"), getattr(teacher, f"shift{index}")
     classes = getattr(teacher, f"classes{index}")
 
@@ -55,12 +60,21 @@ def _of_member(teacher: Teachers, index: int, data: Dataset, *, alone: bool) -> 
     offsets = zip(data.mean, shift.flatten().tolist(), std, strict=True)
     return View(
         title="the teacher" if alone else f"teacher {index + 1}",
-        setting="teacher" if index == 0 else f"more_teachers.{index - 1}",
+        setting=setting,
         mean=tuple(mean - offset * own for mean, offset, own in offsets),
         std=tuple(std),
         of_data=(data.mean, data.std),
         answer=answer,
         reorders=classes is not None,
+    )
+
+
+def as_member(**said: object) -> str:
+    """How what its user says of a module is given: `Member` takes constants in units of 0..255."""
+    words = ", ".join(f"{key}={value}" for key, value in said.items())
+    return (
+        f"give understudy.teachers.Teachers([Member(network=teacher, {words})], mean=data.mean, std=data.std, "
+        "example=images) as the teacher"
     )
 
 
