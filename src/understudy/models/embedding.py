@@ -113,8 +113,9 @@ def _last_convolution(network: nn.Module, images: Tensor) -> str | None:
     hooks = _noting(network, (nn.Linear, nn.Conv2d), called)
     answer = _answer(network, images, hooks)
     last = network.get_submodule(called[-1]) if called else None
-    is_of_positions = isinstance(last, nn.Conv2d) and last.kernel_size == (1, 1)
-    return called[-1] if is_of_positions and answer.shape == (len(images), last.out_channels) else None
+    if not isinstance(last, nn.Conv2d) or last.kernel_size != (1, 1):
+        return None
+    return called[-1] if answer.shape == (len(images), last.out_channels) else None
 
 
 def _without_convolution(network: nn.Module, name: str, form: Form, images: Tensor) -> nn.Module:
