@@ -86,19 +86,27 @@ def reproduce(
 @app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="folders of runs")],
-    out: Annotated[Path, typer.Option("--out", help="the page to write")] = Path("report.html"),
+    out: Annotated[
+        Path, typer.Option("--out", help="the page to write, or its table alone: a .tex (booktabs), .md or .csv file")
+    ] = Path("report.html"),
     title: Annotated[str, typer.Option("--title", help="the page's heading")] = "Distillation report",
 ) -> None:
-    """Compare runs: a table here, and one self-contained HTML page."""
-    from understudy.report import comparison, print_table, read_runs, write_page
+    """Compare runs: a table here, and one self-contained HTML page.
 
-    check_file(out)
+    Example: understudy report runs/* --out table.tex
+    """
+    from understudy.report import comparison, print_table, read_runs, write_page
+    from understudy.report.text_table import PAGES, check_ending, write_table
+
+    check_file(check_ending(out))
     found, others = read_runs(runs)
     if others:
         left_out = f"left out, because they hold no run: {few(others)}"
         console().print(left_out, highlight=False, soft_wrap=True, markup=False)
-    print_table(comparison(found), console())
-    console().print(f"report: {write_page(found, out, title)}", highlight=False, soft_wrap=True, markup=False)
+    rows = comparison(found)
+    print_table(rows, console())
+    written = write_page(found, out, title) if out.suffix.lower() in PAGES else write_table(rows, out)
+    console().print(f"report: {written}", highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()
