@@ -27,7 +27,7 @@ from understudy.engine.measure.agreement import Agreement
 from understudy.engine.measure.seen import keep_seen
 from understudy.engine.measure.training import make_agreement, measure_epoch
 from understudy.engine.measure.variation import Variation
-from understudy.engine.memory.kept import keep_freed_memory, told_when_full
+from understudy.engine.memory.kept import keep_freed_memory, memory_handed_back, told_when_full
 from understudy.engine.memory.student_memory import student_memory
 from understudy.engine.plan import Plan, check_classes, make_plan
 from understudy.engine.rates.auto import AutoRates
@@ -86,7 +86,7 @@ def execute(
 
     Processes that torchrun started carry it out together, and all of them have the result.
     """
-    with joined(), own_folder(out) as place, own_draws():
+    with memory_handed_back(), joined(), own_folder(out) as place, own_draws():
         shown = display if display is not None and is_first() else silent()
         result = _execute(settings, place, student, teacher, data, method, shown, until)
     return replace(result, folder=out)

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -19,15 +20,29 @@ def keep_freed_memory() -> None:
     Without it, glibc maps and clears every feature map anew at every step, a third of the time on a processor.
     Does nothing where the C library is not glibc.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = _of_glibc("mallopt")
     if mallopt is not None:
         # No block has a mapping of its own. A high M_MMAP_THRESHOLD would say so too, but older versions refuse one
         # above 32 MiB, and the next line would then hold it at 128 KiB.
         mallopt(M_MMAP_MAX, 0)
         # Never: a step of a large network frees more than any threshold that fits the argument, an int.
         mallopt(M_TRIM_THRESHOLD, -1)
+
+
+@contextlib.contextmanager
+def memory_handed_back() -> Iterator[None]:
+    """A stretch after which the system has what is free: a program of the user's goes on with other things."""
+    try:
+        yield
+    finally:
+        malloc_trim = _of_glibc("malloc_trim")
+        if malloc_trim is not None:
+            malloc_trim(0)
+
+
+def _of_glibc(name: str) -> Any:
+    """The C library's function, None where it is not glibc."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None
 
 
 class TooLargeError(RunFailedError):
