@@ -15,6 +15,8 @@ HELD_OUT = 0.1
 # Name -> what the row is called, the method, its epochs, and what is changed.
 RISE_AND_FALL: dict[str, object] = {"phases.train.sched": "onecycle"}
 IN_BOTH: dict[str, object] = {**RISE_AND_FALL, "phases.initialise.sched": "onecycle"}
+# What helped AB + KD most by itself, taken together.
+JOINED: dict[str, object] = {**IN_BOTH, "terms.ab.margin": 4.0, "batch_size": 64}
 # The student begins with parts of the teacher's weights, and the rate rises and falls.
 SELECTED: dict[str, object] = {**RISE_AND_FALL, "student.from_teacher": True}
 CANDIDATES: dict[str, tuple[str, str, str, dict[str, object]]] = {
@@ -28,11 +30,20 @@ CANDIDATES: dict[str, tuple[str, str, str, dict[str, object]]] = {
     "ab+kd/strong-kd": ("KD with its factor T^2", "ab+kd", "1+1", {"terms.kd.weight": 1.0}),
     "ab+kd/small-batches": ("batches of 64", "ab+kd", "1+1", {"batch_size": 64}),
     "ab+kd/as-they-are": ("without augmentation", "ab+kd", "1+1", {"data.augment": False}),
+    "ab+kd/joined": ("margin 4, batches of 64, one cycle in both phases", "ab+kd", "1+1", JOINED),
+    "ab+kd/joined/strong-kd": ("the same, KD with T^2", "ab+kd", "1+1", {**JOINED, "terms.kd.weight": 1.0}),
+    "ab+kd/joined/tiny-batches": (
+        "the same, KD with T^2, batches of 32",
+        "ab+kd",
+        "1+1",
+        {**JOINED, "terms.kd.weight": 1.0, "batch_size": 32},
+    ),
     "kd/onecycle": ("KD, one cycle of the rate", "kd", "2", RISE_AND_FALL),
     "ofd": ("OFD", "ofd", "2", {}),
     "ofd/onecycle": ("OFD, one cycle of the rate", "ofd", "2", RISE_AND_FALL),
     "ofd+kd/onecycle": ("OFD + KD, one cycle of the rate", "ofd+kd", "2", RISE_AND_FALL),
     "ab+ofd/onecycle": ("AB, then OFD, one cycle of the rate", "ab+ofd", "1+1", RISE_AND_FALL),
+    "ab+ofd/joined": ("AB, then OFD, margin 4, batches of 64, one cycle in both phases", "ab+ofd", "1+1", JOINED),
     "selected/none": ("weight selection, labels alone", "none", "2", SELECTED),
     "selected/kd": ("weight selection, KD", "kd", "2", SELECTED),
     "selected/kd/slow": ("weight selection, KD, rate 0.03", "kd", "2", {**SELECTED, "optim.lr": 0.03}),
