@@ -14,7 +14,7 @@ from understudy.experiments.row import Row, Table
 
 BEST = "selected/kd"
 # The best that does not begin with the teacher's weights, which only a student of the same kind can.
-BEST_FROM_RANDOM = "ab+kd/joined/strong-kd"
+BEST_FROM_RANDOM = "ab+ofd/joined"
 LABELS_OF = {BEST: "Best recipe", BEST_FROM_RANDOM: "Best recipe from random weights"}
 PAPERS = "ab+kd"
 
@@ -45,6 +45,5 @@ BEST_TABLE = Table(
     rows={**_rows(BEST), **_rows(BEST_FROM_RANDOM, "random/")},
     across=("epochs_init", "epochs_train"),
     notes=f"The recipe: {CANDIDATES[BEST][0]}, one cycle of the rate, for the sum of both numbers of epochs; from "
-    "random weights: AB + KD, margin 4, batches of 64, one cycle of the rate in both phases, KD with T^2; published: "
-    f"{LABELS[PAPERS]}.",
+    f"random weights: {CANDIDATES[BEST_FROM_RANDOM][0]}; published: {LABELS[PAPERS]}.",
 )

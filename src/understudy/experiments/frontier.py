@@ -32,12 +32,6 @@ CANDIDATES: dict[str, tuple[str, str, str, dict[str, object]]] = {
     "ab+kd/as-they-are": ("without augmentation", "ab+kd", "1+1", {"data.augment": False}),
     "ab+kd/joined": ("margin 4, batches of 64, one cycle in both phases", "ab+kd", "1+1", JOINED),
     "ab+kd/joined/strong-kd": ("the same, KD with T^2", "ab+kd", "1+1", {**JOINED, "terms.kd.weight": 1.0}),
-    "ab+kd/joined/tiny-batches": (
-        "the same, KD with T^2, batches of 32",
-        "ab+kd",
-        "1+1",
-        {**JOINED, "terms.kd.weight": 1.0, "batch_size": 32},
-    ),
     "kd/onecycle": ("KD, one cycle of the rate", "kd", "2", RISE_AND_FALL),
     "ofd": ("OFD", "ofd", "2", {}),
     "ofd/onecycle": ("OFD, one cycle of the rate", "ofd", "2", RISE_AND_FALL),
