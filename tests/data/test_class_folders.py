@@ -168,3 +168,28 @@ def test_two_folders_for_one_part_are_refused(divided_folder):
     (divided_folder / "validation" / "bee").mkdir(parents=True)
     with pytest.raises(ValueError, match="it has val and validation, which are called alike; expected one of them"):
         class_folders(divided_folder, seed=0)
+
+
+def test_parts_by_names_that_are_not_looked_for_are_told_and_not_taken_for_classes(tmp_path, write_image):
+    for part in ("train_images", "val_images"):
+        for name in ("a", "b"):
+            write_image(tmp_path / part / name / "1.png")
+    told = "train_images, val_images hold folders and are called by parts, not by classes; call them train, and test or"
+    with pytest.raises(ValueError, match=told):
+        class_folders(tmp_path, seed=0)
+
+
+def test_a_division_inside_the_classes_is_told_and_not_mixed(tmp_path, write_image):
+    for name in ("a", "b"):
+        for part in ("Train", "test"):
+            write_image(tmp_path / name / part / "1.png")
+    with pytest.raises(ValueError, match=r"the classes hold Train, test; expected the classes in these: .*Train/a"):
+        class_folders(tmp_path, seed=0)
+
+
+def test_folders_inside_a_class_are_named(tmp_path, write_image):
+    for place in ("animals/cat", "animals/dog", "cars/.thumbs", "cars"):
+        for number in range(5):
+            write_image(tmp_path / place / f"{number}.png")
+    note = class_folders(tmp_path, seed=0).note
+    assert "a folder for every class, with the images of the folders in it (animals: cat, dog);" in note

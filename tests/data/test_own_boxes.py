@@ -352,3 +352,12 @@ def test_near_addresses_are_proposed(tmp_path):
             load(str(tmp_path / name))
         with pytest.raises(ValueError, match=f"; nearest: {name}"):
             load(f"{kind}:{tmp_path / name}s")
+
+
+def test_blanks_around_a_name_make_no_class_and_difficult_may_be_a_word(tmp_path):
+    write_voc_folder(tmp_path)
+    said = OBJECT.format(name=" nut\n", difficult="True", box=[1, 0, 30, 20])
+    (tmp_path / "Annotations/0.xml").write_text(f"<annotation><filename>0.png</filename>{said}</annotation>")
+    data, train, test = read(f"voc:{tmp_path}")
+    assert train.class_names == ("nut", "screw")
+    assert sum(int(one.difficult.sum()) for one in (*train.objects, *test.objects)) == 1

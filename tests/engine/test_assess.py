@@ -1,12 +1,15 @@
 """Weights on disk, measured: which file, which images, which classes, and beside which teacher."""
 
 import json
+import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from onnx import TensorProto
+from PIL import Image
 
 from understudy.data import Loading, load
 from understudy.engine import execute
@@ -76,6 +79,35 @@ def test_the_validation_and_training_images_are_those_of_the_run(run):
     assert assess(str(run), split="validation")["num_images"] == pytest.approx(0.2 * 1437, abs=5)
     assert assess(str(run), split="train")["num_images"] == pytest.approx(0.2 * 0.8 * 1437, abs=5)
     assert assess(str(run / "student.safetensors"), split="validation")["split"] == "validation"
+
+
+def photos(folder, count=8, side=200):
+    """Two classes that differ in their borders alone, which a crop of the middle does not show."""
+    for name, colour in (("a", 30), ("b", 220)):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = np.full((side, side, 3), colour, dtype=np.uint8)
+            pixels[20:-20, 20:-20] = np.random.default_rng(number).integers(0, 255, (side - 40, side - 40, 3))
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+
+
+def test_images_that_have_moved_are_read_as_the_run_read_them(settings, tmp_path):
+    photos(tmp_path / "photos")
+    options = {"data.name": f"folder:{tmp_path / 'photos'}", "data.validation": 0.25, "student.model": "wrn10-1"}
+    read = ["data.size=32", "data.loading=memory"]
+    run = execute(settings("none", *read, epochs=1, **options), tmp_path / "run").folder
+    whole = assess(str(run))
+    shutil.move(tmp_path / "photos", tmp_path / "moved")
+    there = f"folder:{tmp_path / 'moved'}"
+    moved = assess(str(run), data=there)
+    assert (moved["nll"], moved["data_sha256"]) == (whole["nll"], whole["data_sha256"])
+    assert assess(str(run), data=there, split="validation")["num_images"] == 4
+    opened = open_run(run, data=there)
+    assert opened.data.in_memory and opened.data.fingerprint() == whole["data_sha256"]
+    # Alone, without its run's settings, a student's file says that its images were seen whole.
+    shutil.copy(run / "student.safetensors", tmp_path / "alone.safetensors")
+    alone = assess(str(tmp_path / "alone.safetensors"), data=there)
+    assert alone["nll"] == pytest.approx(whole["nll"], rel=1e-3)
 
 
 def test_a_file_without_a_run_has_no_validation_images(teacher_file):

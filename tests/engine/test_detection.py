@@ -294,6 +294,16 @@ def test_the_doctor_looks_at_boxes_and_tries_a_step(trained, make_settings, tmp_
     assert found["labels"] == "warning" and found["images"] == "fine"
 
 
+@pytest.mark.parametrize(("part", "told"), [("train", "nothing to learn"), ("test", "nothing to measure")])
+def test_a_part_without_an_object_that_counts_is_told_before_anything_is_trained(make_settings, part, told):
+    plan = make_plan(make_settings())
+    images = getattr(plan.data, part)
+    objects = tuple(replace(one, difficult=torch.ones(len(one), dtype=torch.bool)) for one in images.objects)
+    data = replace(plan.data, **{part: replace(images, objects=objects)})
+    with pytest.raises(ValueError, match=f"no object of {part} counts .* {told}; look at the annotations"):
+        make_plan(plan.settings, data=data)
+
+
 def test_the_doctor_tells_of_boxes_that_teach_nothing(make_settings):
     data = make_plan(make_settings()).data
     told = {}

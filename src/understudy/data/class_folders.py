@@ -9,6 +9,7 @@ from understudy.data.division import Parts, divided
 from understudy.data.file_source import image_files
 from understudy.data.image_files import ImageFiles
 from understudy.data.neighbours import inside, neighbours
+from understudy.data.part_words import part_in
 
 # What the folders of the parts may be called, in any capitals.
 TRAIN, TEST = ("train", "training"), ("test", "testing")
@@ -32,9 +33,12 @@ def class_folders(path: Path, *, seed: int) -> Parts:
     if not trains:
         if held_out:
             raise ValueError(f"{name}: it has {held_out[0]}, but no train; expected train beside it, or classes alone")
+        _check_division(name, path)
         files, others = class_images(path, root=path)
         _check_classes(name, path, files)
-        return divided(name, files, seed=seed, note=f"{path}, a folder for every class" + _left_out(others))
+        return divided(
+            name, files, seed=seed, note=f"{path}, a folder for every class{_nested(path)}" + _left_out(others)
+        )
     if not held_out:
         raise ValueError(
             f"{name}: it has {trains[0]}, but neither test nor val; folder:{path / trains[0]} divides its images by "
@@ -60,6 +64,35 @@ def _named(path: Path, words: tuple[str, ...]) -> list[str]:
     """The folders in `path` that are called one of these, in the order of the words."""
     found = [one.name for one in path.iterdir() if one.is_dir() and one.name.lower() in words]
     return sorted(found, key=lambda name: (words.index(name.lower()), name))
+
+
+def _check_division(name: str, path: Path) -> None:
+    """A ValueError where parts are called otherwise than they are looked for, or lie inside the classes."""
+    inner = {one.name: _folders(one) for one in path.iterdir() if one.is_dir() and not one.name.startswith(".")}
+    if not inner or not all(inner.values()):
+        return
+    if len(inner) > 1 and all(part_in(one) for one in inner):
+        raise ValueError(
+            f"{name}: {', '.join(sorted(inner))} hold folders and are called by parts, not by classes; call them "
+            "train, and test or val"
+        )
+    within = {one for folders in inner.values() for one in folders}
+    if all(one.lower() in TRAIN + TEST + VALIDATION for one in within):
+        raise ValueError(
+            f"{name}: the classes hold {', '.join(sorted(within))}; expected the classes in these: "
+            f"{path / sorted(within)[0] / sorted(inner)[0]}"
+        )
+
+
+def _nested(path: Path) -> str:
+    """Which classes hold folders of their own, whose images are the class's."""
+    found = [f"{one.name}: {', '.join(_folders(one)[:NUM_SHOWN])}" for one in sorted(path.iterdir()) if _folders(one)]
+    return f", with the images of the folders in it ({'; '.join(found[:NUM_SHOWN])})" if found else ""
+
+
+def _folders(path: Path) -> list[str]:
+    inside = path.iterdir() if path.is_dir() and not path.name.startswith(".") else ()
+    return sorted(one.name for one in inside if one.is_dir() and not one.name.startswith("."))
 
 
 def _check_classes(name: str, path: Path, files: ImageFiles) -> None:

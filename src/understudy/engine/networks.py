@@ -240,8 +240,10 @@ def loading_as_trained(metadata: Mapping[str, str], name: str) -> Loading:
         mean=constants(None, metadata, "mean"),
         std=constants(None, metadata, "std"),
     )
-    if "crop_pct" in metadata:
-        loading = replace(loading, crop_pct=json.loads(metadata["crop_pct"]))
+    # In memory images are seen whole.
+    crop_pct = json.loads(metadata["crop_pct"]) if "crop_pct" in metadata else 1.0
+    if "crop_pct" in metadata or metadata.get("loading") == "memory":
+        loading = replace(loading, crop_pct=crop_pct)
     if "loading" in metadata and metadata.get("data") == name:
         loading = replace(loading, how="workers" if metadata["loading"] == "workers" else "memory")
     return loading

@@ -85,8 +85,8 @@ def read_annotation(path: Path) -> Annotation:
         objects = said.get("object", [])
         return Annotation(
             boxes=[_box(each["bndbox"]) for each in objects],
-            names=[str(each["name"]) for each in objects],
-            difficult=[each.get("difficult", "0") == "1" for each in objects],
+            names=[str(each["name"]).strip() for each in objects],
+            difficult=[str(each.get("difficult", "0")).strip().lower() in ("1", "true") for each in objects],
             size=_size(said.get("size")),
             file_name=str(said.get("filename", "")),
         )

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from understudy.data import BoxedImages, Dataset, load
+from understudy.data.addresses import kind_of_address
 from understudy.engine import facts
 from understudy.engine.evaluate.detecting import is_detector, make_detector_ready, measure_detection
 from understudy.engine.evaluate.searching import measure_search
@@ -116,9 +117,16 @@ def load_beside(found: Found, name: str | None, data_folder: Path | None, told: 
     Raises ValueError where nothing says which it was.
     """
     settings = settings_beside(found)
-    if settings is None or name not in (None, settings.data.name):
+    # At another address of the same kind they are read as the run's own: they may have moved.
+    is_moved = (
+        name is not None and kind_of_address(name) == kind_of_address(settings and settings.data.name) is not None
+    )
+    if settings is None or (name not in (None, settings.data.name) and not is_moved):
         return _load_as_said(found, name, data_folder, told)
-    there = settings.data.model_copy(update={**told.of_data, "folder": data_folder or settings.data.folder})
+    update = {"folder": data_folder or settings.data.folder}
+    if is_moved:
+        update |= {"name": name, **({"loading": found.metadata["loading"]} if "loading" in found.metadata else {})}
+    there = settings.data.model_copy(update={**update, **told.of_data})
     data = load_data(settings.model_copy(update={"data": there}))
     trained_on = _trained_on(found)
     if told.of_data or trained_on in (None, data.fingerprint()):

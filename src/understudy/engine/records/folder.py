@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from understudy.data.addresses import kind_of_address
 from understudy.engine import facts
 from understudy.engine.records import checkpoint
 from understudy.spec import Settings, StudentSettings, TeacherSettings, check_folder, read_object, write_whole
@@ -138,7 +138,9 @@ def _differences(old: dict[str, Any], new: dict[str, Any], began_with: Collectio
     defaults = flatten(as_plain(Settings(student=StudentSettings(model=""), teacher=TeacherSettings(model=""))))
     old = {**{key: defaults[key] for key in new if key in defaults}, **old}
     moved = [key for key in began_with if old.get(key) is not None and new.get(key) is not None]
-    moved += [key for key in ("data.name",) if _kind_of(old.get(key)) == _kind_of(new.get(key)) is not None]
+    # Images are known by their fingerprint, wherever they lie.
+    kinds = [kind_of_address(each.get("data.name")) for each in (old, new)]
+    moved += ["data.name"] if kinds[0] == kinds[1] is not None else []
     keys = [key for key in {**old, **new} if key not in MAY_DIFFER and key not in moved]
     found = [
         f"{key} is {old.get(key)!r} there, {new.get(key)!r} here"
@@ -153,12 +155,6 @@ def _differences(old: dict[str, Any], new: dict[str, Any], began_with: Collectio
 def _something(value: Any) -> Any:
     """The value; None for a section without settings, which is as good as none."""
     return None if value in ({}, []) else value
-
-
-def _kind_of(data: object) -> str | None:
-    """What kind of address the data have, without its path: they are known by their fingerprint. None for a name."""
-    address = re.fullmatch(r"(folder|parquet|coco|voc):.*?(-disjoint)?", str(data), re.DOTALL)
-    return None if address is None else "".join(filter(None, address.groups()))
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

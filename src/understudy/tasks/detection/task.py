@@ -50,6 +50,12 @@ def detection(wanted: DetectionSettings) -> Task:
 def _check_data(data: Dataset) -> None:
     if not isinstance(data.train, BoxedImages):
         raise ValueError(f"{data.name} has no boxes, and detection.* asks for them; leave it out, or choose voc2007")
+    for part, images in (("train", data.train), ("test", data.test), ("validation", data.validation)):
+        if isinstance(images, BoxedImages) and all(bool(each.difficult.all()) for each in images.objects):
+            raise ValueError(
+                f"{data.name}: no object of {part} counts (there is none, or all are marked difficult), so there is "
+                f"nothing to {'learn' if part == 'train' else 'measure'}; look at the annotations"
+            )
 
 
 def _adapt(make: Callable[[], nn.Module], example: Tensor, *, wanted: DetectionSettings) -> nn.Module:
