@@ -297,6 +297,10 @@ def declared(**changes):
         ({"distance": torch.nn.Bilinear(2, 2, 1)}, "distance is a Bilinear that is made already"),
         ({"distance": lambda own: own.mean()}, r"its distance takes \(own\) and is called with \(student, teacher\)"),
         ({"distance": lambda a, b, margin: a.mean()}, "missing a required argument: 'margin'; an option has a default"),
+        ({"select": torch.nn.functional.relu}, r"select chooses images .* add needs=\('keep',\)"),
+        ({"needs": ("guide",)}, "term 'mine' needs a guide and has none"),
+        ({"tap": "group_end", "inputs": torch.add}, "makes images of its own with inputs, and reads 'group_end'"),
+        ({"tap": "logits", "inputs": torch.add, "needs": ("labels",)}, "and needs labels: of made images there are"),
         ({"span": 2}, r"is called with \(student0, student1, teacher0, teacher1\)"),
     ],
 )
@@ -356,3 +360,38 @@ def test_a_method_of_ones_own_joins_others(tmp_path, monkeypatch):
 def test_a_whole_number_may_come_as_a_float():
     (term,) = [term for term in adjust(find("bss"), terms={"bss": {"steps": 3.0}}).terms if term.name == "bss"]
     assert term.options["steps"] == 3 and isinstance(term.options["steps"], int)
+
+
+def test_guides_are_trained_somewhere_and_a_phase_selects_once():
+    class Guide(torch.nn.Module):
+        def forward(self, wanted):
+            return wanted.sum()
+
+    term = declared(guide=Guide)
+    with pytest.raises(
+        ValueError, match="the guide of term 'mine' is trained in no phase; list the term"
+    ):
+        Method(title="Mine", paper="ours", phases=(Phase(name="train", terms=(term,)),))
+
+    def distance(student, teacher, keep):
+        return (student - teacher)[keep].square().mean()
+
+    def chosen(name, select):
+        return declared(name=name, distance=distance, needs=("keep",), select=select)
+
+    low, high = chosen("low", torch.nn.functional.relu), chosen("high", torch.nn.functional.gelu)
+    with pytest.raises(ValueError, match="low and high select by different functions in phase 'train'"):
+        Method(title="Mine", paper="ours", phases=(Phase(name="train", terms=(low, high)),))
+    same = chosen("other", torch.nn.functional.relu)
+    Method(title="Mine", paper="ours", phases=(Phase(name="train", terms=(low, same)),))
+
+
+def test_what_a_function_was_made_with_is_part_of_its_declaration():
+    def made(factor):
+        return lambda student, teacher: factor * (student - teacher).square().mean()
+
+    def fingerprint(factor):
+        phase = Phase(name="train", terms=(declared(distance=made(factor)),))
+        return Method(title="Mine", paper="ours", phases=(phase,)).fingerprint()
+
+    assert fingerprint(1.0) == fingerprint(1.0) != fingerprint(2.0)

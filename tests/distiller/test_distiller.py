@@ -1,6 +1,7 @@
 """The distiller: named scalars, gradients where they belong, the teacher in each mode, one real forward."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -400,6 +401,31 @@ def test_arguments_of_another_kind_are_told_what_is_taken(given, told):
     wanted = {"student": student, "teacher": teacher, "method": "kd", "images": torch.zeros(2, *SHAPE), **given}
     with pytest.raises(ValueError, match=told):
         Distiller(**wanted)
+
+
+def test_a_network_is_not_its_own_teacher_and_stays_as_it_was():
+    student, _ = pair()
+    with pytest.raises(ValueError, match="student and teacher are one network"):
+        Distiller(student, student, "kd", torch.zeros(2, *SHAPE))
+    assert all(parameter.requires_grad for parameter in student.parameters())
+
+
+def test_a_distiller_is_not_copied_in_silence():
+    distiller = Distiller(*pair(), "ab", torch.zeros(2, *SHAPE))
+    for copied in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(
+            ValueError, match="cannot be copied or pickled: .* make another one"
+        ):
+            copied(distiller)
+    other = Distiller(*pair(), "ab", torch.zeros(2, *SHAPE))
+    other.load_state_dict(distiller.state_dict())
+
+
+def test_a_phase_that_is_entered_stands_at_its_beginning():
+    distiller = Distiller(*pair(), "ab+kd", torch.zeros(2, *SHAPE))
+    distiller.at(0.75, 3.0)
+    distiller.enter(1)
+    assert (float(distiller.progress), float(distiller.epochs)) == (0.0, 0.0)
 
 
 def test_a_method_without_its_teacher_is_an_error():

@@ -22,6 +22,8 @@ def select_classes(images: Images, names: Sequence[str]) -> Images:
     """
     if not names:
         raise ValueError("no classes are chosen; name at least one")
+    # As YAML does with names that look like numbers, so may whoever writes Python.
+    names = [str(name) for name in names]
     repeated = sorted({name for name in names if list(names).count(name) > 1})
     ambiguous = sorted({name for name in names if images.class_names.count(name) > 1})
     if repeated or ambiguous:

@@ -17,6 +17,8 @@ def check_arguments(student: object, teacher: object, method: object, images: ob
     for name, found, kinds, words in expected:
         if not isinstance(found, kinds):
             raise ValueError(f"{name} is {kind_of(found)}; expected {words}")
+    if student is teacher:
+        raise ValueError("student and teacher are one network, which cannot learn from itself; give a copy.deepcopy")
     assert isinstance(images, Tensor)
     if images.dim() != 4 or not images.is_floating_point():
         raise ValueError(

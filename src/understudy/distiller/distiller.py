@@ -94,9 +94,18 @@ class Distiller(nn.Module):
         """The phase being learnt; `enter` changes it."""
         return self.method.phases[self.phase_index]
 
+    def __getstate__(self) -> Any:
+        """ValueError: no copy, and no file, has the hooks that read the networks."""
+        raise ValueError(
+            "a distiller cannot be copied or pickled: what reads its networks is attached to these very ones; make "
+            "another one, and give it this one's state_dict()"
+        )
+
     def enter(self, phase_index: int) -> None:
-        """Learn by another phase from the next call on."""
+        """Learn by another phase from the next call on; it stands at its beginning."""
         self.phase_index = phase_index
+        self.progress.zero_()
+        self.epochs.zero_()
         self._over: set[str] = set()
         learnt = {term.name for term in self.phase.guides}
         for name in self.term_names:

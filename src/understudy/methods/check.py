@@ -36,6 +36,7 @@ def check_term(term: "Term", choices: Mapping[str, Iterable[str]]) -> None:
                 f"{where}: {field} is a {type(own).__name__} that is made already, and would never be trained; give a "
                 f"class as student or teacher, which is built as Class(student_shape, teacher_shape)"
             )
+    _check_parts(where, term)
     _check_distance(where, term)
     known = options_of(term)
     for option in term.options:
@@ -44,6 +45,20 @@ def check_term(term: "Term", choices: Mapping[str, Iterable[str]]) -> None:
                 f"{where}: none of its functions has the option {option!r}; they have {', '.join(known) or 'none'}"
                 f"{nearest(option, known)}"
             )
+
+
+def _check_parts(where: str, term: "Term") -> None:
+    """ValueError for parts of a declaration of which one is of no use without the other, or with it."""
+    if term.select is not None and "keep" not in term.needs:
+        raise ValueError(f"{where}: select chooses images and the distance does not ask for them; add needs=('keep',)")
+    if "guide" in term.needs and term.guide is None:
+        raise ValueError(f"{where} needs a guide and has none; give guide=Class")
+    others = [word for word in term.needs if word in ("labels", "images", "keep")]
+    if term.inputs is not None and (term.tap != "logits" or others):
+        found = f"reads {term.tap!r}" if term.tap != "logits" else f"needs {', '.join(others)}"
+        raise ValueError(
+            f"{where} makes images of its own with inputs, and {found}: of made images there are logits alone"
+        )
 
 
 def _check_distance(where: str, term: "Term") -> None:

@@ -50,9 +50,10 @@ class Term:
     """One comparison of student and teacher.
 
     What is read. `tap` is a role that networks give to their positions ("before_relu", "after_relu", "group_end",
-    "embedding"), or "logits"; `teacher_tap` is another one for the teacher. `layers` takes all of the role's positions
-    or the last one only. `span` = 2 compares each two consecutive positions together. `positions` names pairs of the
-    student's and the teacher's positions, first layer first, that are compared, all of them, in place of a role's.
+    "embedding"), or "logits"; `teacher_tap` is one for the teacher, and the last position of each is compared then.
+    `layers` takes all of the role's positions or the last one only. `span` = 2 compares each two consecutive positions
+    together. `positions` names pairs of the student's and the teacher's positions, first layer first, that are
+    compared, all of them, in place of a role's.
 
     What is done to it. `teacher` and `student` are functions of the tensor, or classes: the student's is built as
     cls(student_shape, teacher_shape), the teacher's as cls(teacher_shape, norm), norm being the BatchNorm whose output
@@ -153,12 +154,29 @@ class Method:
                     f"replace(term, name={name + '_later'!r})"
                 )
 
+        self._check_guides_and_selections()
         for phase in self.phases:
             others = phase.guides or phase.labels or not all(term.clip for term in phase.terms)
             if phase.terms and not others:
                 raise ValueError(
                     f"phase {phase.name!r} has nothing to clip {', '.join(term.name for term in phase.terms)} to; "
                     f"add labels or another term, or set terms.NAME.clip=false"
+                )
+
+    def _check_guides_and_selections(self) -> None:
+        trained = {term.name for phase in self.phases for term in phase.guides}
+        for term in self.terms:
+            if term.guide is not None and term.name not in trained:
+                raise ValueError(
+                    f"{self.title}: the guide of term {term.name!r} is trained in no phase; list the term in the "
+                    f"guides of one, as in Phase(name='first', guides=(TERM,), labels=0.0)"
+                )
+        for phase in self.phases:
+            choosing = [term for term in phase.terms if term.select is not None]
+            if len({id(term.select) for term in choosing}) > 1:
+                raise ValueError(
+                    f"{self.title}: {' and '.join(term.name for term in choosing)} select by different functions in "
+                    f"phase {phase.name!r}, which chooses once; give both the same"
                 )
 
     def _term(self, name: str) -> "Term":
@@ -211,6 +229,17 @@ def _digest_of(function: Any) -> str:
     except (OSError, TypeError):
         code = getattr(function, "__code__", None)
         text = "" if code is None else code.co_code.hex()
+    # Numbers that the function was made with are part of what it does.
+    held = [cell.cell_contents for cell in getattr(function, "__closure__", None) or () if _is_value(cell)]
+    made_with = repr(held) if held else ""
     with contextlib.suppress(SyntaxError):  # a lambda's line may be a part of something
         text = ast.dump(ast.parse(text))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{text}{made_with}".encode()).hexdigest()[:12]
+
+
+def _is_value(cell: Any) -> bool:
+    """Whether the cell of a closure holds something that is written alike in every process."""
+    try:
+        return isinstance(cell.cell_contents, str | int | float | bool | None)
+    except ValueError:  # not filled yet
+        return False
