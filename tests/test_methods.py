@@ -368,9 +368,7 @@ def test_guides_are_trained_somewhere_and_a_phase_selects_once():
             return wanted.sum()
 
     term = declared(guide=Guide)
-    with pytest.raises(
-        ValueError, match="the guide of term 'mine' is trained in no phase; list the term"
-    ):
+    with pytest.raises(ValueError, match="the guide of term 'mine' is trained in no phase; list the term"):
         Method(title="Mine", paper="ours", phases=(Phase(name="train", terms=(term,)),))
 
     def distance(student, teacher, keep):

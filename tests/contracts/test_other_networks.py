@@ -212,7 +212,7 @@ def test_a_classifier_that_is_a_convolution_has_an_embedding_before_it_or_where_
     # Where a normalisation follows, nothing says which of the two answers the classes.
     unclear = nn.Sequential(*student, nn.BatchNorm1d(NUM_CLASSES))
     with pytest.raises(
-        ValueError, match="'embedding': no linear layer or convolution .*`taps` attribute, {'embedding'"
+        ValueError, match="'embedding' in Sequential: no linear layer or convolution .*`taps` attribute, {'embedding'"
     ):
         make((unclear, networks[1]), name, (8, 8))
     student = nn.Sequential(*student[:3], nn.Flatten(), nn.Unflatten(1, (6, 1, 1)), *student[3:])

@@ -413,9 +413,7 @@ def test_a_network_is_not_its_own_teacher_and_stays_as_it_was():
 def test_a_distiller_is_not_copied_in_silence():
     distiller = Distiller(*pair(), "ab", torch.zeros(2, *SHAPE))
     for copied in (copy.deepcopy, pickle.dumps):
-        with pytest.raises(
-            ValueError, match="cannot be copied or pickled: .* make another one"
-        ):
+        with pytest.raises(ValueError, match="cannot be copied or pickled: .* make another one"):
             copied(distiller)
     other = Distiller(*pair(), "ab", torch.zeros(2, *SHAPE))
     other.load_state_dict(distiller.state_dict())

@@ -98,7 +98,7 @@ def report(
     from understudy.report import comparison, print_table, read_runs, write_page
     from understudy.report.text_table import PAGES, check_ending, write_table
 
-    check_file(check_ending(out))
+    check_ending(check_file(out))
     found, others = read_runs(runs)
     if others:
         left_out = f"left out, because they hold no run: {few(others)}"

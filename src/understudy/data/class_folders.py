@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from understudy.data.decode import NUM_SHOWN, listed
@@ -33,11 +34,12 @@ def class_folders(path: Path, *, seed: int) -> Parts:
     if not trains:
         if held_out:
             raise ValueError(f"{name}: it has {held_out[0]}, but no train; expected train beside it, or classes alone")
-        _check_division(name, path)
+        within = {one: _folders(path / one) for one in _folders(path)}
+        _check_division(name, path, within)
         files, others = class_images(path, root=path)
         _check_classes(name, path, files)
         return divided(
-            name, files, seed=seed, note=f"{path}, a folder for every class{_nested(path)}" + _left_out(others)
+            name, files, seed=seed, note=f"{path}, a folder for every class{_nested(within)}" + _left_out(others)
         )
     if not held_out:
         raise ValueError(
@@ -66,33 +68,33 @@ def _named(path: Path, words: tuple[str, ...]) -> list[str]:
     return sorted(found, key=lambda name: (words.index(name.lower()), name))
 
 
-def _check_division(name: str, path: Path) -> None:
+def _check_division(name: str, path: Path, within: Mapping[str, list[str]]) -> None:
     """A ValueError where parts are called otherwise than they are looked for, or lie inside the classes."""
-    inner = {one.name: _folders(one) for one in path.iterdir() if one.is_dir() and not one.name.startswith(".")}
-    if not inner or not all(inner.values()):
+    if not within or not all(within.values()):
         return
-    if len(inner) > 1 and all(part_in(one) for one in inner):
+    if len(within) > 1 and all(part_in(one) for one in within):
         raise ValueError(
-            f"{name}: {', '.join(sorted(inner))} hold folders and are called by parts, not by classes; call them "
-            "train, and test or val"
+            f"{name}: {', '.join(within)} hold folders and are called by parts, not by classes; call them train, and "
+            "test or val"
         )
-    within = {one for folders in inner.values() for one in folders}
-    if all(one.lower() in TRAIN + TEST + VALIDATION for one in within):
+    inner = sorted({one for folders in within.values() for one in folders})
+    if all(one.lower() in TRAIN + TEST + VALIDATION for one in inner):
         raise ValueError(
-            f"{name}: the classes hold {', '.join(sorted(within))}; expected the classes in these: "
-            f"{path / sorted(within)[0] / sorted(inner)[0]}"
+            f"{name}: the classes hold {', '.join(inner)}; expected the classes in these: "
+            f"{path / inner[0] / next(iter(within))}"
         )
 
 
-def _nested(path: Path) -> str:
+def _nested(within: Mapping[str, list[str]]) -> str:
     """Which classes hold folders of their own, whose images are the class's."""
-    found = [f"{one.name}: {', '.join(_folders(one)[:NUM_SHOWN])}" for one in sorted(path.iterdir()) if _folders(one)]
+    found = [f"{name}: {', '.join(folders[:NUM_SHOWN])}" for name, folders in within.items() if folders]
     return f", with the images of the folders in it ({'; '.join(found[:NUM_SHOWN])})" if found else ""
 
 
 def _folders(path: Path) -> list[str]:
-    inside = path.iterdir() if path.is_dir() and not path.name.startswith(".") else ()
-    return sorted(one.name for one in inside if one.is_dir() and not one.name.startswith("."))
+    """Of a million files none is asked what it is: the folder says it."""
+    with os.scandir(path) as entries:
+        return sorted(one.name for one in entries if one.is_dir() and not one.name.startswith("."))
 
 
 def _check_classes(name: str, path: Path, files: ImageFiles) -> None:
