@@ -92,9 +92,26 @@ def test_constants_of_pixels_from_0_to_1_are_told_from_those_of_bytes(pixels):
     teachers(Member(network=network(), mean=(0.0,) * 3, std=(1.0,) * 3), pixels=pixels)  # bytes as they are
 
 
-def test_a_share_of_nothing_is_refused(pixels):
-    with pytest.raises(ValueError, match="above 0"):
-        teachers(Member(network=network(), share=0.0), pixels=pixels)
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"share": 0.0}, "member 1: found share=0, expected more than 0"),
+        ({"std": (50.0, 0.0, 70.0)}, r"member 1: found std=\(50.0, 0.0, 70.0\), expected more than 0 for each channel"),
+        ({"size": 16}, r"member 1: found size=16, expected \(height, width\)"),
+        ({"classes": (0, 1, 1, 2, 3)}, "member 1: classes names one of its logits twice"),
+        ({"network": "wrn10-1"}, r"member 1 is a str; expected Member\(network=MODULE\)"),
+    ],
+)
+def test_what_no_member_can_have_is_told(pixels, changes, told):
+    with pytest.raises(ValueError, match=told):
+        teachers(Member(network=network()), Member(**{"network": network(), **changes}), pixels=pixels)
+
+
+def test_networks_are_given_as_members(pixels):
+    with pytest.raises(ValueError, match="member 0 is a WideResNet; expected Member"):
+        teachers(network(), pixels=pixels)
+    with pytest.raises(ValueError, match="found none"):
+        teachers(pixels=pixels)
 
 
 def test_building_one_leaves_modes_and_statistics_alone(pixels):

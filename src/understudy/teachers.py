@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from understudy.data.units import check_bytes
 from understudy.modes import evaluating
 from understudy.ops import scaled
+from understudy.spec import kind_of
 from understudy.taps import roles_of
 
 
@@ -34,6 +35,21 @@ class Member:
         return self.mean is None and self.std is None and self.size is None and self.classes is None
 
 
+def _check_member(where: str, member: object) -> None:
+    """ValueError for what is no Member, and for values that no network can have."""
+    if not isinstance(member, Member) or not isinstance(member.network, nn.Module):
+        found = member.network if isinstance(member, Member) else member
+        raise ValueError(f"{where} is {kind_of(found)}; expected Member(network=MODULE)")
+    if not member.share > 0:
+        raise ValueError(f"{where}: found share={member.share:g}, expected more than 0")
+    if member.std is not None and min(member.std) <= 0:
+        raise ValueError(f"{where}: found std={member.std}, expected more than 0 for each channel")
+    if member.size is not None and not isinstance(member.size, tuple):
+        raise ValueError(f"{where}: found size={member.size}, expected (height, width)")
+    if member.classes is not None and len(set(member.classes)) < len(member.classes):
+        raise ValueError(f"{where}: classes names one of its logits twice; expected another one for each class")
+
+
 class Teachers(nn.Module):
     """The mean of the members' logits, each of which sees the images as it was trained to: (B, C, H, W) -> (B, K).
 
@@ -47,8 +63,10 @@ class Teachers(nn.Module):
         self, members: Sequence[Member], *, mean: tuple[float, ...], std: tuple[float, ...], example: Tensor
     ) -> None:
         super().__init__()
-        if not members or min(member.share for member in members) <= 0:
-            raise ValueError(f"a teacher needs at least one network, and shares above 0; found {len(members)} networks")
+        if not members:
+            raise ValueError("a teacher needs at least one network; found none")
+        for index, member in enumerate(members):
+            _check_member(f"member {index}", member)
         self.networks = nn.ModuleList(member.network for member in members)
         self.sizes = [member.size for member in members]
         total = sum(member.share for member in members)
