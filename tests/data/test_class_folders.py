@@ -1,5 +1,6 @@
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,10 @@ def test_a_division_inside_the_classes_is_told_and_not_mixed(tmp_path, write_ima
         for part in ("Train", "test"):
             write_image(tmp_path / name / part / "1.png")
     with pytest.raises(ValueError, match=r"the classes hold Train, test; expected the classes in these: .*Train/a"):
+        class_folders(tmp_path, seed=0)
+    # Of a single folder it is the folder above that was given.
+    shutil.rmtree(tmp_path / "b")
+    with pytest.raises(ValueError, match="found one class, a; .* did you mean folder:.*/a"):
         class_folders(tmp_path, seed=0)
 
 

@@ -70,9 +70,9 @@ def _named(path: Path, words: tuple[str, ...]) -> list[str]:
 
 def _check_division(name: str, path: Path, within: Mapping[str, list[str]]) -> None:
     """A ValueError where parts are called otherwise than they are looked for, or lie inside the classes."""
-    if not within or not all(within.values()):
+    if len(within) < 2 or not all(within.values()):
         return
-    if len(within) > 1 and all(part_in(one) for one in within):
+    if all(part_in(one) for one in within):
         raise ValueError(
             f"{name}: {', '.join(within)} hold folders and are called by parts, not by classes; call them train, and "
             "test or val"

@@ -62,8 +62,8 @@ class Term:
 
     How it is compared: distance(*students, *teachers, **options), with what the term `needs` by name besides: the
     `images` (with gradients), the `labels`, the trained `guide`, and `keep`, which images `select` chose. With
-    `inputs` the networks are compared on other images, that it makes from the batch. `across_images` says that the
-    distance relates images to each other, so that several processes have to share theirs.
+    `inputs` logits are compared on other images, that it makes from the batch. `across_images` says that the distance
+    relates images to each other, so that several processes have to share theirs.
 
     How much it counts. The term is
 
