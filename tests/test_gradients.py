@@ -57,6 +57,15 @@ def test_gradients_too_small_for_float16_are_not_lost():
     torch.testing.assert_close(found, expected, rtol=2e-2, atol=1e-10)
 
 
+@pytest.mark.parametrize("factor", [10.0, 1e3, 1e5])
+def test_gradients_too_large_for_float16_once_they_are_scaled_are_not_lost(factor):
+    weight, values = nn.Parameter(torch.ones(16, 4)), torch.ones(8, 16)
+    with torch.autocast("cpu", torch.float16):
+        loss = factor * (values @ weight).float().sum()
+        (found,) = gradients_of(loss, [weight])
+    torch.testing.assert_close(found, torch.full((16, 4), 8.0 * factor), rtol=2e-2, atol=0.0)
+
+
 def test_the_norm_is_that_of_all_gradients_as_one_vector():
     gradients = [torch.tensor([[1.0, -2.0]]), None, torch.tensor(4.0), torch.tensor([2.0])]
     assert norm_of(gradients).item() == pytest.approx(5.0)

@@ -99,6 +99,9 @@ def test_constants_of_pixels_from_0_to_1_are_told_from_those_of_bytes(pixels):
         ({"std": (50.0, 0.0, 70.0)}, r"member 1: found std=\(50.0, 0.0, 70.0\), expected more than 0 for each channel"),
         ({"size": 16}, r"member 1: found size=16, expected \(height, width\)"),
         ({"classes": (0, 1, 1, 2, 3)}, "member 1: classes names one of its logits twice"),
+        ({"classes": (0, -1)}, r"member 1: found classes=\(0, -1\), expected places among its logits, from 0"),
+        ({"classes": ()}, r"member 1: found classes=\(\), expected places"),
+        ({"classes": (0, 1, 2, 3, 9)}, "member 1: classes names logit 9, and its network answers 5 logits"),
         ({"network": "wrn10-1"}, r"member 1 is a str; expected Member\(network=MODULE\)"),
     ],
 )

@@ -10,9 +10,9 @@ from understudy.ops import full_precision
 from understudy.processes import mean_over_processes
 
 Gradients = Sequence[Tensor | None]
-# A power of two, which changes no digit: gradients of a mean over images are below float16's smallest numbers, and far
-# from its largest.
-HALF_SCALE = 2.0**12
+# Powers of two, which change no digit: gradients of a mean over images are mostly below float16's smallest numbers and
+# far from its largest, those of a loss in hundreds are beyond it.
+HALF_SCALES = (2.0**12, 2.0**4, 2.0**-4)
 
 
 def gradients_of(loss: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor | None]:
@@ -22,10 +22,12 @@ def gradients_of(loss: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tenso
     device = loss.device.type
     is_half = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
     # A loss scaler scales what comes after this; here small gradients would be lost on their way through float16.
-    scale = HALF_SCALE if is_half else 1.0
-    # Backward belongs outside autocast, which would lower its products once more.
-    with full_precision(loss):
-        found = torch.autograd.grad(loss * scale, parameters, retain_graph=True, allow_unused=True)
+    for scale in HALF_SCALES if is_half else (1.0,):
+        # Backward belongs outside autocast, which would lower its products once more.
+        with full_precision(loss):
+            found = torch.autograd.grad(loss * scale, parameters, retain_graph=True, allow_unused=True)
+        if not is_half or all(bool(one.isfinite().all()) for one in found if one is not None):
+            break
     return [one if one is None else one / scale for one in found] if is_half else list(found)
 
 

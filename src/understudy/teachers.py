@@ -48,6 +48,8 @@ def _check_member(where: str, member: object) -> None:
         raise ValueError(f"{where}: found size={member.size}, expected (height, width)")
     if member.classes is not None and len(set(member.classes)) < len(member.classes):
         raise ValueError(f"{where}: classes names one of its logits twice; expected another one for each class")
+    if member.classes is not None and min(member.classes, default=-1) < 0:
+        raise ValueError(f"{where}: found classes={member.classes}, expected places among its logits, from 0")
 
 
 class Teachers(nn.Module):
@@ -108,7 +110,7 @@ class Teachers(nn.Module):
     def _logits(self, index: int, images: Tensor) -> Tensor:
         logits = self.networks[index](self.seen(index, images))
         classes = getattr(self, f"classes{index}")
-        return logits if classes is None or not isinstance(logits, Tensor) else logits[:, classes]
+        return logits if classes is None else logits[:, classes]
 
     def seen(self, index: int, images: Tensor) -> Tensor:
         """The student's images as this member saw its own: normalised and sized."""
@@ -123,15 +125,22 @@ class Teachers(nn.Module):
 
     def _check_classes(self, example: Tensor) -> None:
         with evaluating(self), torch.no_grad():
-            answers = [self._logits(index, example) for index in range(len(self.networks))]
-        for answer in answers:
+            answers = [network(self.seen(index, example)) for index, network in enumerate(self.networks)]
+        counts = []
+        for index, answer in enumerate(answers):
             if not isinstance(answer, Tensor) or answer.ndim != 2:
                 found = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
                 raise ValueError(
                     f"a teacher answers {found} to {len(example)} images, expected one logit for each class; wrap a "
                     f"network that answers anything else so that it answers these alone"
                 )
-        counts = [answer.shape[1] for answer in answers]
+            classes = getattr(self, f"classes{index}")
+            if classes is not None and int(classes.max()) >= answer.shape[1]:
+                raise ValueError(
+                    f"member {index}: classes names logit {int(classes.max())}, and its network answers "
+                    f"{answer.shape[1]} logits, counted from 0"
+                )
+            counts.append(answer.shape[1] if classes is None else len(classes))
         if len(set(counts)) > 1:
             raise ValueError(
                 f"the teachers answer {', '.join(map(str, counts))} classes, expected one number for all; "

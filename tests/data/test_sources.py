@@ -51,6 +51,23 @@ def test_an_unknown_name_gets_the_known_and_the_nearest(name, hint):
     assert ("did you mean" in str(caught.value)) == bool(hint)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"per_class": "5"}, "per_class is a str, '5'; expected a whole number of images"),
+        ({"per_class": 2.5}, "per_class is a float, 2.5; expected a whole number"),
+        ({"percent": "10"}, "percent is a str, '10'; expected a number"),
+        ({"validation": True}, "validation is a bool, True; expected a share from 0 to 1"),
+        ({"seed": 0.5}, "seed is a float, 0.5; expected a whole number"),
+        ({"classes": "cat"}, "classes is a str, 'cat'; expected a list of names"),
+        ({"loading": "memory"}, r"loading is a str, 'memory'; expected Loading\(how=...\)"),
+    ],
+)
+def test_arguments_of_other_kinds_are_told(given, told):
+    with pytest.raises(ValueError, match=told):
+        load("digits", **given)
+
+
 def test_every_known_name_has_a_description():
     assert set(IN_MEMORY) == {"digits", "cifar10", "cifar100"} and all(IN_MEMORY.values())
 

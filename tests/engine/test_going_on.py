@@ -23,6 +23,7 @@ from understudy.models import build
 from understudy.precision import Precision
 from understudy.processes import own_of
 from understudy.spec import run_files
+from understudy.teachers import Member, Teachers
 
 
 def teacher(seed):
@@ -119,6 +120,39 @@ def test_a_student_that_is_built_otherwise_by_now_is_told(digits, tmp_path):
     wider = build("digits-1x6", num_classes=10, in_channels=1)
     with pytest.raises(ValueError, match=r"another network of the same name: stage1.* there, .* give another folder"):
         distil(wider, teacher(0), **common, quiet=True)
+
+
+def test_a_student_of_which_other_parts_learn_by_now_is_told(digits, tmp_path):
+    common = {"data": digits, "method": "kd", "epochs": 2, "folder": tmp_path / "run", "batch_size": 25}
+    with pytest.raises(StoppedError):
+        distil(student(), teacher(0), **common, display=stops_after(2))
+    frozen = student()
+    frozen.stage1.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"tensors learnt in the run so far, \d+ would from now on: parts .* frozen"):
+        distil(frozen, teacher(0), **common, quiet=True)
+    distil(student(), teacher(0), **common, quiet=True)
+
+
+def test_images_that_are_augmented_otherwise_by_now_are_told(digits, tmp_path):
+    common = {"method": "kd", "epochs": 2, "folder": tmp_path / "run", "batch_size": 25, "quiet": True}
+    distil(student(), teacher(0), data=digits, **common)
+    flipped = replace(digits, augment=replace(digits.augment, flip=True))
+    with pytest.raises(ValueError, match=r"on images as Augment\(.*flip=False\) shows them, not Augment\(.*flip=True"):
+        distil(student(), teacher(0), data=flipped, **common)
+
+
+def test_teachers_of_other_shares_are_another_teacher(digits, tmp_path):
+    common = {"data": digits, "method": "kd", "epochs": 2, "folder": tmp_path / "run", "batch_size": 25, "quiet": True}
+    example = torch.zeros(2, *digits.image_shape)
+
+    def both(share):
+        members = [Member(network=teacher(0), share=share), Member(network=teacher(1))]
+        return Teachers(members, mean=digits.mean, std=digits.std, example=example)
+
+    distil(student(), both(1.0), **common)
+    distil(student(), both(1.0), **common)
+    with pytest.raises(ValueError, match="taught by another teacher of the same name"):
+        distil(student(), both(2.0), **common)
 
 
 @pytest.mark.slow  # it starts processes

@@ -10,7 +10,7 @@ from understudy.data import load
 from understudy.distiller import Distiller
 from understudy.engine import execute
 from understudy.engine.selection import found_wrong
-from understudy.methods import find
+from understudy.methods import LOGITS, find
 from understudy.models import build, load_weights
 
 
@@ -76,6 +76,41 @@ def test_the_terms_look_at_the_very_images_that_were_chosen(settings, tmp_path, 
     with torch.no_grad():
         teacher.eval()((data.train.images.float() - data.mean[0]) / data.std[0])
     torch.testing.assert_close(chosen_from[0], embeddings[0], rtol=1e-4, atol=1e-5)
+
+
+def selecting(select, **changes):
+    method = find("selective")
+    term = replace(method.terms[0], select=select, options={}, **changes)
+    return replace(method, phases=(replace(method.phases[0], terms=(term,)),))
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (lambda labels: labels, r"torch.int64 of shape \(\d+,\)"),
+        (lambda labels: labels[:4] > 2, r"torch.bool of shape \(4,\)"),
+        (lambda labels: [True] * len(labels), "a list"),
+    ],
+)
+def test_a_selection_that_is_no_truth_value_for_each_image_is_told(settings, tmp_path, answer, found):
+    def own(features, labels):
+        return answer(labels)
+
+    with pytest.raises(ValueError, match=rf"selective: select answered {found}; expected .* torch.bool of shape"):
+        execute(settings("selective", epochs=1), tmp_path / "run", method=selecting(own))
+
+
+def test_images_are_selected_by_logits_too(settings, tmp_path):
+    seen = []
+
+    def sure(logits, labels):
+        seen.append(logits)
+        return logits.softmax(dim=1).amax(dim=1) > 0.3
+
+    method = selecting(sure, tap=LOGITS, student=None)
+    execute(settings("selective", epochs=1), tmp_path / "run", method=method)
+    (logits,) = seen
+    assert logits.ndim == 2 and logits.shape[1] == 10 and logits.dtype == torch.float32
 
 
 def test_a_run_with_the_labels_as_they_are_says_nothing_of_wrong_ones(settings, tmp_path):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,12 +18,22 @@ from understudy.data.named.digits import digits
 from understudy.data.names import IN_MEMORY, data_folder
 from understudy.data.parts import parts
 from understudy.data.subsets import per_class_subset, percent_subset, validation_split
-from understudy.spec import expanded
+from understudy.spec import expanded, kind_of
 
 # What comes undivided is always divided alike: a student must not be tested on what its teacher was trained on.
 SPLIT_SEED = 0
 # Digits, letters and traffic signs mean something else in a mirror.
 NOT_FLIPPED = ("mnist", "kmnist", "svhn", "gtsrb")
+KINDS: dict[str, tuple[type, str]] = {
+    "name": (str, "a name from `understudy list data`"),
+    "percent": (Real, "a number, as 10 for a tenth"),
+    "per_class": (Integral, "a whole number of images"),
+    "validation": (Real, "a share from 0 to 1"),
+    "mislabel": (Real, "a share from 0 to 1"),
+    "seed": (Integral, "a whole number"),
+    "classes": (Sequence, "a list of names"),
+    "loading": (Loading, "Loading(how=...)"),
+}
 Part = TypeVar("Part", ImageSet, ImageFiles)
 
 
@@ -55,6 +66,16 @@ def load(
     set, shares that leave a class or a side without images, and wishes that do not go together or not with this set.
     A download that fails may also be torchvision's OSError.
     """
+    _check_kinds(
+        name=name,
+        percent=percent,
+        per_class=per_class,
+        validation=validation,
+        mislabel=mislabel,
+        seed=seed,
+        classes=classes,
+        loading=loading,
+    )
     if percent is not None and per_class is not None:
         raise ValueError(f"percent ({percent:g}) and per_class ({per_class}) are both given; give one")
     loading = loading or Loading()
@@ -110,6 +131,15 @@ def load(
         train, held_out = divided(train, held_out, found.disjoint)
         data = read_files(replace(found, name=name, train=train, test=test, validation=held_out), loading)
     return data if mislabel == 0 else mislabelled(data, share=mislabel, seed=seed)
+
+
+def _check_kinds(**given: object) -> None:
+    """ValueError for arguments of other kinds than those they are declared with; None was not given."""
+    for argument, value in given.items():
+        kind, said = KINDS[argument]
+        is_other = not isinstance(value, kind) or isinstance(value, bool)
+        if value is not None and (is_other or (argument == "classes" and isinstance(value, str))):
+            raise ValueError(f"{argument} is {kind_of(value)}, {value!r}; expected {said}")
 
 
 def _check_classes(name: str, disjoint: bool, classes: Sequence[str] | None, of_train: tuple[str, ...]) -> None:

@@ -14,6 +14,7 @@ from understudy.methods import LOGITS
 from understudy.models import cut_of
 from understudy.precision import Precision
 from understudy.spec import TeacherSettings, few, read_object, run_files
+from understudy.teachers import Teachers
 
 # So many names of what starts random are told; run.json has all.
 SHOWN = 8
@@ -172,7 +173,11 @@ def teacher_sha256(plan: Plan) -> str:
     """The fingerprint of the file that the teacher is from, of its tensors where it is from several or none."""
     assert plan.teacher is not None
     named, files = _named_teachers(plan)
-    return facts.sha256(files[0]) if len(files) == len(named) == 1 else facts.state_sha256(plan.teacher)
+    if len(files) == len(named) == 1:
+        return facts.sha256(files[0])
+    # Shares and sizes are no tensors.
+    about = plan.teacher.extra_repr() if isinstance(plan.teacher, Teachers) else ""
+    return facts.state_sha256(plan.teacher, about)
 
 
 def _named_teachers(plan: Plan) -> tuple[list[TeacherSettings], list[Path]]:

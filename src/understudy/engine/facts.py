@@ -102,9 +102,9 @@ def _sha256(path: Path, changed_ns: int, size: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def state_sha256(network: nn.Module) -> str:
-    """A fingerprint of a network's weights, whatever file they came from."""
-    digest = hashlib.sha256()
+def state_sha256(network: nn.Module, about: str = "") -> str:
+    """A fingerprint of a network's weights, whatever file they came from, and of what else is said about it."""
+    digest = hashlib.sha256(about.encode())
     for name, value in sorted(network.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().double().numpy().tobytes())

@@ -51,6 +51,9 @@ def read_facts(plan: Plan, out: Path) -> dict[str, Any]:
     run_facts = read_object(out / run_files.FACTS, "data", "teacher", "method", "student")
     if run_facts["data"]["sha256"] != plan.data.fingerprint():
         raise ValueError(f"{out} was trained on other data of the same name; give another folder with --out")
+    shown, shows = run_facts["data"].get("augment"), repr(plan.data.augment)
+    if plan.settings.data.augment and shown not in (None, shows):
+        raise ValueError(f"{out} was trained on images as {shown} shows them, not {shows}; give another folder")
     taught_by = (run_facts["teacher"] or {}).get("sha256")
     # A teacher that moves its statistics is another one afterwards.
     if taught_by is not None and plan.method.teacher_mode != "train" and taught_by != teacher_sha256(plan):

@@ -25,7 +25,16 @@ class Updates:
         self.optimizer.zero_grad(set_to_none=True)
 
     def put_back(self, saved: dict[str, Any]) -> None:
-        """The state that a checkpoint has of them."""
+        """The state that a checkpoint has of them. ValueError where other parameters learnt before."""
+        there, here = (
+            sum(len(group["params"]) for group in of["param_groups"])
+            for of in (saved["optimizer"], self.optimizer.state_dict())
+        )
+        if there != here:
+            raise ValueError(
+                f"{there} tensors learnt in the run so far, {here} would from now on: parts of the networks were "
+                f"frozen, or set free, since it began; give them as they were, or another folder with --out"
+            )
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
 
