@@ -147,6 +147,15 @@ def test_two_files_of_one_part_are_told(tmp_path):
         load(f"coco:{tmp_path}")
 
 
+def test_classes_that_differ_in_capitals_alone_are_noted(tmp_path):
+    write_official(tmp_path)
+    assert "capitals" not in read(f"coco:{tmp_path}")[0].note
+    names = [{"id": 3, "name": "Dog"}, {"id": 7, "name": "dog"}, {"id": 9, "name": "cat"}]
+    for part, of_part in {"train2017": ["1.jpg", "2.jpg", "3.jpg"], "val2017": ["9.jpg"]}.items():
+        write_coco(tmp_path / f"annotations/instances_{part}.json", of_part, categories=names)
+    assert read(f"coco:{tmp_path}")[0].note.endswith("; classes that differ in capitals alone: Dog and dog")
+
+
 def test_parts_that_show_different_classes_have_those_of_all(tmp_path):
     """Programs write the categories that they saw in a part, with ids of its own."""
     write_official(tmp_path)

@@ -112,6 +112,13 @@ def test_measuring_the_file_gives_the_runs_own_numbers(trained):
         assess(str(trained.folder), precision="bfloat16")
 
 
+def test_images_on_which_no_object_counts_are_not_measured(trained, make_settings):
+    data = make_plan(make_settings()).data
+    crowds = [replace(each, difficult=torch.ones_like(each.difficult)) for each in data.test.objects]
+    with pytest.raises(ValueError, match="no object of test counts .* so there is nothing to measure"):
+        assess(str(trained.folder), data=replace(data, test=replace(data.test, objects=tuple(crowds))))
+
+
 @pytest.fixture(scope="module")
 def exported(trained):
     lines = []

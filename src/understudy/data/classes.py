@@ -47,6 +47,14 @@ def select_classes(images: Images, names: Sequence[str]) -> Images:
     return replace(chosen, labels=labels[kept], class_names=tuple(names))
 
 
+def alike(names: Sequence[str]) -> list[list[str]]:
+    """Groups of names that differ in capitals alone."""
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        groups.setdefault(name.casefold(), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def _nearest(name: str, known: tuple[str, ...]) -> str:
     """ " (did you mean 'dog'?)", or nothing where none is near; capitals do not matter."""
     by_lower = {each.lower(): each for each in known}

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from understudy.data.boxed.sets import boxed, is_boxed
 from understudy.data.choose import Loading, read_files, read_tensors
-from understudy.data.classes import select_classes
+from understudy.data.classes import alike, select_classes
 from understudy.data.disjoint import SUFFIX, divided_by_class, held_out_classes, pooled
 from understudy.data.image_files import ImageFiles
 from understudy.data.image_set import Dataset, ImageSet
@@ -18,7 +18,7 @@ from understudy.data.named.digits import digits
 from understudy.data.names import IN_MEMORY, data_folder
 from understudy.data.parts import parts
 from understudy.data.subsets import per_class_subset, percent_subset, validation_split
-from understudy.spec import expanded, kind_of
+from understudy.spec import expanded, few, kind_of
 
 # What comes undivided is always divided alike: a student must not be tested on what its teacher was trained on.
 SPLIT_SEED = 0
@@ -86,7 +86,7 @@ def load(
                 f"{name} shows objects of several classes in an image, and no image has a label; data.percent takes "
                 f"some of the images, per_class, classes and mislabel are for others"
             )
-        return boxed(
+        data = boxed(
             name,
             folder=folder,
             percent=percent,
@@ -96,6 +96,7 @@ def load(
             download=download,
             loading=loading,
         )
+        return _noting_alike(data)
 
     def chosen(part: Part) -> Part:
         return part if classes is None or tuple(classes) == part.class_names else select_classes(part, classes)
@@ -130,7 +131,15 @@ def load(
             train, test, held_out = chosen(train), chosen(test), None if held_out is None else chosen(held_out)
         train, held_out = divided(train, held_out, found.disjoint)
         data = read_files(replace(found, name=name, train=train, test=test, validation=held_out), loading)
+        data = _noting_alike(data)
     return data if mislabel == 0 else mislabelled(data, share=mislabel, seed=seed)
+
+
+def _noting_alike(data: Dataset) -> Dataset:
+    """With a note of classes that are probably one, written in two ways."""
+    groups = alike(data.train.class_names)
+    told = few([" and ".join(group) for group in groups])
+    return replace(data, note=f"{data.note}; classes that differ in capitals alone: {told}") if groups else data
 
 
 def _check_kinds(**given: object) -> None:

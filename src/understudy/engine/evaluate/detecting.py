@@ -44,10 +44,11 @@ def make_detector_ready(found: Found, data: Dataset) -> Subject:
 
 def measure_detection(subject: Subject, data: Dataset, split: str) -> tuple[dict[str, Any], int]:
     """Its mean average precision and each class's, by both definitions, and COCO's; how many images there are."""
-    from understudy.tasks.detection import HEADLINE, coco_scores, detect, scores_of
+    from understudy.tasks.detection import HEADLINE, check_objects, coco_scores, detect, scores_of
 
     images = part_of(data, split)
     assert isinstance(images, BoxedImages) and isinstance(subject.answer, nn.Module)
+    check_objects(data.name, split, images, "measure")
     with subject.precision.autocast():
         found = [*detect(subject.answer, images, subject.precision.device)]
     scores = scores_of(found, images)

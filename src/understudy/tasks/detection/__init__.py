@@ -8,12 +8,13 @@ from understudy.tasks.detection.backbone import Backbone
 from understudy.tasks.detection.by_coco import coco_scores
 from understudy.tasks.detection.file import load_detector
 from understudy.tasks.detection.measure import detect, scores_of
-from understudy.tasks.detection.task import HEADLINE, detection
+from understudy.tasks.detection.task import HEADLINE, check_objects, detection
 
 __all__ = [
     "HEADLINE",
     "Backbone",
     "average_precision",
+    "check_objects",
     "coco_scores",
     "detect",
     "detection",

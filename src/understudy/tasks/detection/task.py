@@ -51,11 +51,17 @@ def _check_data(data: Dataset) -> None:
     if not isinstance(data.train, BoxedImages):
         raise ValueError(f"{data.name} has no boxes, and detection.* asks for them; leave it out, or choose voc2007")
     for part, images in (("train", data.train), ("test", data.test), ("validation", data.validation)):
-        if isinstance(images, BoxedImages) and all(bool(each.difficult.all()) for each in images.objects):
-            raise ValueError(
-                f"{data.name}: no object of {part} counts (there is none, or all are marked difficult), so there is "
-                f"nothing to {'learn' if part == 'train' else 'measure'}; look at the annotations"
-            )
+        if isinstance(images, BoxedImages):
+            check_objects(data.name, part, images, "learn" if part == "train" else "measure")
+
+
+def check_objects(name: str, part: str, images: BoxedImages, purpose: str) -> None:
+    """ValueError for images on which no object counts."""
+    if all(bool(each.difficult.all()) for each in images.objects):
+        raise ValueError(
+            f"{name}: no object of {part} counts (there is none, or all are marked difficult), so there is nothing to "
+            f"{purpose}; look at the annotations"
+        )
 
 
 def _adapt(make: Callable[[], nn.Module], example: Tensor, *, wanted: DetectionSettings) -> nn.Module:
