@@ -126,6 +126,24 @@ def test_the_teachers_mode_decides_which_statistics_it_uses_and_whether_they_mov
     torch.testing.assert_close(answer["kd"], expected.detach())
 
 
+def test_distillers_that_share_a_teacher_each_read_it_in_their_own_mode():
+    (student, teacher), images = pair(), batch()
+
+    def taught_by(teacher, name):
+        torch.manual_seed(0)
+        return Distiller(copy.deepcopy(student), teacher, name, images[0]).train()
+
+    def losses(distillers):
+        return [distiller(*images)["loss"].item() for distiller in distillers]
+
+    names = ("kd", "ofd")
+    wanted = losses(taught_by(copy.deepcopy(teacher), name) for name in names)
+    together = [taught_by(teacher, name) for name in names]
+    assert losses(together) == wanted
+    together[0].remove_readers()
+    assert losses(together[1:]) == wanted[1:]
+
+
 def test_a_teacher_in_batch_mode_can_be_put_back():
     _, teacher = pair()
     images, _ = batch()

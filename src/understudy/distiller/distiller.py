@@ -228,6 +228,8 @@ class Distiller(nn.Module):
 
         `known` is what `wanted` answered for these very images: the teacher rests where it is given.
         """
+        if self._read_teacher is not None and not torch.compiler.is_compiling():
+            self._read_teacher.keep_mode(self.training)
         answer = self._answers.get(self.phase_index, self._answer)
         logits, terms = answer(images, labels, keep, known)
         output = {} if logits is None else {"output": logits}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,10 @@ from understudy.distiller.reading import Reader, positions_read
 from understudy.methods import LOGITS, Method, Phase
 from understudy.modes import set_teacher_mode
 from understudy.taps import Lean
+
+
+# Teacher -> who put it into the mode it is in: distillers of several methods may share one.
+_mode_is_of: WeakKeyDictionary[nn.Module, "ReferenceType[TeacherSide]"] = WeakKeyDictionary()
 
 
 class TeacherSide:
@@ -36,6 +41,13 @@ class TeacherSide:
     def train(self, mode: bool) -> None:
         """The mode that the method declares for training, evaluation otherwise."""
         set_teacher_mode(self._teacher, self._method.teacher_mode if mode else "eval")
+        _mode_is_of[self._teacher] = ref(self)
+
+    def keep_mode(self, mode: bool) -> None:
+        """As `train`, where another one has put the teacher into its own mode since."""
+        last = _mode_is_of.get(self._teacher)
+        if last is None or last() is not self:
+            self.train(mode)
 
     def make_lean(self, images: Tensor, dtype: torch.dtype) -> Lean | None:
         """Read from a lean copy; None where it may not be folded."""
@@ -63,6 +75,7 @@ class TeacherSide:
         """Take everything off the teacher, and leave it in evaluation mode; its BatchNorms track again when trained."""
         self._reader.remove()
         set_teacher_mode(self._teacher, "eval")
+        _mode_is_of.pop(self._teacher, None)
 
 
 def _needs_logits(phase: Phase, sites: Mapping[str, Sequence[Site]]) -> bool:
