@@ -14,7 +14,6 @@ from understudy.methods import LOGITS, Method, Phase
 from understudy.modes import set_teacher_mode
 from understudy.taps import Lean
 
-
 # Teacher -> who put it into the mode it is in: distillers of several methods may share one.
 _mode_is_of: WeakKeyDictionary[nn.Module, "ReferenceType[TeacherSide]"] = WeakKeyDictionary()
 
