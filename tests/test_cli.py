@@ -70,6 +70,7 @@ def test_a_dry_run_prints_settings_that_can_be_given_back(call, tmp_path):
         (["distill", "--student", "digits-1x4", "--method", "ab"], "needs a teacher"),
         (["distill", "--student", "digits-1x4", "--teacher", "digits-1x6", "--method", "ab"], "no weights"),
         (["distill", "--student", "digits-1x4", "--teacher", ".", "--method", "ab"], "no finished run"),
+        (["distill", "--student", "digits-1x4", "--teacher", "best", "--method", "kd", "--dry-run"], "a run's folder"),
         (["train", "--model", "digits-1x4", "--data", "digts"], "digits"),
         (["evaluate", "nothing.safetensors"], "there is no file nothing.safetensors"),
         (["evaluate", "digits-1x4"], "give a run's folder"),

@@ -168,7 +168,8 @@ def test_networks_come_back_without_anything_attached_and_ready_to_be_used(teach
     ("given", "told"),
     [
         ({"student": MyStudent}, "student is the class MyStudent; expected a module"),
-        ({"teacher": Path("runs/teacher")}, "teacher is a PosixPath; expected .* a run's folder as a str, or None"),
+        ({"teacher": 3}, "teacher is an int; expected .* a run's folder, or None"),
+        ({"teacher": Path("runs/teacher")}, "there is no run runs/teacher"),
         ({"data": Path("photos")}, "data is a PosixPath; expected a name such as 'cifar10' or 'folder:photos'"),
         ({"data": [(torch.zeros(1), 0)]}, "data is a list; expected a name"),
         ({"method": F.mse_loss}, "method is a function; expected a name from `understudy list methods`, or a Method"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from understudy.losses import kd_svd
 from understudy.losses.ofd import MarginReLU, authors_negative_mean, negative_mean, partial_l2
 from understudy.methods import find
 
@@ -287,3 +288,16 @@ def test_compiles_whole(maps, norm, has_norm):
     module = MarginReLU(teacher.shape, norm if has_norm else None)
     compiled = torch.compile(lambda s, t: partial_l2(s, module(t)), fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(student, teacher), partial_l2(student, module(teacher)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_default_dtype_of_torch_does_not_matter(generator, dtype):
+    student, teacher = torch.randn(2, 2, 3, 4, 4, generator=generator).to(dtype)
+    expected = partial_l2(student, teacher), kd_svd(student, student, teacher, teacher)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = partial_l2(student, teacher), kd_svd(student, student, teacher, teacher)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert [value.dtype for value in found] == [torch.float32] * 2
+    torch.testing.assert_close(found, expected)

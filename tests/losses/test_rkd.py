@@ -204,6 +204,20 @@ def test_keeps_its_digits_far_from_the_origin(embeddings, loss, by_hand):
     assert loss(*far).item() == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("spread", [1e-2, 1e-4, 1e-6])
+def test_distances_within_a_tight_cluster_count_as_any_others(generator, spread):
+    centres = torch.randn(3, 1, 6, generator=generator)
+    student = (centres + spread * torch.randn(3, 3, 6, generator=generator)).flatten(0, 1).requires_grad_()
+    teacher = torch.randn(9, 4, generator=generator)
+    value = rkd_distance(student, teacher)
+    assert value.dtype == torch.float32
+    assert value.item() == pytest.approx(distance_by_hand(student.detach().double(), teacher.double()), rel=1e-6)
+    (gradient,) = torch.autograd.grad(value, student)
+    exact = student.detach().double().requires_grad_()
+    rkd_distance(exact, teacher.double()).backward()
+    torch.testing.assert_close(gradient.double(), exact.grad, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_does_not_hide_a_student_that_is_not_a_number(embeddings, loss):
     embeddings[0][0, 0] = math.nan

@@ -36,7 +36,7 @@ MADE_BY = {
 
 def distil(
     student: nn.Module | str,
-    teacher: nn.Module | str | None,
+    teacher: nn.Module | str | Path | None,
     data: Dataset | str,
     *,
     method: str | Method = "kd",
@@ -59,6 +59,7 @@ def distil(
     Raises ValueError for what cannot be carried out, before anything is trained, and for settings of how an object is
     made that is given as it is.
     """
+    teacher = str(teacher) if isinstance(teacher, Path) else teacher
     settings = _settings_of(student, teacher, data, method, epochs, words, options)
     shown = display or (silent() if quiet else Display(Console(stderr=True)))
     return execute(settings, expanded(folder), **_objects(student, teacher, data, method), display=shown)
@@ -66,7 +67,7 @@ def distil(
 
 def doctor(
     student: nn.Module | str,
-    teacher: nn.Module | str | None,
+    teacher: nn.Module | str | Path | None,
     data: Dataset | str,
     *,
     method: str | Method = "kd",
@@ -80,6 +81,7 @@ def doctor(
     was `found`, `why` it matters and what to `do`; `print(finding)` has it in a line. Modules are looked at as copies.
     Raises ValueError for what cannot be carried out.
     """
+    teacher = str(teacher) if isinstance(teacher, Path) else teacher
     settings = _settings_of(student, teacher, data, method, epochs, words, options)
     given = _objects(student, teacher, data, method)
     # Together: what the two share they share as copies too.
@@ -128,7 +130,7 @@ def _check_kinds(student: object, teacher: object, data: object, method: object)
     networks = "a module (an instance, not its class) or a name from `understudy list models`"
     expected = (
         ("student", student, (nn.Module, str), networks),
-        ("teacher", teacher, (nn.Module, str, type(None)), f"{networks}, a run's folder as a str, or None"),
+        ("teacher", teacher, (nn.Module, str, type(None)), f"{networks}, a run's folder, or None"),
         ("data", data, (Dataset, str), "a name such as 'cifar10' or 'folder:photos', or an understudy.data.Dataset"),
         ("method", method, (Method, str), "a name from `understudy list methods`, or a Method"),
     )

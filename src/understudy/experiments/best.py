@@ -26,6 +26,7 @@ def _row(papers: Row, recipe: str) -> Row:
         papers,
         keys={**papers.keys, "method": CANDIDATES[recipe][1], "recipe": recipe},
         label=LABELS_OF[recipe],
+        published_method=PAPERS,
         settings=candidate_settings(recipe, f"{init}+{train}"),
     )
 

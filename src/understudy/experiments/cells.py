@@ -15,10 +15,9 @@ Cell = dict[str, Any]
 HELD_OUT = "validation_"
 # What a cell has beside the row's key columns.
 MEASURED = (
-    "metric", "value", "test_error_percent", "best", "headline", "published", "published_budget", "seed", "command",
-    "teacher_sha256", "teacher_error_percent", "start_sha256",
-    "data_sha256", "student_sha256", "precision", "phases", "agreement", "selection", "versions", "hardware", "went_on",
-    "wall_s",
+    "metric", "value", "test_error_percent", "best", "headline", "published", "published_method", "published_budget",
+    "seed", "command", "teacher_sha256", "teacher_error_percent", "start_sha256", "data_sha256", "student_sha256",
+    "precision", "phases", "agreement", "selection", "versions", "hardware", "went_on", "wall_s",
 )  # fmt: skip
 # Settings that have an option of their own on the command line.
 OPTIONS = {
@@ -52,6 +51,7 @@ def cell_of(row: Row, folder: Path) -> Cell | None:
         "best": _best(summary),
         "headline": summary["headline"],
         "published": row.published,
+        **({"published_method": row.published_method} if row.published_method else {}),
         **({"published_budget": row.published_budget} if row.published_budget else {}),
         "seed": run["seed"],
         "command": command_of(row, run),

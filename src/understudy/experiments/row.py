@@ -30,6 +30,7 @@ class Row:
     reading: str = ""  # how it reads the published number's run, where the table has several: "2+10 epochs"
     metric: str = "error_percent"
     published: float | None  # None where the table has none
+    published_method: str | None = None  # where the published number is of another method than the row's
     published_budget: str | None = None  # as in "20+100 epochs", where the published number is of another budget
     teacher: str | None = None  # a name of TEACHERS; None: the run needs no teacher
     settings: Mapping[str, object] = field(default_factory=dict)

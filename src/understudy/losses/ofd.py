@@ -114,5 +114,5 @@ def partial_l2(student: Tensor, teacher: Tensor) -> Tensor:
         )
     own, wanted = at_least_float32(student.detach()), at_least_float32(teacher.detach())
     # Where the teacher is active any distance counts, elsewhere that of a student above it.
-    smallest = torch.where(wanted > 0, -math.inf, 0.0)
+    smallest = torch.where(wanted > 0, -math.inf, 0.0).to(wanted.dtype)
     return sum_of_squares(student, torch.maximum(own - wanted, smallest)) / student.shape[0]

@@ -62,7 +62,7 @@ def canonical_signs(vectors_BCK: Tensor) -> Tensor:
     is_largest_BCK = size_BCK >= size_BCK.amax(dim=1, keepdim=True) - SIGN_TOLERANCE
     first_B1K = is_largest_BCK.int().argmax(dim=1, keepdim=True)
     decisive_B1K = torch.where(sum_B1K.abs() > SIGN_TOLERANCE, sum_B1K, vectors_BCK.gather(1, first_B1K))
-    return torch.where(decisive_B1K < 0, -1.0, 1.0)
+    return torch.where(decisive_B1K < 0, -1.0, 1.0).to(vectors_BCK.dtype)
 
 
 def leading_vectors(feature_BCHW: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -164,7 +164,7 @@ def aligned(candidates_BCL: Tensor, wanted_BCK: Tensor) -> Tensor:
     with full_precision(wanted_BCK):
         cosine_BLK = candidates_BCL.detach().mT @ wanted_BCK
     best_B1K = cosine_BLK.abs().argmax(dim=1, keepdim=True)
-    sign_B1K = torch.where(cosine_BLK.gather(1, best_B1K) < 0, -1.0, 1.0)
+    sign_B1K = torch.where(cosine_BLK.gather(1, best_B1K) < 0, -1.0, 1.0).to(candidates_BCL.dtype)
     return candidates_BCL.gather(2, best_B1K.expand_as(wanted_BCK)) * sign_B1K
 
 

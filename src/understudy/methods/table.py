@@ -59,7 +59,7 @@ METHODS: dict[str, Method] = {
         paper=f"{HINTON}, as in the AB authors' experiments",
         family="response",
         phases=(Phase(name="train", terms=(KD_AS_AB,), labels=0.0),),
-        notes="KL at T = 3 without T^2, no cross-entropy",
+        notes="KL at T = 3 without T^2 (a weight of 1/9 takes it out), no cross-entropy",
     ),
     "dtl": Method(
         title="DTL",

@@ -48,7 +48,7 @@ NAMES = {
     "inception-bn-small": "Inception with BatchNorm for 32 pixels: NST's student",
     "bn-inception": "Inception with BatchNorm for 224 pixels: NST's student on ImageNet",
     "mobilenet-v1": "MobileNet for 224 pixels: AB's and OFD's student of ResNet-50",
-    "digits-2x8": "three stages of two convolutions, for 8-pixel digits: the demo's student",
+    "digits-2x8": "three stages of two convolutions, 8 wide (any NxM), for 8-pixel digits: the demo's student",
     "digits-2x16": "the same, twice as wide: the demo's teacher",
 }
 

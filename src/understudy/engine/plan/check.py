@@ -36,8 +36,14 @@ def check_names(settings: Settings) -> None:
     if not is_known(settings.data.name, folder):
         raise unknown(settings.data.name, folder)
     teachers = [one for one in (settings.teacher, *settings.more_teachers) if one is not None]
-    for model in dict.fromkeys(one.model for one in (settings.student, *teachers)):
-        build(model, num_classes=10)
+    build(settings.student.model, num_classes=10)
+    for one in teachers:
+        try:
+            build(one.model, num_classes=10)
+        except ValueError as error:
+            near = did_you_mean(Path(one.model))
+            or_run = "" if one.weights else f"; a teacher may be a run's folder, and there is none of this name{near}"
+            raise ValueError(f"{error}{or_run}") from error
 
 
 def check_mixing(settings: Settings, method: Method) -> None:
