@@ -3,8 +3,8 @@
 Park, Kim, Lu & Cho, "Relational Knowledge Distillation", CVPR 2019, section 3.2.
 
 Differs from the authors' code: two images with one embedding are at distance 0, not 1e-6, and do not count in the mean
-distance; their angles are 0 with a finite gradient. The angles come from the Gram matrix, without B^2 d numbers; in
-float32 they take images for equal that are closer than about 0.3 % of their distance from the batch's mean.
+distance; their angles are 0 with a finite gradient. The angles come from the distances, without B^2 d numbers, and
+these from the Gram matrix in float64. In float32 a cosine is right to the rounding times the ratio of its distances.
 """
 
 # Shapes: B images, d numbers in an embedding (the student's d and the teacher's may differ).
@@ -43,61 +43,60 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
     is no embedding, and for other images.
     """
     check_embeddings(student, teacher)
+    dtype = at_least_float32(student).dtype
     with torch.no_grad():
-        wanted = gram_and_inverse(teacher)
-    return _CosineHuber.apply(*gram_and_inverse(student), *wanted)
+        wanted = half_and_inverse(teacher, dtype)
+    return _CosineHuber.apply(*half_and_inverse(student, dtype), *wanted)
 
 
 def relative_distance(embedding_Bd: Tensor) -> Tensor:
-    """Distances between images over the mean of the positive ones: (B, d) -> (B, B); all 0 where all are equal.
+    """Distances between images over the mean of the positive ones: (B, d) -> (B, B), in float64.
 
-    In float64, since those of images that lie close together are small differences of the Gram matrix's entries.
+    All are 0 where all images are equal.
     """
-    gram_BB = centred_gram(embedding_Bd.double())
-    square_BB, is_equal_BB = squared_distance(gram_BB)
+    square_BB, is_equal_BB = squared_distance(centred_gram(embedding_Bd))
     distance_BB = torch.where(is_equal_BB, 0.0, square_BB.sqrt())
     num_positive = is_equal_BB.logical_not().sum()
     mean = distance_BB.sum() / num_positive.clamp(min=1)
     return distance_BB / torch.where(num_positive == 0, 1.0, mean)
 
 
-def gram_and_inverse(embedding_Bd: Tensor) -> tuple[Tensor, Tensor]:
-    """The centred Gram matrix and one over the distances, 0 where two are equal: (B, d) -> (B, B), (B, B)."""
-    gram_BB = centred_gram(embedding_Bd)
-    square_BB, is_equal_BB = squared_distance(gram_BB)
-    return gram_BB, torch.where(is_equal_BB, 0.0, square_BB.rsqrt())
+def half_and_inverse(embedding_Bd: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Half the squared distances, and one over the distances; both 0 where two are equal: (B, d) -> (B, B), (B, B)."""
+    square_BB, is_equal_BB = squared_distance(centred_gram(embedding_Bd))
+    half_BB = torch.where(is_equal_BB, 0.0, 0.5 * square_BB)
+    return half_BB.to(dtype), torch.where(is_equal_BB, 0.0, square_BB.rsqrt()).to(dtype)
 
 
-def products(gram_BB: Tensor, rows: slice) -> Tensor:
-    """<x_i - x_j, x_k - x_j> = g_ik - g_ji - g_jk + g_jj for some images j: (B, B) -> (J, B, B), as j, i, k."""
-    corner_JB = gram_BB.diagonal()[rows, None] - gram_BB[rows]
-    return gram_BB + corner_JB[:, :, None] - gram_BB[rows, None, :]
+def products(half_BB: Tensor, rows: slice) -> Tensor:
+    """<x_i - x_j, x_k - x_j> = h_ji + h_jk - h_ik for some images j: (B, B) -> (J, B, B), as j, i, k."""
+    return half_BB[rows, :, None] + (half_BB[rows, None, :] - half_BB)
 
 
-def cosines(gram_BB: Tensor, inverse_BB: Tensor, rows: slice) -> Tensor:
+def cosines(half_BB: Tensor, inverse_BB: Tensor, rows: slice) -> Tensor:
     """The cosine of the angle at some images j between the images i and k: (B, B), (B, B) -> (J, B, B), as j, i, k.
 
     0 where image i or k has the embedding of image j.
     """
     inverse_JB = inverse_BB[rows]
-    return products(gram_BB, rows) * inverse_JB[:, :, None] * inverse_JB[:, None, :]
+    return products(half_BB, rows) * inverse_JB[:, :, None] * inverse_JB[:, None, :]
 
 
 class _CosineHuber(torch.autograd.Function):
-    """The mean Huber distance of the cosines at all triples, from each side's Gram matrix and inverse distances.
+    """The mean Huber distance of the cosines at all triples, from each side's `half_and_inverse`.
 
     The cosine at image j between i and k is products_jik inverse_ji inverse_jk. Value and gradient are taken together,
     some images j at a time: of the B^3 numbers no more than an eighth is there at once, and none is kept.
     """
 
     @staticmethod
-    def forward(ctx, gram_BB: Tensor, inverse_BB: Tensor, wanted_BB: Tensor, wanted_inverse_BB: Tensor) -> Tensor:
-        batch = len(gram_BB)
+    def forward(ctx, half_BB: Tensor, inverse_BB: Tensor, wanted_BB: Tensor, wanted_inverse_BB: Tensor) -> Tensor:
+        batch = len(half_BB)
         step = -(-batch // NUM_PARTS)
-        total, between_BB, at_j, by_inverse = gram_BB.new_zeros(()), torch.zeros_like(gram_BB), [], []
+        total, between_BB, at_j, by_inverse = half_BB.new_zeros(()), torch.zeros_like(half_BB), [], []
         for first in range(0, batch, step):
             rows = slice(first, first + step)
-            inverse_JB, product_JBB = inverse_BB[rows], products(gram_BB, rows)
+            inverse_JB, product_JBB = inverse_BB[rows], products(half_BB, rows)
             scale_JBB = inverse_JB[:, :, None] * inverse_JB[:, None, :]
             difference_JBB = product_JBB * scale_JBB - cosines(wanted_BB, wanted_inverse_BB, rows)
             # Huber's distance of d from its slope h: h (d - h / 2).
@@ -109,23 +108,23 @@ class _CosineHuber(torch.autograd.Function):
             at_j.append(2.0 * by_product_JBB.sum(dim=2))
             by_inverse.append(2.0 * (slope_JBB * product_JBB * inverse_JB[:, None, :]).sum(dim=2))
         at_j_BB, by_inverse_BB = torch.cat(at_j), torch.cat(by_inverse)
-        by_gram_BB = between_BB - at_j_BB + torch.diag(0.5 * at_j_BB.sum(dim=1))
-        ctx.save_for_backward(by_gram_BB / batch**3, by_inverse_BB / batch**3)
+        ctx.save_for_backward((at_j_BB - between_BB) / batch**3, by_inverse_BB / batch**3)
         return total / batch**3
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        by_gram_BB, by_inverse_BB = ctx.saved_tensors
-        return by_gram_BB * gradient, by_inverse_BB * gradient, None, None
+        by_half_BB, by_inverse_BB = ctx.saved_tensors
+        return by_half_BB * gradient, by_inverse_BB * gradient, None, None
 
 
 def centred_gram(embedding_Bd: Tensor) -> Tensor:
     """Inner products of the embeddings after their mean is taken off, the longest at length one: (B, d) -> (B, B).
 
-    No relation depends on the scale, and squares of very small or large numbers leave the range of float32.
+    In float64, since the distances of images that lie close together are small differences of its entries. No relation
+    depends on the scale.
     """
-    values_Bd = at_least_float32(embedding_Bd)
+    values_Bd = embedding_Bd.double()
     centred_Bd = values_Bd - values_Bd.mean(dim=0)
     longest = torch.linalg.vector_norm(centred_Bd.detach(), dim=1).amax()
     centred_Bd = centred_Bd / torch.where(longest == 0, 1.0, longest)
