@@ -201,6 +201,7 @@ def test_positions_say_kind_shape_parameters_and_activation():
         name="stem.1",
         kind="BatchNorm2d",
         shape=(4, 6, 8, 8),
+        image_size=(8, 8),
         parameters=12,
         activation="before ReLU",
         overwritten=True,

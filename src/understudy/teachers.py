@@ -95,6 +95,11 @@ class Teachers(nn.Module):
         return self.networks[0]
 
     @property
+    def size_seen(self) -> tuple[int, int] | None:
+        """The size at which the first member, whose features are read, sees the images; None where it is theirs."""
+        return self.sizes[0]
+
+    @property
     def first_has_other_classes(self) -> bool:
         """Whether its classifier has other rows than the student's classes, or in another order."""
         return self.classes0 is not None

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
+from torch import nn
 
 from understudy.distiller import Distiller
 from understudy.engine import execute
@@ -16,8 +18,12 @@ from understudy.engine.evaluate.assess import assess
 from understudy.engine.plan import load_data, make_plan
 from understudy.engine.student_size import images_scaled
 from understudy.export import export_run
-from understudy.methods import METHODS
+from understudy.losses import attention
+from understudy.methods import METHODS, adjust
 from understudy.models import build, read_metadata
+from understudy.ops import scaled
+from understudy.taps import pairs
+from understudy.teachers import Member, Teachers
 
 SIZES = {"data.size": 16, "student.size": 8}
 
@@ -139,3 +145,56 @@ def test_a_teacher_whose_images_are_scaled_down_and_up_again_is_a_finding(settin
     assert found.do.startswith("data.size=16 student.size=8")
     # As large as they come, or as large as the teacher wants them.
     assert not told() and not told(**SIZES)
+
+
+class Blocks(nn.Module):
+    """Two blocks at a half and a quarter of the images, or maps with their channels last."""
+
+    def __init__(self, channels_last=False):
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width_in, width, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(width, width, 1))
+            for width_in, width in ((3, 8), (8, 12))
+        )
+        self.permute = nn.ModuleList(nn.Identity() for _ in self.blocks)
+        self.fc = nn.Linear(12, 2)
+        self.channels_last = channels_last
+
+    def forward(self, images):
+        x = images
+        for block, permute in zip(self.blocks, self.permute, strict=True):
+            x = block(x)
+            permute(x.movedim(1, 3) if self.channels_last else x)
+        return self.fc(x.mean(dim=(2, 3)))
+
+
+def test_a_student_that_sees_squares_of_wide_images_is_read_as_one_of_squares():
+    student, teacher = Blocks(), Blocks()
+    with images_scaled(student, 16):
+        found = pairs(student, teacher, "group_end", torch.zeros(2, 3, 24, 32))
+    assert [(own.name, own.shape[2:], wanted.shape[2:]) for own, wanted in found] == [
+        ("blocks.0", (8, 8), (12, 16)),
+        ("blocks.1", (4, 4), (6, 8)),
+    ]
+    assert found[0][0].image_size == (16, 16) and found[0][1].image_size == (24, 32)
+    assert not hasattr(student, "size_seen")
+
+
+def test_a_teacher_that_sees_squares_of_wide_images_is_read_as_one_of_squares(generator):
+    images = torch.randn(2, 3, 24, 32, generator=generator)
+    student, inner = Blocks(), Blocks(channels_last=True)
+    teacher = Teachers([Member(network=inner, size=(16, 16))], mean=(128.0,) * 3, std=(64.0,) * 3, example=images)
+    term = adjust(METHODS["at"], terms={"at": {"positions": "blocks.1=networks.0.permute.1"}})
+    distiller = Distiller(student, teacher, term, images)
+    (site,) = distiller.sites["at"]
+    # The teacher's (B, 4, 4, 12) is a map of 4 x 4 and not one of 4 channels.
+    assert site.teacher_shape == (2, 12, 4, 4) and site.student_shape == (2, 12, 4, 4)
+    with torch.no_grad():
+        own = F.adaptive_avg_pool2d(_second(student, images), 4)
+        wanted = _second(inner, scaled(images, (16, 16)))
+    found = distiller(images, torch.tensor([0, 1]))["at"]
+    torch.testing.assert_close(found, attention(own, wanted) / 16 * 1000, rtol=1e-4, atol=0)
+
+
+def _second(network, images):
+    return network.blocks[1](network.blocks[0](images))

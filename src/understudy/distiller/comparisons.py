@@ -21,12 +21,12 @@ class Site:
     student_shape: tuple[int, ...]
     teacher_shape: tuple[int, ...]
 
-    def fit(self, feature: Tensor, image_size: Sequence[int]) -> Tensor:
+    def fit(self, feature: Tensor, position: Position) -> Tensor:
         """A tensor read at either position as a map of the common size, or a map's mean; vectors as they are."""
         if len(self.teacher_shape) == 4:
-            return to_size(as_map(feature, image_size), self.teacher_shape[2:])
+            return to_size(as_map(feature, position.image_size), self.teacher_shape[2:])
         if len(self.student_shape) == len(self.teacher_shape) == 2 and feature.dim() > 2:
-            return as_map(feature, image_size).mean(dim=(2, 3))
+            return as_map(feature, position.image_size).mean(dim=(2, 3))
         return feature
 
 
@@ -47,7 +47,7 @@ def find_sites(term: Term, student: nn.Module, teacher: nn.Module, images: Tenso
                 _last(teacher, "teacher", term.teacher_tap or term.tap, images),
             )
         ]
-    sites = [site_of(own, wanted, images, pooled=term.tap == EMBEDDING) for own, wanted in found]
+    sites = [site_of(own, wanted, pooled=term.tap == EMBEDDING) for own, wanted in found]
     if term.span > len(sites):
         raise ValueError(
             f"{term.name} compares {term.span} positions together, and there is {len(sites)} for {term.tap!r}; "
@@ -60,7 +60,7 @@ def find_sites(term: Term, student: nn.Module, teacher: nn.Module, images: Tenso
 def _given(term: Term, whose: str, run: DryRun, name: str) -> Position:
     """The position of this name; ValueError with the nearest ones where the network has none."""
     if name == LOGITS:
-        return _logits(run.output_shape, whose)
+        return _logits(run, whose)
     try:
         return run.position(run.find(name))
     except ValueError as error:
@@ -70,26 +70,36 @@ def _given(term: Term, whose: str, run: DryRun, name: str) -> Position:
 def _last(network: nn.Module, whose: str, role: str, images: Tensor) -> Position:
     run = DryRun(network, images)
     if role == LOGITS:
-        return _logits(run.output_shape, whose)
+        return _logits(run, whose)
     return run.position(run.find(named_positions(network, role, images)[-1]))
 
 
-def _logits(shape: tuple[int, ...], whose: str) -> Position:
+def _logits(run: DryRun, whose: str) -> Position:
     """The network's answer; ValueError for one that is no tensor (B, K)."""
+    shape = run.output_shape
     if len(shape) < 2:
         found = f"a tensor of shape {shape}" if shape else "no tensor"
         raise ValueError(
             f"the {whose}'s answer is {found}, and logits (B, K) are compared; wrap the {whose} so that it answers them"
         )
-    return Position(name=LOGITS, kind="", shape=shape, parameters=0, activation="", overwritten=False, is_leaf=False)
+    return Position(
+        name=LOGITS,
+        kind="",
+        shape=shape,
+        image_size=run.image_size,
+        parameters=0,
+        activation="",
+        overwritten=False,
+        is_leaf=False,
+    )
 
 
-def site_of(own: Position, wanted: Position, images: Tensor, *, pooled: bool) -> Site:
+def site_of(own: Position, wanted: Position, *, pooled: bool) -> Site:
     """Maps of two sizes are compared at the smaller height and width; the other one is averaged down.
 
     Where they are `pooled` each map is averaged over its positions: an embedding is one vector of an image.
     """
-    shapes = [_map_shape(position, images) for position in (own, wanted)]
+    shapes = [_map_shape(position) for position in (own, wanted)]
     if pooled:
         shapes = [shape[:2] if len(shape) == 4 else shape for shape in shapes]
     if len(shapes[0]) == len(shapes[1]) == 4:
@@ -98,9 +108,9 @@ def site_of(own: Position, wanted: Position, images: Tensor, *, pooled: bool) ->
     return Site(student=own, teacher=wanted, student_shape=shapes[0], teacher_shape=shapes[1])
 
 
-def _map_shape(position: Position, images: Tensor) -> tuple[int, ...]:
+def _map_shape(position: Position) -> tuple[int, ...]:
     """(B, C, H, W) of what is a map once it is read; other shapes as they are."""
-    return tuple(as_map(torch.empty(position.shape, device="meta"), images.shape[-2:]).shape)
+    return tuple(as_map(torch.empty(position.shape, device="meta"), position.image_size).shape)
 
 
 class Comparison(nn.Module):
@@ -112,7 +122,6 @@ class Comparison(nn.Module):
     def __init__(self, term: Term, student: nn.Module, teacher: nn.Module, images: Tensor):
         super().__init__()
         self.term = term
-        self.image_size = tuple(images.shape[-2:])
         self.sites = find_sites(term, student, teacher, images)
         if term.tap == LOGITS and term.teacher_tap is None:
             _check_classes(term, self.sites[0])
@@ -191,11 +200,11 @@ class Comparison(nn.Module):
         return torch.stack(losses).sum()
 
     def _student(self, index: int, site: Site, features: Mapping[str, Tensor]) -> Tensor:
-        feature = self.students[index](site.fit(features[site.student.name], self.image_size))
+        feature = self.students[index](site.fit(features[site.student.name], site.student))
         return self._transformed(self.term.student, site, feature)
 
     def _teacher(self, index: int, site: Site, features: Mapping[str, Tensor]) -> Tensor:
-        feature = self.teachers[index](site.fit(features[site.teacher.name], self.image_size))
+        feature = self.teachers[index](site.fit(features[site.teacher.name], site.teacher))
         return self._transformed(self.term.teacher, site, feature)
 
     def _transformed(self, function: Callable[..., Any] | None, site: Site, feature: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ def show_pairs(
             wanted.name,
             _shape(wanted.shape),
             _activations(own, wanted),
-            _connection(site_of(own, wanted, images, pooled=role == EMBEDDING)),
+            _connection(site_of(own, wanted, pooled=role == EMBEDDING)),
         )
     setting = _setting([f"{own.name}={wanted.name}" for own, wanted in found], TERMS.get(role, "at"))
     return Group(table, "", setting)

@@ -20,9 +20,11 @@ def images_scaled(student: nn.Module, size: int | None) -> Iterator[None]:
         yield
         return
     hook = student.register_forward_pre_hook(partial(_scale, size))
+    vars(student)["size_seen"] = size, size  # read by `understudy.taps.size_seen`
     try:
         yield
     finally:
+        del vars(student)["size_seen"]
         hook.remove()
 
 

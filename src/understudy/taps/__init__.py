@@ -16,7 +16,7 @@ The grammar of a position's name; MODULE is a name as in `network.named_modules(
 maps of one size of them. `lean_copy` makes a copy of a network that answers the same for less.
 """
 
-from understudy.taps.grid import as_map, grid, to_size
+from understudy.taps.grid import as_map, grid, size_seen, to_size
 from understudy.taps.lean import Lean, lean_copy
 from understudy.taps.norms import norm_at
 from understudy.taps.positions import Position, positions
@@ -37,5 +37,6 @@ __all__ = [
     "positions",
     "refuse_wrapped",
     "roles_of",
+    "size_seen",
     "to_size",
 ]

@@ -4,10 +4,19 @@ import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 # Class and register tokens stand before the patches; no known network has more.
 MOST_PREFIX_TOKENS = 8
+
+
+def size_seen(network: nn.Module, images: Tensor) -> tuple[int, int]:
+    """Height and width of the images as the network works on them.
+
+    That of the images, (B, C, H, W), unless it scales them first and says so in an attribute `size_seen`.
+    """
+    own = getattr(network, "size_seen", None)
+    return (images.shape[-2], images.shape[-1]) if own is None else own
 
 
 def grid(shape: Sequence[int], image_size: Sequence[int]) -> tuple[int, int] | None:

@@ -25,11 +25,11 @@ class Groups:
     first layer with weights, and what comes from there on.
     """
 
-    def __init__(self, run: DryRun, image_size: tuple[int, int], num_images: int):
+    def __init__(self, run: DryRun, num_images: int):
         self.run = run
         self._keys = list(run.events)
         self._places = {key: place for place, key in enumerate(self._keys)}
-        self._maps = _map_sizes(run, image_size, num_images)
+        self._maps = _map_sizes(run, num_images)
         weighted = {name for name, module in run.modules.items() if _has_weight(module)}
         self._layers = [key for key in self._keys if key[0] == "after" and key[1] in weighted]
         self.openings: set[Key] = set()
@@ -114,13 +114,13 @@ def _has_weight(module: nn.Module) -> bool:
     return any(parameter.dim() > 1 for parameter in module.parameters(recurse=False))
 
 
-def _map_sizes(run: DryRun, image_size: tuple[int, int], num_images: int) -> dict[Key, Size]:
+def _map_sizes(run: DryRun, num_images: int) -> dict[Key, Size]:
     """Height and width of what is a map of the images."""
     tokens = {(_parent(e), e.value.shape[1]) for e in run.events.values() if e.value.dim() == 3}
     sizes = {}
     for key, event in run.events.items():
         shape = event.value.shape
-        size = grid(shape, image_size)
+        size = grid(shape, run.image_size)
         # Attention inside windows has more rows than there are images, and its weights are tokens by tokens.
         is_attention = len(shape) == 4 and {(_parent(event), n) for n in shape[2:]} <= tokens
         if size is not None and shape[0] == num_images and not is_attention:

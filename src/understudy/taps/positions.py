@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from understudy.taps.grid import size_seen
 from understudy.taps.watch import (
     ACTIVATIONS,
     FunctionalActivations,
@@ -20,15 +21,16 @@ from understudy.taps.watch import (
 class Position:
     """A place where a tensor can be read.
 
-    `kind` is the module's class or the function's name; `shape` includes the batch of the dry run;
-    `parameters` counts the trainable ones of the module and its children. `activation` is "before ReLU" when
-    this very tensor enters one, "after ReLU" when it left one, else "". `overwritten`: changed in place later
-    in the same forward.
+    `kind` is the module's class or the function's name; `shape` includes the batch of the dry run, in which the
+    network worked on images of `image_size` (height, width); `parameters` counts the trainable ones of the module and
+    its children. `activation` is "before ReLU" when this very tensor enters one, "after ReLU" when it left one, else
+    "". `overwritten`: changed in place later in the same forward.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
+    image_size: tuple[int, int]
     parameters: int
     activation: str
     overwritten: bool
@@ -65,6 +67,7 @@ class DryRun:
     def __init__(self, network: nn.Module, images: Tensor):
         refuse_wrapped(network)
         self.title = type(network).__name__
+        self.image_size = size_seen(network, images)
         self.modules = {name: module for name, module in network.named_modules() if name}
         self.aliases = _aliases(network)
         self.events: dict[Key, Event] = {}
@@ -121,6 +124,7 @@ class DryRun:
             name=self.name(event.key),
             kind=type(module).__name__ if module is not None else owner.split(".")[-1].removesuffix("()"),
             shape=tuple(event.value.shape),
+            image_size=self.image_size,
             parameters=sum(p.numel() for p in parameters if p.requires_grad),
             activation=self.activation(event),
             overwritten=event.overwritten,

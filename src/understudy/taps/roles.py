@@ -40,7 +40,7 @@ def named_positions(network: nn.Module, role: str, images: Tensor) -> tuple[str,
     if role not in PROPOSED:
         raise ValueError(_unknown_role(network, role, tuple(dict.fromkeys((*declared, *PROPOSED)))))
     run = DryRun(network, images)
-    found = [_embedding(run)] if role == "embedding" else _ends_of_groups(run, role, images)
+    found = [_embedding(run)] if role == "embedding" else _ends_of_groups(run, role, len(images))
     return tuple(position.name for position in found)
 
 
@@ -62,8 +62,8 @@ def pairs(student: nn.Module, teacher: nn.Module, role: str, images: Tensor) -> 
     """
     students, teachers = (_positions(network, role, images) for network in (student, teacher))
     if len(students) > len(teachers):
-        return [(own, wanted) for wanted, own in _matched(teachers, students, images)]
-    return _matched(students, teachers, images)
+        return [(own, wanted) for wanted, own in _matched(teachers, students)]
+    return _matched(students, teachers)
 
 
 def _positions(network: nn.Module, role: str, images: Tensor) -> list[Position]:
@@ -71,9 +71,9 @@ def _positions(network: nn.Module, role: str, images: Tensor) -> list[Position]:
     return [run.position(run.find(name)) for name in named_positions(network, role, images)]
 
 
-def _matched(fewer: list[Position], more: list[Position], images: Tensor) -> list[tuple[Position, Position]]:
+def _matched(fewer: list[Position], more: list[Position]) -> list[tuple[Position, Position]]:
     """Each of the fewer with one of the more, in order, at the least sum of log ratios of their areas."""
-    areas, others = ([_log_area(position, images) for position in side] for side in (fewer, more))
+    areas, others = ([_log_area(position) for position in side] for side in (fewer, more))
     if any(len(set(own)) == 1 < len(own) for own in (areas, others)):
         # Where a transformer's maps all have one size, sizes say nothing of depth: the deepest meet the deepest.
         return list(zip(fewer, more[-len(fewer) :], strict=True))
@@ -91,8 +91,8 @@ def _matched(fewer: list[Position], more: list[Position], images: Tensor) -> lis
     return found[::-1]
 
 
-def _log_area(position: Position, images: Tensor) -> float:
-    return math.log(math.prod(grid(position.shape, images.shape[-2:]) or position.shape[2:] or (1,)))
+def _log_area(position: Position) -> float:
+    return math.log(math.prod(grid(position.shape, position.image_size) or position.shape[2:] or (1,)))
 
 
 def _embedding(run: DryRun) -> Position:
@@ -116,8 +116,8 @@ def _convolution_of_classes(run: DryRun, listed: list[Position]) -> list[Positio
     return layers[-1:] if is_of_positions and layers[-1].shape[:2] == run.output_shape else []
 
 
-def _ends_of_groups(run: DryRun, role: str, images: Tensor) -> list[Position]:
-    groups = Groups(run, (images.shape[-2], images.shape[-1]), len(images))
+def _ends_of_groups(run: DryRun, role: str, num_images: int) -> list[Position]:
+    groups = Groups(run, num_images)
     left_out = groups.fragments | (groups.openings if role == "group_end" else set())
     listed = [(event.key, run.position(event)) for event in run.listed() if event.key in groups.sizes]
     fitting = {key for key, position in listed if key not in left_out and _plays(position, role)}

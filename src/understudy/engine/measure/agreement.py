@@ -22,16 +22,15 @@ class Agreement:
     """
 
     def __init__(self, student: nn.Module, teacher: nn.Module, distiller: Distiller, images: Tensor):
-        self.image_size = tuple(images.shape[-2:])
         self.layers = {}
         for own, wanted, connector in _compared(student, teacher, distiller, images):
-            shapes = [as_map(torch.empty(one.shape, device="meta"), self.image_size).shape for one in (own, wanted)]
+            shapes = [as_map(torch.empty(one.shape, device="meta"), one.image_size).shape for one in (own, wanted)]
             if shapes[0][2:] == shapes[1][2:] and _answer_to(connector, shapes[0], images) == shapes[1]:
-                self.layers[own.name] = (wanted.name, connector)
+                self.layers[own.name] = (own, wanted, connector)
         self.student = student
         self.teacher = teacher
         self.read_student = Tapped(student, list(self.layers), images)
-        self.read_teacher = Tapped(teacher, [name for name, _ in self.layers.values()], images)
+        self.read_teacher = Tapped(teacher, [wanted.name for _, wanted, _ in self.layers.values()], images)
 
     def remove(self) -> None:
         """Take the readers off the networks."""
@@ -43,7 +42,7 @@ class Agreement:
         """Student position -> fraction in [0, 1], in evaluation mode; modes are put back."""
         if not self.layers:
             return {}
-        connectors = [connector for _, connector in self.layers.values()]
+        connectors = [connector for _, _, connector in self.layers.values()]
         with evaluating(self.student, self.teacher, *connectors), precision.autocast():
             _, student = self.read_student(images)
             _, teacher = self.read_teacher(images)
@@ -51,8 +50,9 @@ class Agreement:
 
     def _compare(self, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> dict[str, float]:
         values = {}
-        for name, (teacher_name, connector) in self.layers.items():
-            own, wanted = (as_map(one, self.image_size) for one in (student[name], teacher[teacher_name]))
+        for name, (at_student, at_teacher, connector) in self.layers.items():
+            own = as_map(student[name], at_student.image_size)
+            wanted = as_map(teacher[at_teacher.name], at_teacher.image_size)
             values[name] = float(activation_agreement(connector(own), wanted))
         return values
 

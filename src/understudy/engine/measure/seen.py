@@ -24,7 +24,7 @@ from understudy.modes import evaluating
 from understudy.precision import Precision
 from understudy.spec import write_whole
 from understudy.spec.run_files import SEEN
-from understudy.taps import Tapped, as_map, named_positions, pairs
+from understudy.taps import Tapped, as_map, named_positions, pairs, size_seen
 
 ROLE = "after_relu"
 # A row of small pictures; as many dots, in as many colours, as a chart can hold of several networks.
@@ -80,25 +80,26 @@ def _positions(networks: dict[str, nn.Module], images: Tensor) -> dict[str, list
 
 
 def _maps(role: str, network: nn.Module, names: list[str], images: Tensor, answers: bool) -> dict[str, np.ndarray]:
+    size = size_seen(network, images)
     with Tapped(network, names, images) as tapped:
         with torch.enable_grad():
             output, features = tapped(images.clone().requires_grad_())
-        maps = {name: as_map(feature, images.shape[-2:]) for name, feature in features.items()}
+        maps = {name: as_map(feature, size) for name, feature in features.items()}
         kept = {
             f"maps {role} {place} {name}": _in_bytes(attention_energy(feature.detach()))
             for place, (name, feature) in enumerate(maps.items())
             if feature.ndim == 4
         }
-        speaks = _speaks_for(output, features[names[-1]], images) if answers and isinstance(output, Tensor) else None
+        speaks = _speaks_for(output, features[names[-1]], size) if answers and isinstance(output, Tensor) else None
         return kept if speaks is None else kept | {f"answer {role}": _in_bytes(speaks)}
 
 
-def _speaks_for(logits: Tensor, feature: Tensor, images: Tensor) -> Tensor | None:
+def _speaks_for(logits: Tensor, feature: Tensor, size: tuple[int, int]) -> Tensor | None:
     """Grad-CAM of the class that is answered: (B, H, W); None where the feature is no map on the way to the logits."""
     (gradient,) = torch.autograd.grad(logits.amax(dim=1).sum(), feature, allow_unused=True)
-    if gradient is None or as_map(feature, images.shape[-2:]).ndim != 4:
+    if gradient is None or as_map(feature, size).ndim != 4:
         return None
-    gradient_BCHW, feature_BCHW = (as_map(one, images.shape[-2:]) for one in (gradient, feature.detach()))
+    gradient_BCHW, feature_BCHW = (as_map(one, size) for one in (gradient, feature.detach()))
     return (gradient_BCHW.mean(dim=(2, 3), keepdim=True) * feature_BCHW).sum(dim=1).relu()
 
 
