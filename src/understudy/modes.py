@@ -1,8 +1,10 @@
 """The modes in which networks are asked, and how they are left."""
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -38,6 +40,22 @@ def running_statistics(network: nn.Module) -> Iterator[None]:
             module.train()
 
 
+def tensors_of(network: nn.Module) -> dict[str, torch.Tensor]:
+    """The network's state without what modules keep in other forms (`get_extra_state`)."""
+    return {name: value for name, value in network.state_dict().items() if isinstance(value, torch.Tensor)}
+
+
+@contextmanager
+def own_draws() -> Iterator[None]:
+    """A stretch after which Python's and numpy's generators are where they were: the caller's program draws on."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
 @contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
     """A stretch after which the network's buffers and the random states are what they were."""
@@ -48,7 +66,7 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
     ]
     devices = {buffer.device for _, _, buffer, _ in buffers if buffer.is_cuda}
     try:
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(devices), own_draws():
             yield
     finally:
         with torch.no_grad():

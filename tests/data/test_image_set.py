@@ -91,3 +91,9 @@ def test_parts_of_a_dataset_must_agree(image_set):
         dataset(image_set, validation=replace(image_set, images=image_set.images.reshape(60, 3, 7, 9)))
     with pytest.raises(ValueError, match="each of the 3 channels, found 1 and 3"):
         dataset(image_set, mean=(1.0,))
+
+
+@pytest.mark.parametrize("part", ["train", "test", "validation"])
+def test_a_part_without_images_is_told_before_anything_is_trained(image_set, part):
+    with pytest.raises(ValueError, match=f"made: {part} has no images"):
+        dataset(image_set, **{part: image_set.subset([])})

@@ -140,6 +140,16 @@ def test_a_file_that_is_not_as_the_format_has_it_is_an_error_that_says_how(tmp_p
         load("coco:")
 
 
+@pytest.mark.parametrize(
+    ("content", "told"), [('{"images": [', "is no JSON file that can be read"), ("{}", "is no file of COCO's format")]
+)
+def test_a_part_whose_file_is_broken_is_not_drawn_from_the_others(tmp_path, content, told):
+    write_official(tmp_path)
+    (tmp_path / "annotations/instances_val2017.json").write_text(content)
+    with pytest.raises(ValueError, match=f"instances_val2017.json {told}"):
+        load(f"coco:{tmp_path}")
+
+
 def test_two_files_of_one_part_are_told(tmp_path):
     write_official(tmp_path)
     (tmp_path / "annotations/instances_val2017.json").rename(tmp_path / "annotations/instances_train2014.json")
@@ -280,6 +290,9 @@ def test_vocs_lists_divide_it(tmp_path):
     (lists / "test.txt").write_text("3\n4\n")
     data, train, test = read(f"voc:{tmp_path}")
     assert (len(train), len(test), data.validation) == (3, 2, None)
+    (lists / "test.txt").write_text("\n")
+    with pytest.raises(ValueError, match="test has no images; list some"):
+        load(f"voc:{tmp_path}")
     (lists / "test.txt").write_text("3\n44\n")
     with pytest.raises(ValueError, match=r"1 of 2 images that .*test.txt names have no XML file: 44"):
         load(f"voc:{tmp_path}")

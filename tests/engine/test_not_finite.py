@@ -1,14 +1,18 @@
 """Weights that are not finite: convolutions that bfloat16 breaks are kept from it, and no run ends with such ones."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
 
 from understudy import distil
+from understudy.engine import run
 from understudy.engine.narrow import find_narrow_convolution
 from understudy.engine.plan import make_plan
 from understudy.engine.records import checkpoint
 from understudy.engine.records.record import NotFiniteError, check_weights
+from understudy.spec import run_files
 
 
 @pytest.mark.parametrize(
@@ -89,3 +93,13 @@ def test_weights_that_are_not_finite_are_named(value):
     # What is not trained is no run's to answer for.
     network[1].requires_grad_(False)
     check_weights(network, "")
+
+
+def test_a_run_that_began_on_a_gpu_goes_on_in_what_a_processor_can_compute(settings, tmp_path):
+    began = {"dtype": "bfloat16", "channels_last": True, "compile": False}
+    (tmp_path / run_files.FACTS).write_text(json.dumps({"precision": began}))
+    (tmp_path / checkpoint.FILE).touch()
+    wanted = settings("none", "run.device=cpu")
+    assert run._precision(make_plan(wanted), tmp_path).dtype == torch.bfloat16
+    found = run._precision(make_plan(wanted, Narrow()), tmp_path)
+    assert found.dtype == torch.float32 and not found.channels_last

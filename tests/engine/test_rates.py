@@ -10,7 +10,7 @@ from understudy.distiller import Distiller
 from understudy.engine import execute
 from understudy.engine.rates import rates
 from understudy.engine.rates.schedule import make_optimizer, make_schedule
-from understudy.methods import find
+from understudy.methods import adjust, find
 from understudy.models import build
 from understudy.spec import OptimSettings
 
@@ -205,3 +205,12 @@ def test_what_a_run_has_frozen_learns_again_afterwards(settings, tmp_path, refus
     # What was frozen before stays so.
     assert [name for name, one in student.named_parameters() if not one.requires_grad] == ["fc.bias"]
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in student.modules())
+
+
+@pytest.mark.parametrize(("method", "labels"), [("ab", None), ("at", False)])
+def test_a_phase_that_reaches_nothing_of_what_the_user_left_to_learn_is_told(method, labels):
+    pair = build("digits-2x4", num_classes=10, in_channels=1), build("digits-2x4", num_classes=10, in_channels=1)
+    pair[0].requires_grad_(False).fc.requires_grad_(True)
+    made = Distiller(*pair, adjust(find(method), labels=labels), IMAGES)
+    with pytest.raises(ValueError, match=r"the student's frozen parameters are all that phase '\w+' trains"):
+        rates.freeze(made, None, IMAGES)

@@ -6,8 +6,15 @@ import pytest
 import torch
 from torch import nn
 
+from understudy import distil, load_data
 from understudy.engine.memory.student_memory import in_words, student_memory
 from understudy.models import build
+
+
+@pytest.fixture
+def digits_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return load_data("digits", per_class=2)
 
 
 def test_a_layer_by_hand():
@@ -65,3 +72,35 @@ def test_it_is_told_in_a_line():
         "memory in float32: weights 1.00 MiB, an image's answer 2.00 MiB, an image of a training batch 5.00 MiB"
     )
     assert in_words(None) is None
+
+
+class Remembers(nn.Linear):
+    """A layer with a state that is no tensor."""
+
+    def get_extra_state(self):
+        return {"scale": 2}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def test_a_state_that_is_no_tensor_counts_for_nothing_and_is_told_before_a_run(digits_data):
+    assert student_memory(Remembers(5, 3), (5,)) == student_memory(nn.Linear(5, 3), (5,))
+    student = nn.Sequential(nn.Flatten(), Remembers(64, 10))
+    with pytest.raises(ValueError, match=r"the student's state has 1\._extra_state, which is no tensor"):
+        distil(student, None, digits_data, method="none", epochs=1, folder="run")
+    student[1] = nn.Linear(64, 10)
+    teacher = nn.Sequential(nn.Flatten(), Remembers(64, 10))
+    assert distil(student, teacher, digits_data, method="kd", epochs=1, folder="run", quiet=True).accuracy_pct >= 0
+
+
+def test_synchronised_batchnorms_are_measured_as_the_others(monkeypatch):
+    """Where processes train together they refuse the processor; the statistics of two images are all they keep less."""
+    monkeypatch.setattr("torch.distributed.is_available", lambda: True)
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    plain = build("digits-1x4", num_classes=10, in_channels=1)
+    found, other = (
+        student_memory(network, (1, 8, 8)) for network in (nn.SyncBatchNorm.convert_sync_batchnorm(plain), plain)
+    )
+    assert found["answer_bytes"] == other["answer_bytes"] and found["weights_bytes"] == other["weights_bytes"]
+    assert found["training_bytes"] == pytest.approx(other["training_bytes"], rel=0.05)

@@ -110,6 +110,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         for part, images in self._parts():
+            if not len(images):
+                raise ValueError(f"{self.name}: {part} has no images; give it one at least")
             self._check_classes(part, images)
             wanted = GOES_WITH[type(images)]
             if not isinstance(self.augment, wanted):

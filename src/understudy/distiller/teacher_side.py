@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from understudy.distiller.comparisons import Site
 from understudy.distiller.reading import Reader, positions_read
 from understudy.methods import LOGITS, Method, Phase
-from understudy.modes import set_teacher_mode
+from understudy.modes import set_teacher_mode, tensors_of
 from understudy.taps import Lean
 
 # Teacher -> who put it into the mode it is in: distillers of several methods may share one.
@@ -90,6 +90,6 @@ def freeze_teacher(teacher: nn.Module) -> None:
 
 def refuse_nan(whose: str, network: nn.Module) -> None:
     """ValueError for NaN among the weights of a network that is to teach or to begin with them."""
-    for name, tensor in network.state_dict().items():
+    for name, tensor in tensors_of(network).items():
         if tensor.is_floating_point() and bool(tensor.isnan().any()):
             raise ValueError(f"the {whose}'s {name} holds NaN; give weights of a training that did not diverge")

@@ -12,11 +12,11 @@ from understudy.data import Dataset
 from understudy.engine.display import Display, silent
 from understudy.engine.doctor import examine
 from understudy.engine.doctor.finding import Finding
-from understudy.engine.draws import own_draws
 from understudy.engine.networks import locate
 from understudy.engine.plan import make_plan
 from understudy.engine.run import Result, execute
 from understudy.methods import Method
+from understudy.modes import own_draws
 from understudy.spec import Settings, expanded, kind_of, read_settings
 from understudy.taps import refuse_wrapped
 

@@ -1,8 +1,6 @@
 """The generators that networks and their layers draw from: seeded, taken down, and put back."""
 
-import contextlib
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,17 +14,6 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
-
-
-@contextlib.contextmanager
-def own_draws() -> Iterator[None]:
-    """A stretch after which Python's and numpy's generators are where they were: the caller's program draws on."""
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
 
 
 def taken(device: torch.device) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from understudy.data.batches.decoding import usable_cores
-from understudy.modes import evaluating
+from understudy.modes import evaluating, tensors_of
 
 NEEDED = ("torch", "torchvision", "numpy", "pyarrow", "pillow", "scikit-learn", "scipy")
 USED_IF_THERE = ("timm", "pytorch-metric-learning", "faiss-cpu")
@@ -105,7 +105,7 @@ def _sha256(path: Path, changed_ns: int, size: int) -> str:
 def state_sha256(network: nn.Module, about: str = "") -> str:
     """A fingerprint of a network's weights, whatever file they came from, and of what else is said about it."""
     digest = hashlib.sha256(about.encode())
-    for name, value in sorted(network.state_dict().items()):
+    for name, value in sorted(tensors_of(network).items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().double().numpy().tobytes())
     return digest.hexdigest()

@@ -19,7 +19,6 @@ from understudy.engine.best import keep_if_best
 from understudy.engine.compile_cache import keep_compiled_code
 from understudy.engine.display import Display, silent
 from understudy.engine.distributed import check_processes, own_folder
-from understudy.engine.draws import own_draws
 from understudy.engine.feed import Feed
 from understudy.engine.finish import finish
 from understudy.engine.loop import Loop
@@ -40,6 +39,7 @@ from understudy.engine.student_size import images_scaled
 from understudy.engine.teacher_cache.cache import TeacherCache
 from understudy.methods import Method
 from understudy.models import load_weights
+from understudy.modes import own_draws, tensors_of
 from understudy.precision import Precision, can_compile, threads_for
 from understudy.processes import is_first, joined, like_first, num_processes
 from understudy.spec import RunFailedError, Settings, check_folder, read_object, run_files
@@ -145,7 +145,13 @@ def _carry_out(plan: Plan, out: Path, display: Display, until: float | None) -> 
 
 
 def _check_learns(plan: Plan) -> None:
-    """ValueError for a student that has nothing to train, before anything is computed; the teacher rests."""
+    """ValueError, before anything is computed, for a student with nothing to train or a state that cannot be kept."""
+    others = plan.student.state_dict().keys() - tensors_of(plan.student).keys()
+    if others:
+        raise ValueError(
+            f"the student's state has {min(others)}, which is no tensor; files of weights hold tensors alone: "
+            "give a network whose modules have no get_extra_state"
+        )
     taught_by = {id(parameter) for parameter in plan.teacher.parameters()} if plan.teacher is not None else set()
     own = [parameter for parameter in plan.student.parameters() if parameter.requires_grad]
     if not any(id(parameter) not in taught_by for parameter in own):
@@ -162,12 +168,14 @@ def _precision(plan: Plan, out: Path) -> Precision:
     if not (out / checkpoint.FILE).exists():
         return chosen
     before = read_object(out / run_files.FACTS, "precision")["precision"]
-    return replace(
+    same = replace(
         chosen,
         dtype=getattr(torch, before["dtype"]),
         channels_last=before["channels_last"],
         compile=before["compile"] and can_compile(chosen.device),
     )
+    # It may have begun on a GPU, whose bfloat16 has no such limits.
+    return plan.without_narrow_convolutions(same)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from understudy.data.boxed.coco_file import CocoFile, as_annotations, read_lists
+from understudy.data.boxed.coco_file import CocoFile, OtherFormatError, as_annotations, read_lists
 from understudy.data.boxed.parts import BoxedParts, annotated_images, parts_as_said
 from understudy.data.boxed_images import BoxedImages
 from understudy.data.neighbours import inside, neighbours
@@ -72,7 +72,10 @@ def _by_part(name: str, path: Path) -> dict[str, CocoFile]:
         part = part_in(file.stem, *[file.parent.name] * (file.parent != path))
         try:
             content = read_lists(file)
-        except ValueError as error:
+        except OtherFormatError as error:
+            # By this name it is one of annotations: without it the rest would be divided otherwise.
+            if file.name.startswith(INSTANCES):
+                raise
             troubles.append(str(error))
             continue
         if part in read:

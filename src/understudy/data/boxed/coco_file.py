@@ -25,15 +25,21 @@ class CocoFile:
     num_crowds: int
 
 
+class OtherFormatError(ValueError):
+    """A JSON file of something else."""
+
+
 def read_lists(file: Path) -> dict[str, Any]:
-    """What the file holds. Raises ValueError that names it where it is no file in the format."""
+    """What the file holds. Raises ValueError that names it where it cannot be read or is in another format."""
     try:
         said = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{file} is no JSON file that can be read ({error})") from error
     if not isinstance(said, dict) or not all(isinstance(said.get(key), list) for key in LISTS):
         found = few(said) if isinstance(said, dict) else type(said).__name__
-        raise ValueError(f"{file} is no file of COCO's format: expected the lists {', '.join(LISTS)}, found {found}")
+        raise OtherFormatError(
+            f"{file} is no file of COCO's format: expected the lists {', '.join(LISTS)}, found {found}"
+        )
     return said
 
 

@@ -65,7 +65,10 @@ def parts_as_said(name: str, said: Mapping[str, BoxedImages], *, seed: int, note
     is divided by seed. Raises ValueError where some images are named for a part and others for none, or none is to
     train on.
     """
-    found = {part: images for part, images in said.items() if len(images)}
+    found = dict(said)
+    empty = [part or "no part" for part, images in found.items() if not len(images)]
+    if empty:
+        raise ValueError(f"{name}: {empty[0]} has no images; list some, or take its list away")
     if "test" not in found and "validation" in found:
         found["test"] = found.pop("validation")
     shown = ", ".join(f"{part or 'no part'} {len(found[part]):,}" for part in (*PARTS, "") if part in found)

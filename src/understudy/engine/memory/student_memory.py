@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from understudy.engine.memory.live_bytes import LiveBytes, peak_bytes
-from understudy.modes import evaluating
+from understudy.modes import evaluating, tensors_of
 from understudy.spec.sizes import size_in_words
 
 CPU = torch.device("cpu")
@@ -27,7 +27,7 @@ def student_memory(network: nn.Module, shape: tuple[int, ...]) -> dict[str, int]
     with torch.random.fork_rng(devices=[]), evaluating(network):
         answer = peak_bytes(lambda: _answer(network, image), CPU)
         training = _kept(network, few)
-    weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    weights = sum(value.numel() * value.element_size() for value in tensors_of(network).values())
     return dict(zip(PARTS, (weights, answer, training // FEW), strict=True))
 
 
@@ -39,6 +39,10 @@ def _answer(network: nn.Module, image: Tensor) -> None:
 def _kept(network: nn.Module, images: Tensor) -> int:
     """Alive after a forward pass, on copies of the buffers: BatchNorm's statistics do not move."""
     network.train()
+    for module in network.modules():
+        # In training it refuses the processor; resting it keeps as much for the backward pass.
+        if isinstance(module, nn.SyncBatchNorm):
+            module.eval()
     buffers = {name: value.clone() for name, value in network.named_buffers()}
     with LiveBytes() as live:
         output = functional_call(network, buffers, (images,))

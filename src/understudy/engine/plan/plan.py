@@ -109,12 +109,13 @@ class Plan:
             multiply_adds=max(of_image.values()),
             phase_multiply_adds=float(max(self.epochs) * self.epoch_images * per_image),
         )
-        if found.dtype == torch.bfloat16 and found.device.type == "cpu":
-            found = self._without_narrow_convolutions(found)
+        found = self.without_narrow_convolutions(found)
         return found if self.task.compiles else replace(found, compile=False)
 
-    def _without_narrow_convolutions(self, found: Precision) -> Precision:
-        """In float32 where the student's gradients cannot be computed in bfloat16."""
+    def without_narrow_convolutions(self, found: Precision) -> Precision:
+        """In float32 where a processor cannot compute the student's gradients in bfloat16."""
+        if found.dtype != torch.bfloat16 or found.device.type != "cpu":
+            return found
         reason = find_narrow_convolution(self.student, torch.zeros(1, *self.shapes["student"]))
         if reason is None:
             return found

@@ -35,10 +35,16 @@ def freeze(distiller: Distiller, rates: Mapping[str, float] | None, images: Tens
     """Freeze what the factors freeze; `images` is a batch of any.
 
     Raises ValueError for a pattern that matches nothing, with the nearest names, and where nothing of the student, or
-    nothing that a phase reaches, is left to learn.
+    nothing that a phase reaches, is left to learn, whoever froze it.
     """
-    if not rates:
-        return
+    is_whole = all(parameter.requires_grad for parameter in distiller.student.parameters())
+    if rates:
+        _freeze_by(distiller, rates)
+    if rates or not is_whole:
+        _check_phases(distiller, images, "optim.rates freezes" if rates else "the student's frozen parameters are")
+
+
+def _freeze_by(distiller: Distiller, rates: Mapping[str, float]) -> None:
     names = [name for name, _ in learnable(distiller)]
     for pattern in rates:
         if not any(_matches(name, pattern) for name in names):
@@ -49,12 +55,16 @@ def freeze(distiller: Distiller, rates: Mapping[str, float] | None, images: Tens
     distiller.freeze({name for name, _ in distiller.named_parameters() if name.removeprefix(OWN) in wanted})
     if not any(parameter.requires_grad for parameter in distiller.student.parameters()):
         raise ValueError("optim.rates freezes the whole student; leave something to learn, as in optim.rates.fc=1")
+
+
+def _check_phases(distiller: Distiller, images: Tensor, why: str) -> None:
+    """ValueError for a phase that has nothing to train; `why` begins the sentence."""
     for index, phase in enumerate(distiller.method.phases):
         distiller.enter(index)
         # With labels, whatever the student still learns has a gradient.
         if not distiller.phase_parameters() or not (phase.labels or distiller.learns_from_terms(images)):
             raise ValueError(
-                f"optim.rates freezes all that phase {phase.name!r} trains; leave something of it to learn, or choose "
+                f"{why} all that phase {phase.name!r} trains; leave something of it to learn, or choose "
                 "a method without this phase"
             )
     distiller.enter(0)
