@@ -40,7 +40,7 @@ class Measured:
         found = {name: cell_of(self.table.rows[name], run.folder) for name in run.rows}
         cells = {name: cell for name, cell in found.items() if cell is not None}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path.with_name(f".{self.path.name}.lock")):
+        with self._alone():
             there = self.cells()
             for name, cell in cells.items():
                 if self.is_quick:
@@ -54,11 +54,16 @@ class Measured:
         """The whole table in one of ENDINGS, with all that is measured; its path."""
         path = self.page.with_suffix(f".{ENDINGS[form]}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if form == "markdown":
-            write_page(self.whole, self.cells(), path)
-        else:
-            write_whole(path, table_text(self.whole, form, path.parent))
+        with self._alone():
+            if form == "markdown":
+                write_page(self.whole, self.cells(), path)
+            else:
+                write_whole(path, table_text(self.whole, form, path.parent))
         return path
+
+    def _alone(self) -> FileLock:
+        """Held while the table's files are written: several grids may share the folder."""
+        return FileLock(self.path.with_name(f".{self.path.name}.lock"))
 
     def estimate(self, run: Run) -> Estimate | None:
         """How long runs of the same rows took, with any seed and teacher and on any machine; else from products."""
