@@ -67,8 +67,8 @@ class Skipping(nn.Module):
         self.blocks = nn.ModuleList(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)) for _ in range(3))
 
     def forward(self, images):
-        draws = random.random(), np.random.rand(), 1.0
-        kept = [block for block, draw in zip(self.blocks, draws, strict=True) if draw > 0.5 or not self.training]
+        draws = random.random(), np.random.rand(), 0.0
+        kept = [block for block, draw in zip(self.blocks, draws, strict=True) if draw < 0.5 or not self.training]
         return torch.stack([block(images) for block in kept]).sum(dim=0)
 
 
